@@ -1,0 +1,1 @@
+//! One thing that happened to an incident.

@@ -1,0 +1,1 @@
+//! The managed service's record, in the canonical model.
