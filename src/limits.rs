@@ -2,6 +2,8 @@
 //!
 //! Relations between bounds are checked while compiling, at the end of this file.
 
+use std::time::Duration;
+
 // ── names ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// A tenant name is part of URLs, file names, metric labels and lane keys: short enough to read in all of them.
@@ -34,11 +36,49 @@ pub const INCIDENT_CUSTOM_VALUES_COUNT_MAX: usize = 2_000;
 /// Faults reported for one event: enough to repair a sender in one go, few enough to read and to log.
 pub const CHANGE_FAULTS_COUNT_MAX: usize = 50;
 
+// ── deliveries ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/// After how long the next try comes, by the number of tries made (`facts/reliability.md` 3.6); the last one repeats.
+pub const RETRY_WAITS: [Duration; 9] = [
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_mins(2),
+    Duration::from_mins(10),
+    Duration::from_mins(30),
+    Duration::from_hours(1),
+    Duration::from_hours(2),
+    Duration::from_hours(4),
+    Duration::from_hours(6),
+];
+/// Tries of a delivery's own before a person is asked: with the waits above about three days.
+pub const ATTEMPTS_MAX: u32 = 25;
+/// Refused credentials are tried again rarely: three failures in a row lock accounts on many instances.
+pub const AUTH_PAUSE: Duration = Duration::from_mins(5);
+/// A tenant that needs a person is looked at again after this long, in case the person forgot to say so.
+pub const MISCONFIGURED_PAUSE: Duration = Duration::from_mins(15);
+
 // ── store ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Waiting deliveries of one incident before its sender is told to slow down (`facts/reliability.md` 3.6).
+pub const LANE_WAITING_MAX: usize = 1_000;
+/// Tries remembered per delivery: enough to see a pattern, bounded because a delivery may be tried for days.
+pub const ATTEMPT_RECORDS_MAX: usize = 20;
 
 // ── calls to ServiceNow ──────────────────────────────────────────────────────────────────────────────────────
 
 // ── worker ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// How long a lane is leased: more than twice the longest call, so that a slow answer does not lose the lane.
+pub const LEASE: Duration = Duration::from_mins(2);
+/// The longest time between asking for an intent and the first byte on the wire; a worker that was frozen longer sends
+/// nothing. It is a term of the settle time (`facts/reliability.md` 2.3).
+pub const SELF_FENCE: Duration = Duration::from_secs(5);
+/// Waiting deliveries handed out with the head of a lane, so that a run of field updates becomes one call.
+pub const FOLD_MAX: usize = 50;
+/// Lanes worked on at once in one replica: enough to keep hundreds of slow instances busy, few enough to hold in memory.
+pub const WORKER_LANES_MAX: usize = 256;
+/// How often a replica looks for due lanes when nothing woke it: retries and expired leases need no more.
+pub const CLAIM_POLL: Duration = Duration::from_millis(250);
 
 // ── settings and tenants ─────────────────────────────────────────────────────────────────────────────────────
 

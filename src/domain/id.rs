@@ -139,6 +139,11 @@ impl EventKey {
 }
 
 impl SysId {
+    /// From 128 bits.
+    pub fn from_bits(bits: u128) -> Self {
+        Self(format!("{bits:032x}").into())
+    }
+
     /// Accepts 32 hexadecimal digits in lower case.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);

@@ -1,1 +1,138 @@
-//! To come.
+//! The store: accepted work that is not done yet, in lanes, behind fences. One contract, several engines.
+//!
+//! Owns: acceptance (durable before it returns), leases, the record of what became of each delivery, and two caches
+//! that can be rebuilt from ServiceNow: what a lane remembers of its ticket and what was learned of a tenant.
+//! Never: knows HTTP, a mapping or a verdict's reasons; holds a transaction while a socket is in use.
+//!
+//! How it works (`facts/reliability.md` section 3):
+//! * A **lane** is (tenant, direction, incident): the unit of leasing, backing off and parking. Its sequence is given
+//!   inside the accepting transaction, so it is dense and equals commit order.
+//! * `due` alone drives a lane. Claiming sets it to the lease's end, so an expired lease offers itself again.
+//! * **Every** write after a lease carries the fence; a stale owner changes nothing and is told so ([`Held::Lost`]).
+//!
+//! Fails: with [`StoreError`], after which nothing was changed, or (a lost commit answer) it is unknown and the sender
+//! repeats. Proved by: `tests/store`, one suite over every engine; [`memory`] is the model the others are held to.
+
+mod contract;
+pub mod memory;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use contract::*;
+
+use crate::domain::id::{DeliveryId, TenantId};
+use crate::domain::time::Timestamp;
+
+/// A store that can be handed around; a closed set of engines.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// The model: everything in memory, for simulations and as the yardstick of the contract suite.
+    Memory(Arc<memory::MemoryStore>),
+}
+
+/// Calls the same method on whichever engine this is. The model answers at once; the others are waited for.
+macro_rules! on_engine {
+    ($store:expr, $method:ident($($argument:expr),*)) => {
+        match $store {
+            Store::Memory(engine) => Ok(engine.$method($($argument),*)),
+        }
+    };
+}
+
+impl Store {
+    /// Commits changes, all or none, and gives each its place in its lane. Durable when it returns.
+    ///
+    /// If any of them conflicts or finds its lane full, nothing is stored and every item says how it stands.
+    pub async fn accept(&self, changes: Vec<NewDelivery>) -> Result<Vec<Accepted>, StoreError> {
+        on_engine!(self, accept(changes))
+    }
+
+    /// Says which tenants may be claimed and how many lanes of each at once. A tenant that is not named keeps its
+    /// work and gets no claims.
+    pub async fn serve_tenants(&self, shares: Vec<TenantShare>) -> Result<(), StoreError> {
+        on_engine!(self, serve_tenants(shares))
+    }
+
+    /// Leases due lanes: least recently served tenant first, most urgent lane first, never a lane twice.
+    pub async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        on_engine!(self, claim(request))
+    }
+
+    /// Records that the deliveries from the head to `upto` are about to be sent, and renews the lease. Only after
+    /// this returns [`Held::Yes`] may the first byte leave.
+    pub async fn intend(&self, lease: &Lease, upto: u64, lease_for: Duration) -> Result<Held<Timestamp>, StoreError> {
+        on_engine!(self, intend(lease, upto, lease_for))
+    }
+
+    /// Renews a lease.
+    pub async fn renew(&self, lease: &Lease, lease_for: Duration) -> Result<Held<()>, StoreError> {
+        on_engine!(self, renew(lease, lease_for))
+    }
+
+    /// Ends the deliveries from the head to `settlement.upto` and gives the lane back.
+    pub async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<Held<()>, StoreError> {
+        on_engine!(self, settle(lease, settlement))
+    }
+
+    /// Gives the lane back with its head still to do.
+    pub async fn postpone(&self, lease: &Lease, postponement: Postponement) -> Result<Held<()>, StoreError> {
+        on_engine!(self, postpone(lease, postponement))
+    }
+
+    /// Keeps a tenant's lanes from being claimed until a time.
+    pub async fn pause_tenant(&self, tenant: &TenantId, pause: Pause) -> Result<(), StoreError> {
+        on_engine!(self, pause_tenant(tenant, pause))
+    }
+
+    /// Ends a pause now.
+    pub async fn resume_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        on_engine!(self, resume_tenant(tenant))
+    }
+
+    /// Remembers what an instance taught us.
+    pub async fn learn(&self, tenant: &TenantId, learned: Learned) -> Result<(), StoreError> {
+        on_engine!(self, learn(tenant, learned))
+    }
+
+    /// How a tenant stands.
+    pub async fn tenant(&self, tenant: &TenantId) -> Result<TenantRecord, StoreError> {
+        on_engine!(self, tenant(tenant))
+    }
+
+    /// What waits, per tenant, tenants with nothing waiting and nothing parked left out.
+    pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        on_engine!(self, backlog())
+    }
+
+    /// One delivery of a tenant.
+    pub async fn delivery(
+        &self,
+        tenant: &TenantId,
+        id: &DeliveryId,
+    ) -> Result<Option<crate::delivery::record::Delivery>, StoreError> {
+        on_engine!(self, delivery(tenant, id))
+    }
+
+    /// A page of a tenant's deliveries, newest first.
+    pub async fn deliveries(&self, query: &DeliveryQuery) -> Result<DeliveryPage, StoreError> {
+        on_engine!(self, deliveries(query))
+    }
+
+    /// Puts a parked delivery back to work: in place if its lane waits for it, else as a new delivery at the tail.
+    pub async fn replay(&self, tenant: &TenantId, id: &DeliveryId, new: DeliveryId) -> Result<Replayed, StoreError> {
+        on_engine!(self, replay(tenant, id, new))
+    }
+
+    /// Gives a parked delivery up; its lane goes on behind it.
+    pub async fn drop_parked(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Replayed, StoreError> {
+        on_engine!(self, drop_parked(tenant, id))
+    }
+
+    /// A cheap round trip through the engine, for readiness.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}

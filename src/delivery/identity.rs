@@ -1,0 +1,102 @@
+//! The keys under which a ticket can be found again by anyone who knows deployment, tenant and incident.
+//!
+//! Derived, never stored: an empty store finds the same tickets (`architecture.md` section 6). Both keys come from one
+//! SHA-256 over length-separated parts, so no two different inputs can be spelled alike.
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::id::{DeliveryId, IncidentId, SysId, TenantId};
+
+/// The keys of one episode of one incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The `sys_id` we choose for the ticket.
+    pub sys_id: SysId,
+    /// The `correlation_id`, 44 characters of `[a-z0-9-]`: never needs escaping in a query (the field holds 100).
+    pub correlation_id: String,
+}
+
+/// Derives the keys. `deployment_key` is configured and must survive a rebuild from an empty store.
+pub fn derive(deployment_key: &str, tenant: &TenantId, incident: &IncidentId, episode: u32) -> Identity {
+    let mut hasher = Sha256::new();
+    for part in [deployment_key, tenant.as_str(), incident.as_str(), &episode.to_string()] {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    let digest = hasher.finalize();
+    let key = digest.iter().take(16).fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
+    Identity { sys_id: SysId::from_bits(key), correlation_id: format!("sg1-{}", base32(&digest, 40)) }
+}
+
+/// The high-water mark written to `correlation_display` with every write: the lane sequence that was applied, and which
+/// delivery it was. Equality with a delivery's own mark proves that this very write was applied: a sequence alone would
+/// not, because a gateway that starts over from an empty store counts its lanes from 1 again.
+pub fn mark(sequence: u64, delivery: &DeliveryId) -> String {
+    let text = delivery.as_str();
+    // The last digits of a UUID of version 7 are random; the first are its time.
+    let tail = text.get(text.len().saturating_sub(12)..).unwrap_or(text);
+    format!("sg:{sequence}:{tail}")
+}
+
+/// Lower-case RFC 4648 base32 without padding, cut after `chars`.
+fn base32(bytes: &[u8], chars: usize) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut text = String::with_capacity(chars);
+    let (mut buffer, mut bits) = (0_u32, 0_u32);
+    for byte in bytes {
+        buffer = (buffer << 8) | u32::from(*byte);
+        bits += 8;
+        while bits >= 5 && text.len() < chars {
+            bits -= 5;
+            let index = ((buffer >> bits) & 31) as usize;
+            text.push(char::from(ALPHABET.get(index).copied().unwrap_or(b'a')));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(deployment: &str, tenant: &str, incident: &str, episode: u32) -> Identity {
+        derive(deployment, &TenantId::parse(tenant).unwrap(), &IncidentId::parse(incident).unwrap(), episode)
+    }
+
+    #[test]
+    fn the_same_incident_always_has_the_same_keys() {
+        let once = keys("prod", "contoso", "MTR-1", 1);
+        assert_eq!(once, keys("prod", "contoso", "MTR-1", 1));
+        assert_eq!(once.correlation_id.len(), 44);
+        assert!(once.correlation_id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+    }
+
+    #[test]
+    fn any_other_part_gives_other_keys() {
+        let base = keys("prod", "contoso", "MTR-1", 1);
+        for other in [
+            keys("test", "contoso", "MTR-1", 1),
+            keys("prod", "fabrikam", "MTR-1", 1),
+            keys("prod", "contoso", "MTR-2", 1),
+            keys("prod", "contoso", "MTR-1", 2),
+            keys("prodc", "ontoso", "MTR-1", 1),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn a_published_key_never_changes() {
+        // Tickets in the field carry these: a change here would orphan every one of them.
+        let known = keys("snowgate", "contoso", "MTR-1", 1);
+        assert_eq!(known.sys_id.as_str(), "699ec6375df7c9b27e8f0009f87025b7");
+    }
+
+    #[test]
+    fn a_mark_names_one_write_and_no_other() {
+        let (one, other) = (DeliveryId::from_bits(1), DeliveryId::from_bits(2));
+        assert_eq!(mark(3, &one), "sg:3:000000000001");
+        assert_ne!(mark(3, &one), mark(3, &other));
+        assert_ne!(mark(3, &one), mark(4, &one));
+    }
+}

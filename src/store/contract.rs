@@ -1,0 +1,272 @@
+//! What every engine takes and gives: the vocabulary of the store's contract, without an engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::lane::LaneMemory;
+use crate::delivery::record::{Attempt, Delivery, Direction, Ending, State};
+use crate::domain::change::ChangeKind;
+use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
+use crate::domain::time::Timestamp;
+
+/// The `source` of deliveries that a replay appended; no sender may use it.
+pub const REPLAY_SOURCE: &str = "snowgate:replay";
+
+/// Why the store could not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was stored; the caller may try again after a moment.
+    #[error("the store cannot take work just now: {0}")]
+    Unavailable(String),
+    /// The database says something that the code holds impossible.
+    #[error("the store's content is damaged: {0}")]
+    Damaged(String),
+    /// The store could not be opened or is not safe to use; says why and what to do.
+    #[error("the store cannot be opened: {0}")]
+    Refused(String),
+}
+
+/// A change to be accepted.
+#[derive(Clone, Debug)]
+pub struct NewDelivery {
+    /// The id its receipt will carry.
+    pub id: DeliveryId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Which way it travels.
+    pub direction: Direction,
+    /// Its lane.
+    pub incident: IncidentId,
+    /// What makes a repeat recognisable, unique per tenant.
+    pub event: EventKey,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The `data` of the event: JSON text, as sent.
+    pub body: Arc<str>,
+    /// SHA-256 over kind and body: a repeat with another body is a conflict.
+    pub body_hash: [u8; 32],
+}
+
+/// How one change of an `accept` stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// Stored; this is its receipt.
+    Stored(Receipt),
+    /// The same event was accepted before; the same receipt as then.
+    Repeat(Receipt),
+    /// The same event id was accepted before with another body. Nothing of this call was stored.
+    Conflict(Receipt),
+    /// The lane holds as much waiting work as it may. Nothing of this call was stored.
+    LaneFull,
+}
+
+/// What a sender holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Names the delivery.
+    pub delivery: DeliveryId,
+    /// Its place in its lane, from 1.
+    pub sequence: u64,
+}
+
+/// How much of a tenant may be worked on at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantShare {
+    /// Whose share.
+    pub tenant: TenantId,
+    /// Lanes leased at the same time, over all replicas.
+    pub lanes_max: u32,
+}
+
+/// Who wants work, and how much.
+#[derive(Clone, Debug)]
+pub struct ClaimRequest {
+    /// Names the worker in records; any text.
+    pub owner: String,
+    /// At most this many lanes.
+    pub lanes_max: usize,
+    /// How long the lease holds.
+    pub lease_for: Duration,
+    /// How many waiting deliveries of a lane are handed out with its head, for folding; at least 1.
+    pub waiting_max: usize,
+}
+
+/// The right to work on one lane until it ends or is taken away; every later write proves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The engine's name of the lane.
+    pub lane: i64,
+    /// Grows with every claim; a write with an older one changes nothing.
+    pub fence: u64,
+    /// The sequence the lane's head had when it was claimed.
+    pub head: u64,
+}
+
+/// A leased lane and the work at its head.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The proof for every later write.
+    pub lease: Lease,
+    /// Whose lane.
+    pub tenant: TenantId,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Which incident.
+    pub incident: IncidentId,
+    /// Counted tries of the head so far, this one included: at least 1.
+    pub attempts: u32,
+    /// The store's time at the claim.
+    pub now: Timestamp,
+    /// What is remembered of the ticket.
+    pub memory: LaneMemory,
+    /// The head and what follows it, in order; never empty.
+    pub waiting: Vec<Waiting>,
+}
+
+/// One delivery of a claim.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Names it.
+    pub id: DeliveryId,
+    /// Its place in the lane.
+    pub sequence: u64,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The `data` of the event.
+    pub body: Arc<str>,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// When an earlier owner began to send it without recording an end.
+    pub sending_since: Option<Timestamp>,
+}
+
+/// Whether a fenced write still had the right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Held<T> {
+    /// It was done.
+    Yes(T),
+    /// Another owner has the lane: nothing was changed; stop.
+    Lost,
+}
+
+impl<T> Held<T> {
+    /// Whether the write was done.
+    pub const fn is_yes(&self) -> bool {
+        matches!(self, Self::Yes(_))
+    }
+}
+
+/// The end of one or more deliveries at the head of a lane.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The last sequence that ends; the ones before it (of a fold) are superseded by it.
+    pub upto: u64,
+    /// `Delivered` or `Parked`.
+    pub state: State,
+    /// How it ended.
+    pub ending: Ending,
+    /// The last try, if one was made.
+    pub attempt: Option<Attempt>,
+    /// What the lane remembers from now on.
+    pub memory: LaneMemory,
+}
+
+/// Giving a lane back undone.
+#[derive(Clone, Debug)]
+pub struct Postponement {
+    /// Not before.
+    pub at: Timestamp,
+    /// Whether this was a try of the delivery's own.
+    pub counted: bool,
+    /// Whether the peer surely did not process what was sent: then nothing is being sent any more.
+    pub not_processed: bool,
+    /// The try, for the record.
+    pub attempt: Option<Attempt>,
+}
+
+/// A tenant held back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Until when; [`Timestamp::NEVER`] until a person resumes.
+    pub until: Timestamp,
+    /// A stable code such as `throttled`, `unauthorized`, `misconfigured`, `operator`.
+    pub code: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What an instance taught us; valid only for the configuration it was learned with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learned {
+    /// A hash of instance, table and deployment key: with another one all of this is void.
+    #[serde(default)]
+    pub fingerprint: String,
+    /// Whether the instance keeps a `sys_id` chosen by us.
+    #[serde(default)]
+    pub honours_sys_id: Option<bool>,
+    /// Whether `correlation_display`, our high-water mark, is stored.
+    #[serde(default)]
+    pub keeps_mark: Option<bool>,
+}
+
+/// How a tenant stands in the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantRecord {
+    /// A pause that has not ended yet.
+    pub pause: Option<Pause>,
+    /// What was learned.
+    pub learned: Learned,
+}
+
+/// What waits for one tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Deliveries waiting or being sent, those behind a parked head included.
+    pub waiting: u64,
+    /// Deliveries parked.
+    pub parked: u64,
+    /// When the oldest of the waiting was accepted.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Which deliveries to list.
+#[derive(Clone, Debug)]
+pub struct DeliveryQuery {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Only in this state.
+    pub state: Option<State>,
+    /// Only of this incident.
+    pub incident: Option<IncidentId>,
+    /// Only this way.
+    pub direction: Option<Direction>,
+    /// Only older than this one (the cursor of the page before).
+    pub before: Option<DeliveryId>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// A page of deliveries.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryPage {
+    /// Newest first.
+    pub deliveries: Vec<Delivery>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<DeliveryId>,
+}
+
+/// What came of a replay or a drop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// Done; the delivery that will run (or was given up).
+    Done(DeliveryId),
+    /// No such delivery of this tenant.
+    Unknown,
+    /// It is not parked, or was replayed already.
+    NotParked,
+}

@@ -1,0 +1,520 @@
+//! The model of the store: plain collections under one lock, every rule readable in one place.
+//!
+//! It is not a mock: the contract suite holds the other engines to it, and the seeded simulation runs on it. It is
+//! as durable as the value it lives in.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::contract::{
+    Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, Learned, Lease, NewDelivery, Pause,
+    Postponement, REPLAY_SOURCE, Receipt, Replayed, Settlement, TenantRecord, TenantShare, Waiting,
+};
+use crate::delivery::lane::LaneMemory;
+use crate::delivery::record::{Attempt, Delivery, Direction, Ending, State, Urgency};
+use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
+use crate::domain::time::{SharedClock, Timestamp};
+use crate::limits::{ATTEMPT_RECORDS_MAX, LANE_WAITING_MAX};
+
+/// The in-memory engine.
+#[derive(Debug)]
+pub struct MemoryStore {
+    clock: SharedClock,
+    state: Mutex<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    lanes: Vec<Lane>,
+    lane_of: HashMap<(TenantId, Direction, IncidentId), usize>,
+    by_key: HashMap<(TenantId, EventKey), Place>,
+    by_id: BTreeMap<DeliveryId, Place>,
+    tenants: BTreeMap<TenantId, TenantRow>,
+    served: u64,
+}
+
+/// A lane's index and a sequence in it.
+type Place = (usize, u64);
+
+#[derive(Debug)]
+struct Lane {
+    tenant: TenantId,
+    direction: Direction,
+    incident: IncidentId,
+    head: u64,
+    due: Option<Timestamp>,
+    fence: u64,
+    leased_until: Option<Timestamp>,
+    attempts: u32,
+    parked: bool,
+    memory: LaneMemory,
+    events: Vec<Event>,
+}
+
+#[derive(Debug)]
+struct Event {
+    change: NewDelivery,
+    state: State,
+    accepted_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    sending_since: Option<Timestamp>,
+    ending: Option<Ending>,
+    attempts: Vec<Attempt>,
+}
+
+#[derive(Debug, Default)]
+struct TenantRow {
+    lanes_max: Option<u32>,
+    pause: Option<Pause>,
+    learned: Learned,
+    last_served: u64,
+}
+
+impl MemoryStore {
+    /// An empty store on this clock.
+    pub fn new(clock: SharedClock) -> Self {
+        Self { clock, state: Mutex::default() }
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        // A panic while the lock was held left whole statements behind, never half of one collection.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn accept(&self, changes: Vec<NewDelivery>) -> Vec<Accepted> {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        let stands = tables.standing(&changes);
+        let refused = |stand: &Option<Accepted>| matches!(stand, Some(Accepted::Conflict(_) | Accepted::LaneFull));
+        if stands.iter().any(refused) {
+            // All or none: those that could have been stored are reported without a place.
+            return stands.into_iter().map(|stand| stand.unwrap_or(Accepted::LaneFull)).collect();
+        }
+        let stored = changes.into_iter().zip(stands).map(|(change, stand)| match stand {
+            Some(repeat) => repeat,
+            // A repeat inside the same call is found here, after its twin was stored.
+            None => match tables.repeat_of(&change) {
+                Some(repeat) => repeat,
+                None => Accepted::Stored(tables.append(change, now)),
+            },
+        });
+        stored.collect()
+    }
+
+    pub(super) fn serve_tenants(&self, shares: Vec<TenantShare>) {
+        let mut tables = self.tables();
+        tables.tenants.values_mut().for_each(|row| row.lanes_max = None);
+        for share in shares {
+            tables.tenants.entry(share.tenant).or_default().lanes_max = Some(share.lanes_max);
+        }
+    }
+
+    pub(super) fn claim(&self, request: &ClaimRequest) -> Vec<Claim> {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        let turn = tables.tenants_by_turn(now);
+        let mut due: Vec<usize> = turn.iter().flat_map(|tenant| tables.due_lanes(tenant, now)).collect();
+        due.truncate(request.lanes_max);
+        due.into_iter().map(|index| tables.lease(index, now, request)).collect()
+    }
+
+    pub(super) fn intend(&self, lease: &Lease, upto: u64, lease_for: Duration) -> Held<Timestamp> {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        let Some(lane) = tables.held(lease) else { return Held::Lost };
+        lane.lease_until(now.plus(lease_for));
+        for event in lane.events_mut(lease.head, upto) {
+            event.state = State::Sending;
+            event.sending_since = Some(now);
+        }
+        Held::Yes(now)
+    }
+
+    pub(super) fn renew(&self, lease: &Lease, lease_for: Duration) -> Held<()> {
+        let until = self.clock.now().plus(lease_for);
+        let mut tables = self.tables();
+        let Some(lane) = tables.held(lease) else { return Held::Lost };
+        lane.lease_until(until);
+        Held::Yes(())
+    }
+
+    pub(super) fn settle(&self, lease: &Lease, settlement: Settlement) -> Held<()> {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        let Some(lane) = tables.held(lease) else { return Held::Lost };
+        lane.settle(settlement, now);
+        Held::Yes(())
+    }
+
+    pub(super) fn postpone(&self, lease: &Lease, postponement: Postponement) -> Held<()> {
+        let mut tables = self.tables();
+        let Some(lane) = tables.held(lease) else { return Held::Lost };
+        lane.leased_until = None;
+        lane.due = Some(postponement.at);
+        lane.attempts -= u32::from(!postponement.counted);
+        if postponement.not_processed {
+            for event in lane.events_mut(lease.head, u64::MAX).filter(|event| event.state == State::Sending) {
+                event.state = State::Waiting;
+                event.sending_since = None;
+            }
+        }
+        if let (Some(attempt), Some(event)) = (postponement.attempt, lane.event_mut(lease.head)) {
+            event.remember(attempt);
+        }
+        Held::Yes(())
+    }
+
+    pub(super) fn pause_tenant(&self, tenant: &TenantId, pause: Pause) {
+        let mut tables = self.tables();
+        let row = tables.tenants.entry(tenant.clone()).or_default();
+        // A shorter pause never cuts a longer one.
+        if row.pause.as_ref().is_none_or(|current| current.until <= pause.until) {
+            row.pause = Some(pause);
+        }
+    }
+
+    pub(super) fn resume_tenant(&self, tenant: &TenantId) {
+        if let Some(row) = self.tables().tenants.get_mut(tenant) {
+            row.pause = None;
+        }
+    }
+
+    pub(super) fn learn(&self, tenant: &TenantId, learned: Learned) {
+        self.tables().tenants.entry(tenant.clone()).or_default().learned = learned;
+    }
+
+    pub(super) fn tenant(&self, tenant: &TenantId) -> TenantRecord {
+        let now = self.clock.now();
+        let tables = self.tables();
+        let Some(row) = tables.tenants.get(tenant) else { return TenantRecord::default() };
+        let pause = row.pause.clone().filter(|pause| pause.until > now);
+        TenantRecord { pause, learned: row.learned.clone() }
+    }
+
+    pub(super) fn backlog(&self) -> Vec<Backlog> {
+        let tables = self.tables();
+        let mut backlogs: BTreeMap<&TenantId, Backlog> = BTreeMap::new();
+        for (lane, event) in tables.lanes.iter().flat_map(|lane| lane.events.iter().map(move |event| (lane, event))) {
+            let backlog = backlogs.entry(&lane.tenant).or_insert_with(|| Backlog {
+                tenant: lane.tenant.clone(),
+                waiting: 0,
+                parked: 0,
+                oldest: None,
+            });
+            if event.state == State::Parked {
+                backlog.parked += 1;
+            } else if !event.state.is_end() {
+                backlog.waiting += 1;
+                backlog.oldest = Some(backlog.oldest.map_or(event.accepted_at, |oldest| oldest.min(event.accepted_at)));
+            }
+        }
+        backlogs.into_values().filter(|backlog| backlog.waiting + backlog.parked > 0).collect()
+    }
+
+    pub(super) fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Option<Delivery> {
+        let tables = self.tables();
+        tables.find(tenant, id).and_then(|place| tables.view(place))
+    }
+
+    pub(super) fn deliveries(&self, query: &DeliveryQuery) -> DeliveryPage {
+        let tables = self.tables();
+        let older = tables.by_id.iter().rev().filter(|(id, _)| query.before.as_ref().is_none_or(|before| *id < before));
+        let wanted = older.map(|(_, place)| *place).filter(|(lane, sequence)| {
+            let lane = &tables.lanes[*lane];
+            lane.tenant == query.tenant
+                && query.incident.as_ref().is_none_or(|incident| *incident == lane.incident)
+                && query.direction.is_none_or(|direction| direction == lane.direction)
+                && lane.event(*sequence).is_some_and(|event| query.state.is_none_or(|state| state == event.state))
+        });
+        let mut deliveries: Vec<_> = wanted.take(query.limit + 1).filter_map(|place| tables.view(place)).collect();
+        let more = deliveries.len() > query.limit;
+        deliveries.truncate(query.limit);
+        let next = if more { deliveries.last().map(|last| last.id.clone()) } else { None };
+        DeliveryPage { deliveries, next }
+    }
+
+    pub(super) fn replay(&self, tenant: &TenantId, id: &DeliveryId, new: DeliveryId) -> Replayed {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        let Some((index, sequence)) = tables.find(tenant, id) else { return Replayed::Unknown };
+        let lane = &mut tables.lanes[index];
+        let waits_for_it = lane.parked && lane.head == sequence;
+        let Some(event) = lane.event_mut(sequence).filter(|event| event.state == State::Parked) else {
+            return Replayed::NotParked;
+        };
+        if waits_for_it {
+            event.wake();
+            lane.unpark(now);
+            return Replayed::Done(id.clone());
+        }
+        let Ok(key) = EventKey::new(REPLAY_SOURCE, id.as_str()) else { return Replayed::NotParked };
+        event.end(State::Superseded, Ending { superseded_by: Some(new.clone()), ..Ending::default() }, now);
+        let change = NewDelivery { id: new.clone(), event: key, ..event.change.clone() };
+        tables.append(change, now);
+        Replayed::Done(new)
+    }
+
+    pub(super) fn drop_parked(&self, tenant: &TenantId, id: &DeliveryId) -> Replayed {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        let Some((index, sequence)) = tables.find(tenant, id) else { return Replayed::Unknown };
+        let lane = &mut tables.lanes[index];
+        let waits_for_it = lane.parked && lane.head == sequence;
+        let Some(event) = lane.event_mut(sequence).filter(|event| event.state == State::Parked) else {
+            return Replayed::NotParked;
+        };
+        event.state = State::Dropped;
+        if waits_for_it {
+            lane.head += 1;
+            lane.unpark(now);
+        }
+        Replayed::Done(id.clone())
+    }
+}
+
+impl Tables {
+    /// How each change stands before anything is stored; `None` means that it can be.
+    fn standing(&self, changes: &[NewDelivery]) -> Vec<Option<Accepted>> {
+        let mut added: HashMap<(&TenantId, Direction, &IncidentId), usize> = HashMap::new();
+        let stand = |change| {
+            self.repeat_of(change).or_else(|| {
+                let lane = (&change.tenant, change.direction, &change.incident);
+                let added = added.entry(lane).or_default();
+                *added += 1;
+                let key = (change.tenant.clone(), change.direction, change.incident.clone());
+                let waiting = self.lane_of.get(&key).map_or(0, |index| self.lanes[*index].waiting());
+                (waiting + *added > LANE_WAITING_MAX).then_some(Accepted::LaneFull)
+            })
+        };
+        changes.iter().map(stand).collect()
+    }
+
+    fn repeat_of(&self, change: &NewDelivery) -> Option<Accepted> {
+        let (lane, sequence) = *self.by_key.get(&(change.tenant.clone(), change.event.clone()))?;
+        let event = self.lanes[lane].event(sequence)?;
+        let receipt = Receipt { delivery: event.change.id.clone(), sequence };
+        let same = event.change.body_hash == change.body_hash && event.change.incident == change.incident;
+        Some(if same { Accepted::Repeat(receipt) } else { Accepted::Conflict(receipt) })
+    }
+
+    fn append(&mut self, change: NewDelivery, now: Timestamp) -> Receipt {
+        let key = (change.tenant.clone(), change.direction, change.incident.clone());
+        let lanes = &mut self.lanes;
+        let index = *self.lane_of.entry(key).or_insert_with(|| {
+            lanes.push(Lane::new(&change));
+            lanes.len() - 1
+        });
+        let lane = &mut lanes[index];
+        let sequence = lane.tail() + 1;
+        if lane.due.is_none() && !lane.parked {
+            lane.due = Some(now);
+        }
+        self.by_key.insert((change.tenant.clone(), change.event.clone()), (index, sequence));
+        self.by_id.insert(change.id.clone(), (index, sequence));
+        let receipt = Receipt { delivery: change.id.clone(), sequence };
+        lane.events.push(Event::new(change, now));
+        receipt
+    }
+
+    /// Tenants that may be claimed now, least recently served first.
+    fn tenants_by_turn(&self, now: Timestamp) -> Vec<TenantId> {
+        let mut turn: Vec<_> = self
+            .tenants
+            .iter()
+            .filter(|(_, row)| row.lanes_max.is_some() && row.pause.as_ref().is_none_or(|pause| pause.until <= now))
+            .map(|(tenant, row)| (row.last_served, tenant.clone()))
+            .collect();
+        turn.sort();
+        turn.into_iter().map(|(_, tenant)| tenant).collect()
+    }
+
+    /// The tenant's due lanes, most urgent and longest waiting first, as many as its share has room for.
+    fn due_lanes(&self, tenant: &TenantId, now: Timestamp) -> Vec<usize> {
+        let of_tenant = || self.lanes.iter().enumerate().filter(|(_, lane)| lane.tenant == *tenant);
+        let leased = of_tenant().filter(|(_, lane)| lane.leased_until.is_some_and(|until| until > now)).count();
+        let share = self.tenants.get(tenant).and_then(|row| row.lanes_max).unwrap_or(0) as usize;
+        let mut due: Vec<_> = of_tenant()
+            .filter_map(|(index, lane)| lane.due.filter(|due| *due <= now).map(|due| (lane.urgency(), due, index)))
+            .collect();
+        due.sort();
+        due.into_iter().map(|(_, _, index)| index).take(share.saturating_sub(leased)).collect()
+    }
+
+    fn lease(&mut self, index: usize, now: Timestamp, request: &ClaimRequest) -> Claim {
+        self.served += 1;
+        let lane = &mut self.lanes[index];
+        lane.fence += 1;
+        lane.attempts += 1;
+        lane.lease_until(now.plus(request.lease_for));
+        if let Some(row) = self.tenants.get_mut(&lane.tenant) {
+            row.last_served = self.served;
+        }
+        let from = usize::try_from(lane.head - 1).unwrap_or(usize::MAX);
+        Claim {
+            lease: Lease { lane: i64::try_from(index).unwrap_or(i64::MAX), fence: lane.fence, head: lane.head },
+            tenant: lane.tenant.clone(),
+            direction: lane.direction,
+            incident: lane.incident.clone(),
+            attempts: lane.attempts,
+            now,
+            memory: lane.memory.clone(),
+            waiting: (lane.head..).zip(lane.events.iter().skip(from).take(request.waiting_max)).map(waiting).collect(),
+        }
+    }
+
+    /// The lane, if the lease still holds it.
+    fn held(&mut self, lease: &Lease) -> Option<&mut Lane> {
+        let lane = self.lanes.get_mut(usize::try_from(lease.lane).ok()?)?;
+        (lane.fence == lease.fence && lane.leased_until.is_some() && lane.head == lease.head).then_some(lane)
+    }
+
+    fn find(&self, tenant: &TenantId, id: &DeliveryId) -> Option<Place> {
+        self.by_id.get(id).copied().filter(|(lane, _)| self.lanes[*lane].tenant == *tenant)
+    }
+
+    fn view(&self, (index, sequence): Place) -> Option<Delivery> {
+        let lane = &self.lanes[index];
+        let event = lane.event(sequence)?;
+        Some(Delivery {
+            id: event.change.id.clone(),
+            tenant: lane.tenant.clone(),
+            direction: lane.direction,
+            incident: lane.incident.clone(),
+            sequence,
+            event: event.change.event.clone(),
+            kind: event.change.kind,
+            state: event.state,
+            accepted_at: event.accepted_at,
+            ended_at: event.ended_at,
+            ending: event.ending.clone(),
+            attempts: event.attempts.clone(),
+            due: if event.state.is_end() { None } else { lane.due },
+            body: RawValue::from_string(event.change.body.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+        })
+    }
+}
+
+impl Lane {
+    fn new(change: &NewDelivery) -> Self {
+        Self {
+            tenant: change.tenant.clone(),
+            direction: change.direction,
+            incident: change.incident.clone(),
+            head: 1,
+            due: None,
+            fence: 0,
+            leased_until: None,
+            attempts: 0,
+            parked: false,
+            memory: LaneMemory::default(),
+            events: Vec::new(),
+        }
+    }
+
+    fn tail(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    fn waiting(&self) -> usize {
+        usize::try_from(self.tail() + 1 - self.head).unwrap_or(usize::MAX)
+    }
+
+    fn event(&self, sequence: u64) -> Option<&Event> {
+        self.events.get(usize::try_from(sequence.checked_sub(1)?).ok()?)
+    }
+
+    fn event_mut(&mut self, sequence: u64) -> Option<&mut Event> {
+        self.events.get_mut(usize::try_from(sequence.checked_sub(1)?).ok()?)
+    }
+
+    fn events_mut(&mut self, from: u64, upto: u64) -> impl Iterator<Item = &mut Event> {
+        self.events.iter_mut().zip(1_u64..).filter(move |(_, at)| (from..=upto).contains(at)).map(|(event, _)| event)
+    }
+
+    /// The most urgent of what waits decides when the lane gets its turn.
+    fn urgency(&self) -> Urgency {
+        let from = usize::try_from(self.head - 1).unwrap_or(usize::MAX);
+        self.events.iter().skip(from).map(|event| Urgency::of(event.change.kind)).min().unwrap_or(Urgency::Low)
+    }
+
+    fn lease_until(&mut self, until: Timestamp) {
+        self.leased_until = Some(until);
+        self.due = Some(until);
+    }
+
+    fn settle(&mut self, settlement: Settlement, now: Timestamp) {
+        let Settlement { upto, state, ending, attempt, memory } = settlement;
+        let blocks = ending.parking.as_ref().is_some_and(|parking| parking.blocks);
+        let by = self.event(upto).map(|last| last.change.id.clone());
+        for event in self.events_mut(self.head, upto.saturating_sub(1)) {
+            event.end(State::Superseded, Ending { superseded_by: by.clone(), ..Ending::default() }, now);
+        }
+        if let Some(event) = self.event_mut(upto) {
+            event.end(state, ending, now);
+            if let Some(attempt) = attempt {
+                event.remember(attempt);
+            }
+        }
+        self.memory = memory;
+        self.attempts = 0;
+        self.leased_until = None;
+        self.parked = blocks;
+        self.head = if blocks { upto } else { upto + 1 };
+        self.due = (!blocks && self.head <= self.tail()).then_some(now);
+    }
+
+    fn unpark(&mut self, now: Timestamp) {
+        self.parked = false;
+        self.attempts = 0;
+        self.due = (self.head <= self.tail()).then_some(now);
+    }
+}
+
+impl Event {
+    fn new(change: NewDelivery, now: Timestamp) -> Self {
+        Self {
+            change,
+            state: State::Waiting,
+            accepted_at: now,
+            ended_at: None,
+            sending_since: None,
+            ending: None,
+            attempts: Vec::new(),
+        }
+    }
+
+    fn end(&mut self, state: State, ending: Ending, now: Timestamp) {
+        self.state = state;
+        self.sending_since = None;
+        self.ended_at = Some(now);
+        self.ending = Some(ending);
+    }
+
+    fn wake(&mut self) {
+        self.state = State::Waiting;
+        self.ended_at = None;
+        self.ending = None;
+    }
+
+    /// Keeps the newest attempts; an old one says nothing new.
+    fn remember(&mut self, attempt: Attempt) {
+        if self.attempts.len() == ATTEMPT_RECORDS_MAX {
+            self.attempts.remove(0);
+        }
+        self.attempts.push(attempt);
+    }
+}
+
+fn waiting((sequence, event): (u64, &Event)) -> Waiting {
+    Waiting {
+        id: event.change.id.clone(),
+        sequence,
+        kind: event.change.kind,
+        body: Arc::clone(&event.change.body),
+        accepted_at: event.accepted_at,
+        sending_since: event.sending_since,
+    }
+}
