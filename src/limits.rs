@@ -82,6 +82,26 @@ pub const CLAIM_POLL: Duration = Duration::from_millis(250);
 
 // ── settings and tenants ─────────────────────────────────────────────────────────────────────────────────────
 
+/// Our keys have 47 characters; this leaves room for keys made elsewhere and keeps the hashing of a guess cheap.
+pub const API_KEY_BYTES_MAX: usize = 256;
+/// Two active credentials for each of eight tools. Every presented key is compared with this many hashes, so that the
+/// time does not tell how many a tenant has.
+pub const SENDERS_PER_TENANT_MAX: usize = 16;
+/// One in use and one coming; a third survives a rotation that was begun twice.
+pub const WEBHOOK_SECRETS_MAX: usize = 3;
+/// Standard Webhooks 1.0: a secret has 24 to 64 bytes.
+pub const WEBHOOK_SECRET_BYTES_MIN: usize = 24;
+/// Standard Webhooks 1.0: a secret has 24 to 64 bytes.
+pub const WEBHOOK_SECRET_BYTES_MAX: usize = 64;
+/// A UUID has 36 characters and a prefix; the id is part of the signed text and kept to recognise repeats.
+pub const WEBHOOK_ID_CHARS_MAX: usize = 256;
+/// Standard Webhooks suggests five minutes either way: more than clocks drift, less than a replay is worth.
+pub const SIGNATURE_WINDOW_SECS: i64 = 300;
+/// A rotation of two secrets in two versions makes four signatures; the rest of a longer header is not looked at.
+pub const SIGNATURES_EXAMINED_MAX: usize = 8;
+/// A browser's practical bound for URLs; also keeps log lines readable.
+pub const TARGET_URL_CHARS_MAX: usize = 2_048;
+
 // ── simulator ────────────────────────────────────────────────────────────────────────────────────────────────
 
 // ── relations ────────────────────────────────────────────────────────────────────────────────────────────────
