@@ -34,6 +34,8 @@ mod columns;
 mod dates;
 mod dictionary;
 mod errors;
+pub mod fault_plan;
+pub mod faults;
 pub mod instance;
 mod journal;
 mod message;
