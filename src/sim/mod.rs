@@ -26,16 +26,19 @@
 //! Modules, from the core outwards: `message` (request, response), `random`, `dates`, `errors`, `switches`;
 //! `dictionary`, `columns`, `store`, `seed` (what is there); `query`, `params`, `values`, `body` (reading);
 //! `write`, `rules`, `journal`, `records`, `people` (writing); `access`, `oauth`, `rate` (who may call, how often); `table_api`, `instance`;
-//! `fault_plan`, `faults`; `gate`, `tls`, `control`, `server` (the shell).
+//! `fault_plan`, `faults`; `gate`, `call_log`, `shell`, `control`, `tls`, `server` (the shell).
 
 mod access;
 mod body;
+mod call_log;
 mod columns;
+mod control;
 mod dates;
 mod dictionary;
 mod errors;
 pub mod fault_plan;
 pub mod faults;
+mod gate;
 pub mod instance;
 mod journal;
 mod message;
@@ -48,11 +51,14 @@ mod rate;
 mod records;
 mod rules;
 mod seed;
+pub mod server;
+mod shell;
 mod store;
 pub mod switches;
 mod table_api;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 mod write;
 
