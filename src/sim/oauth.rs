@@ -1,0 +1,187 @@
+//! The token endpoint, `/oauth_token.do`.
+//!
+//! Owns: the grants and the tokens. Never: names the real reason of a refusal; practically everything answers the same 401.
+//! Fails: with that 401. Proved by: the tests below. Source: facts/servicenow 4.1 ("OAuth API request parameters",
+//! `r_OAuthAPIRequestParameters.md`; `t_ManageTokens.md`; KB0791140; client credentials: `create-cc-sys-prop.md`).
+//!
+//! The grants `authorization_code` and `jwt-bearer` are refused like any unknown grant.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::instance::Instance;
+use super::message::{self, Request, Response};
+use super::random::Random;
+use crate::limits::{SIM_REFRESH_TOKEN_SECS, SIM_TOKENS_MAX};
+
+/// A token and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Token {
+    user: String,
+    /// Client, user and grant family: asking again with the same key returns the same token.
+    key: String,
+    /// Milliseconds since the epoch.
+    expires: i64,
+}
+
+/// All tokens of the instance.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tokens {
+    access: BTreeMap<String, Token>,
+    refresh: BTreeMap<String, Token>,
+}
+
+impl Tokens {
+    /// The user of a living access token.
+    pub(super) fn user_of(&self, access: &str, now: i64) -> Option<String> {
+        self.access.get(access).filter(|token| token.expires > now).map(|token| token.user.clone())
+    }
+
+    /// Forgets one token of either kind.
+    pub(super) fn revoke(&mut self, token: &str) {
+        self.access.remove(token);
+        self.refresh.remove(token);
+    }
+
+    /// Forgets every access token: what a restart or an administrator does to a client.
+    pub(super) fn drop_access(&mut self) {
+        self.access.clear();
+    }
+}
+
+/// A token of the map that lives at `now` and belongs to `key`; the youngest if there are several.
+fn living(tokens: &BTreeMap<String, Token>, key: &str, now: i64) -> Option<String> {
+    let alive = tokens.iter().filter(|(_, token)| token.key == key && token.expires > now);
+    alive.max_by_key(|(_, token)| token.expires).map(|(text, _)| text.clone())
+}
+
+fn keep(tokens: &mut BTreeMap<String, Token>, random: &mut Random, token: Token, now: i64) -> String {
+    tokens.retain(|_, kept| kept.expires > now);
+    while tokens.len() >= SIM_TOKENS_MAX && tokens.pop_first().is_some() {}
+    let text = random.token();
+    tokens.insert(text.clone(), token);
+    text
+}
+
+/// Answers `/oauth_token.do`.
+pub(super) fn token(instance: &mut Instance, request: &Request, now: i64) -> Response {
+    grant(instance, request, now).unwrap_or_else(refused)
+}
+
+/// Answers `/oauth_revoke_token.do?token=…`, which needs no authentication (`t_RevokeOAuthToken.md`).
+pub(super) fn revoke(instance: &mut Instance, request: &Request) -> Response {
+    for (name, token) in message::pairs(&request.query) {
+        if name == "token" {
+            instance.tokens.revoke(&token);
+        }
+    }
+    Response::empty(200)
+}
+
+fn refused() -> Response {
+    Response::json(401, &json!({"error_description": "access_denied", "error": "server_error"}))
+}
+
+fn grant(instance: &mut Instance, request: &Request, now: i64) -> Option<Response> {
+    let form = Form::read(request)?;
+    let known_client = form.field("client_id") == instance.credentials.client_id
+        && form.field("client_secret") == instance.credentials.client_secret;
+    if !known_client {
+        return None;
+    }
+    match form.field("grant_type") {
+        "password" if !instance.switches.password_grant_disabled => {
+            let (user, password) = (form.field("username").to_owned(), form.field("password").to_owned());
+            if !instance.password_fits(&user, &password) || instance.caller(&user, now).is_none() {
+                return None;
+            }
+            let access = current_access(instance, &user, "password", now);
+            let refresh = current_refresh(instance, &user, now);
+            success(instance, &access, Some(&refresh), now)
+        }
+        "refresh_token" => {
+            let refresh = form.field("refresh_token");
+            let token = instance.tokens.refresh.get(refresh).filter(|token| token.expires > now)?.clone();
+            let access = new_access(instance, &token.user, "password", now);
+            success(instance, &access, Some(refresh), now)
+        }
+        "client_credentials" if instance.switches.client_credentials_enabled => {
+            let user = instance.credentials.username.clone();
+            instance.caller(&user, now)?;
+            let access = current_access(instance, &user, "client_credentials", now);
+            success(instance, &access, None, now)
+        }
+        _ => None,
+    }
+}
+
+/// The living token if there is one: the endpoint "always returns the current access token".
+fn current_access(instance: &mut Instance, user: &str, family: &str, now: i64) -> String {
+    let Some(access) = living(&instance.tokens.access, &key(instance, user, family), now) else {
+        return new_access(instance, user, family, now);
+    };
+    if instance.switches.token_reuse_extends {
+        let expires = now.saturating_add(access_millis(instance));
+        if let Some(token) = instance.tokens.access.get_mut(&access) {
+            token.expires = expires;
+        }
+    }
+    access
+}
+
+fn new_access(instance: &mut Instance, user: &str, family: &str, now: i64) -> String {
+    let expires = now.saturating_add(access_millis(instance));
+    let token = Token { user: user.to_owned(), key: key(instance, user, family), expires };
+    keep(&mut instance.tokens.access, &mut instance.noise, token, now)
+}
+
+/// The living refresh token if there is one; its end never moves (facts/servicenow 8.25: day 100).
+fn current_refresh(instance: &mut Instance, user: &str, now: i64) -> String {
+    let key = key(instance, user, "password");
+    if let Some(refresh) = living(&instance.tokens.refresh, &key, now) {
+        return refresh;
+    }
+    let expires = now.saturating_add(SIM_REFRESH_TOKEN_SECS.saturating_mul(1_000));
+    let token = Token { user: user.to_owned(), key, expires };
+    keep(&mut instance.tokens.refresh, &mut instance.noise, token, now)
+}
+
+fn key(instance: &Instance, user: &str, family: &str) -> String {
+    format!("{}\n{user}\n{family}", instance.credentials.client_id)
+}
+
+fn access_millis(instance: &Instance) -> i64 {
+    i64::from(instance.switches.access_token_secs).saturating_mul(1_000)
+}
+
+fn success(instance: &Instance, access: &str, refresh: Option<&str>, now: i64) -> Option<Response> {
+    let expires = instance.tokens.access.get(access)?.expires;
+    // Whole seconds left, rounded down from just below: a fresh token of 1800 s says 1799.
+    let expires_in = expires.saturating_sub(now).saturating_sub(1).div_euclid(1_000);
+    let mut body = json!({"access_token": access});
+    if let Some(refresh) = refresh {
+        body["refresh_token"] = json!(refresh);
+    }
+    body["scope"] = json!("useraccount");
+    body["token_type"] = json!("Bearer");
+    body["expires_in"] = json!(expires_in);
+    Some(Response::json(200, &body))
+}
+
+/// A token request. JSON and query parameters are refused (`sc-restrict-oauth-parameters-to-post-body.md`).
+struct Form(Vec<(String, String)>);
+
+impl Form {
+    fn read(request: &Request) -> Option<Self> {
+        let is_form = request
+            .header("Content-Type")
+            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
+        let fits = request.verb() == "POST" && is_form && request.query.is_empty();
+        fits.then(|| Self(message::pairs(&String::from_utf8_lossy(&request.body))))
+    }
+
+    fn field(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+}

@@ -1,0 +1,170 @@
+//! The switches: one named field per behaviour that differs between real instances, or that no public source settles.
+//!
+//! Owns: the defaults, each with its reason. Never: behaviour. Fails: it cannot.
+//! Proved by: the tables of the modules that read a switch; each runs both positions.
+//!
+//! `..Switches::default()` is a current base system with an integration user that has the role `itil`.
+
+use std::collections::BTreeSet;
+
+/// What becomes of a query part on a column that does not exist or may not be read (facts/servicenow 1.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InvalidQuery {
+    /// The part is dropped and the rest runs: a typo returns strangers. The platform's default ("Table API" reference).
+    #[default]
+    Ignored,
+    /// `glide.invalid_query.returns_no_rows=true`: nothing matches.
+    NoRows,
+    /// Query access control of current releases: 403.
+    Refused,
+}
+
+/// What becomes of `state` 7 when the user lacks `itil_admin` (facts/servicenow 4.6; "Resolve and close an incident").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CloseWithoutRole {
+    /// 403 with an ACL exception. Default: the loud one of two undocumented answers.
+    #[default]
+    Refused,
+    /// The field is left as it was, and the call succeeds.
+    Ignored,
+    /// Closing is open to everyone, as many customers configure it.
+    Allowed,
+}
+
+/// What a reference field keeps when a name leads nowhere (facts/servicenow 1.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnresolvedReference {
+    /// The text as it was sent. Default: what the Change API's published script does.
+    #[default]
+    StoreRaw,
+    /// The empty string.
+    LeaveEmpty,
+}
+
+/// A customer's business rule that refuses a write: `setAbortAction(true)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AbortRule {
+    /// The rule applies when this column …
+    pub column: String,
+    /// … contains this text after the write.
+    pub contains: String,
+    /// The rule's name, the only thing of it that crosses REST.
+    pub name: String,
+}
+
+/// See the module's text. A `bool` here is a system property or a customer's setting, not a state of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each mirrors an independent yes/no property of an instance")]
+pub struct Switches {
+    // ── writing ──
+    /// A `sys_id` sent with a POST is kept. Default true: ServiceNow's own client test inserts with a chosen id
+    /// (`PySNC`, `test_insert_custom_guid`).
+    pub sys_id_honoured: bool,
+    /// Status of a duplicate `sys_id`. Default 403: not documented, but refusals of a write are usually 403.
+    pub duplicate_status: u16,
+    /// `glide.rest.choice.allow_non_existing_value`. Default false, as documented.
+    pub unknown_choices_stored: bool,
+    /// See [`UnresolvedReference`].
+    pub unresolved_reference: UnresolvedReference,
+    /// Names in reference fields are resolved although `sysparm_input_display_value` is false ("for certain fields",
+    /// KB0546240). Default false.
+    pub names_resolved_in_raw_mode: bool,
+    /// Columns (`table.column`) whose writes vanish without an error: a field without write access. Default none;
+    /// `incident.correlation_id` here is the customer who did not give us the link fields.
+    pub unwritable_columns: BTreeSet<String>,
+    /// Columns (`table.column`) that are left out of every answer and may not be queried. Default none.
+    pub unreadable_columns: BTreeSet<String>,
+    /// Row access for the integration user. Default true each.
+    pub insert_allowed: bool,
+    /// See `insert_allowed`.
+    pub update_allowed: bool,
+    /// See `insert_allowed`.
+    pub delete_allowed: bool,
+    /// A business rule of the customer. Default none.
+    pub abort_rule: Option<AbortRule>,
+    // ── incident rules ──
+    /// Resolving and closing need `close_code` and `close_notes` by data policy. Default true: current base systems.
+    pub resolve_data_policy: bool,
+    /// Columns of `incident` that a data policy makes mandatory always. Default none.
+    pub mandatory_columns: Vec<String>,
+    /// See [`CloseWithoutRole`].
+    pub close_without_role: CloseWithoutRole,
+    /// The integration user has `itil_admin`. Default false.
+    pub integration_user_is_itil_admin: bool,
+    /// The resolution codes of older systems (`Solved (Permanently)` …) instead of the current list. Default false.
+    pub old_close_codes: bool,
+    /// A write of journal text alone counts as an update (`sys_mod_count`, `sys_updated_on`). Default true; differs by
+    /// rules and releases.
+    pub journal_counts_as_update: bool,
+    /// Days after which a scheduled job closes a resolved incident (`glide.ui.autoclose.time`); 0 is off. Default 7.
+    pub autoclose_days: u32,
+    // ── reading ──
+    /// See [`InvalidQuery`].
+    pub invalid_query: InvalidQuery,
+    /// `sys_journal_field` may be read; if not it answers `[]` without an error. Default true.
+    pub journal_readable: bool,
+    /// With `sysparm_no_count`, `X-Total-Count` still appears and holds the rows returned (KB0564204). Default false.
+    pub total_count_despite_no_count: bool,
+    /// The zone of the integration user, minutes east of UTC. Default 0, as recommended for integrations.
+    pub zone_minutes: i64,
+    /// Longest URL before `414`, bytes. Default 8192: sources speak of 2 to 8 kB.
+    pub url_bytes_max: usize,
+    // ── authentication ──
+    /// The wording of 401 on current releases. Default false.
+    pub newer_401_wording: bool,
+    /// The gate of current releases that refuses basic authentication for users who may log in. Default false.
+    pub basic_auth_refused: bool,
+    /// Wrong passwords before the user is locked; `None` is never. Default `None`: a customer's script.
+    pub lock_out_after: Option<u32>,
+    /// `glide.oauth.inbound.client.credential.grant_type.enabled`. Default true here, although real systems ship without
+    /// it: a simulator that refuses its first caller teaches nothing. Turn it off to rehearse the refusal.
+    pub client_credentials_enabled: bool,
+    /// `glide.oauth.inbound.ropc.grant_type.disabled`. Default false, as documented.
+    pub password_grant_disabled: bool,
+    /// Asking again for a living token pushes its end forward (KB0791140). Default false: `expires_in` goes down.
+    pub token_reuse_extends: bool,
+    /// Lifetime of an access token, seconds. Default 1800, as documented.
+    pub access_token_secs: u32,
+    // ── limits ──
+    /// How late rate counters are committed, seconds. Default 0 (strict); real nodes commit every 30 s and over-admit
+    /// until then ("Inbound REST API rate limiting").
+    pub rate_lag_secs: u32,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            sys_id_honoured: true,
+            duplicate_status: 403,
+            unknown_choices_stored: false,
+            unresolved_reference: UnresolvedReference::StoreRaw,
+            names_resolved_in_raw_mode: false,
+            unwritable_columns: BTreeSet::new(),
+            unreadable_columns: BTreeSet::new(),
+            insert_allowed: true,
+            update_allowed: true,
+            delete_allowed: true,
+            abort_rule: None,
+            resolve_data_policy: true,
+            mandatory_columns: Vec::new(),
+            close_without_role: CloseWithoutRole::Refused,
+            integration_user_is_itil_admin: false,
+            old_close_codes: false,
+            journal_counts_as_update: true,
+            autoclose_days: 7,
+            invalid_query: InvalidQuery::Ignored,
+            journal_readable: true,
+            total_count_despite_no_count: false,
+            zone_minutes: 0,
+            url_bytes_max: 8_192,
+            newer_401_wording: false,
+            basic_auth_refused: false,
+            lock_out_after: None,
+            client_credentials_enabled: true,
+            password_grant_disabled: false,
+            token_reuse_extends: false,
+            access_token_secs: 1_800,
+            rate_lag_secs: 0,
+        }
+    }
+}
