@@ -35,6 +35,24 @@ pub const INCIDENT_CUSTOM_DEPTH_MAX: usize = 8;
 pub const INCIDENT_CUSTOM_VALUES_COUNT_MAX: usize = 2_000;
 /// Faults reported for one event: enough to repair a sender in one go, few enough to read and to log.
 pub const CHANGE_FAULTS_COUNT_MAX: usize = 50;
+/// A mapping file is read by people; the largest shipped one is a tenth of this.
+pub const MAPPING_FILE_BYTES_MAX: usize = 256 * 1024;
+/// One expression. A 200 KB source overflows the parser's stack; 4 KiB is far beyond what anyone reads.
+pub const EXPRESSION_BYTES_MAX: usize = 4 * 1024;
+/// Instructions of one evaluation. 4 KiB of source compiles to far fewer and has no loops: the last net.
+pub const EXPRESSION_FUEL_MAX: u64 = 10_000;
+/// Nesting while one expression is evaluated: the last net as well.
+pub const EXPRESSION_RECURSION_MAX: usize = 32;
+/// What one filter may give back. Twice the longest text of an incident, so only runaway growth is refused.
+pub const FILTER_OUTPUT_CHARS_MAX: usize = 64_000;
+/// A field's value. ServiceNow's largest text columns hold about this much; anything longer is an attachment.
+pub const FIELD_VALUE_CHARS_MAX: usize = 64_000;
+/// ServiceNow's column names have 80 characters at most.
+pub const FIELD_NAME_CHARS_MAX: usize = 80;
+/// Fields of one mapping, kinds of change included. A ticket form has dozens.
+pub const MAPPING_FIELDS_COUNT_MAX: usize = 500;
+/// Findings reported for one file; the first ones are the ones to repair.
+pub const MAPPING_FINDINGS_COUNT_MAX: usize = 200;
 
 // ── deliveries ───────────────────────────────────────────────────────────────────────────────────────────────
 

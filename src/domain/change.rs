@@ -14,8 +14,8 @@ use super::incident::{Attachment, Escalation, Incident, Message, State};
 pub use super::wire::Fault;
 use super::wire::codec::{Codec, Name};
 use super::wire::reader::Reader;
-use super::wire::record::{Nested, ReadRecord, record};
-use super::wire::{Field, Node, Record};
+use super::wire::record::{Nested, record};
+use super::wire::{Field, Node, Record, Shape};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +52,19 @@ impl ChangeKind {
         Self::Closed,
         Self::Cancelled,
         Self::AttachmentAdded,
+    ];
+
+    /// Every event type, in the same order.
+    pub const WORDS: [&'static str; 9] = [
+        Self::Opened.as_str(),
+        Self::Updated.as_str(),
+        Self::MessageAdded.as_str(),
+        Self::Escalated.as_str(),
+        Self::Resolved.as_str(),
+        Self::Reopened.as_str(),
+        Self::Closed.as_str(),
+        Self::Cancelled.as_str(),
+        Self::AttachmentAdded.as_str(),
     ];
 
     /// The event type on the wire.
@@ -138,8 +151,17 @@ record! {
 }
 
 impl Change {
-    /// The fields an event's `data` can have, with everything below them.
-    pub const FIELDS: &'static [Field] = Data::FIELDS;
+    /// What an expression can start with, and everything below it.
+    pub const ROOTS: &'static [Field] = &[
+        Field { name: "incident", shape: <Nested<Incident> as Codec>::SHAPE },
+        Field { name: "message", shape: <Nested<Message> as Codec>::SHAPE },
+        Field { name: "escalation", shape: <Nested<Escalation> as Codec>::SHAPE },
+        Field { name: "attachment", shape: <Nested<Attachment> as Codec>::SHAPE },
+        Field {
+            name: "event",
+            shape: Shape::Record(&[Field { name: "type", shape: Shape::Words(&ChangeKind::WORDS) }]),
+        },
+    ];
 
     /// Reads an event's `data`.
     pub fn from_data(kind: ChangeKind, data: Value) -> Result<Self, Vec<Fault>> {
@@ -233,11 +255,23 @@ fn whole(broken: &dyn fmt::Display) -> Fault {
     Fault { pointer: String::new(), message: broken.to_string() }
 }
 
-/// The roots an expression can name: `incident`, `message`, `escalation`, `attachment`, and the event's `type`.
+/// What an expression knows as `event`.
+impl Record for ChangeKind {
+    fn get(&self, name: &str) -> Node<'_> {
+        if name == "type" { Node::Text(self.as_str()) } else { Node::Absent }
+    }
+
+    fn each<'a>(&'a self, visit: &mut dyn FnMut(&'static str, Node<'a>)) {
+        visit("type", Node::Text(self.as_str()));
+    }
+}
+
+/// What an expression can start with; and the stored form.
 impl Record for Change {
     fn get(&self, name: &str) -> Node<'_> {
         match name {
             "type" => Node::Text(self.kind.as_str()),
+            "event" => Node::Record(&self.kind),
             "incident" => Node::Record(&self.incident),
             "message" => self.message.as_ref().map_or(Node::Absent, |message| Node::Record(message)),
             "escalation" => self.escalation.as_ref().map_or(Node::Absent, |escalation| Node::Record(escalation)),

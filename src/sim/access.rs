@@ -38,25 +38,33 @@ impl Caller {
     }
 }
 
+/// Name and password of a basic `Authorization` header.
+pub(super) fn basic_pair(header: &str) -> Option<(String, String)> {
+    let (scheme, pair) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(STANDARD.decode(pair.trim()).ok()?).ok()?;
+    let (name, password) = pair.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
+
 impl Instance {
     /// The caller of a request.
     pub(super) fn authenticate(&mut self, request: &Request, now: i64) -> Result<Caller, Refusal> {
         let header = request.header("Authorization").unwrap_or_default();
         let user = match header.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => self.tokens.user_of(token.trim(), now),
-            Some((scheme, pair)) if scheme.eq_ignore_ascii_case("basic") && !self.switches.basic_auth_refused => {
-                self.basic(pair.trim())
-            }
+            Some(_) if !self.switches.basic_auth_refused => self.basic(header),
             Some(_) | None => None,
         };
         let caller = user.and_then(|user| self.caller(&user, now));
         caller.ok_or_else(|| Refusal::not_authenticated(self.switches.newer_401_wording))
     }
 
-    fn basic(&mut self, pair: &str) -> Option<String> {
-        let pair = String::from_utf8(STANDARD.decode(pair).ok()?).ok()?;
-        let (user, password) = pair.split_once(':')?;
-        self.password_fits(user, password).then(|| user.to_owned())
+    fn basic(&mut self, header: &str) -> Option<String> {
+        let (user, password) = basic_pair(header)?;
+        self.password_fits(&user, &password).then_some(user)
     }
 
     /// Checks a password, counting failures towards a lock-out (facts/servicenow 8.28).

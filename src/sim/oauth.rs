@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use super::access;
 use super::instance::Instance;
 use super::message::{self, Request, Response};
 use super::random::Random;
@@ -85,9 +86,12 @@ fn refused() -> Response {
 
 fn grant(instance: &mut Instance, request: &Request, now: i64) -> Option<Response> {
     let form = Form::read(request)?;
-    let known_client = form.field("client_id") == instance.credentials.client_id
-        && form.field("client_secret") == instance.credentials.client_secret;
-    if !known_client {
+    // The client may sign in with the form or with basic authentication: ServiceNow's own `ServiceNowPasswordGrantFlow`
+    // (PySNC, over requests-oauthlib) does the latter, although the reference only names the form.
+    let in_header = access::basic_pair(request.header("Authorization").unwrap_or_default());
+    let in_form = (form.field("client_id").to_owned(), form.field("client_secret").to_owned());
+    let ours = (instance.credentials.client_id.clone(), instance.credentials.client_secret.clone());
+    if in_form != ours && in_header != Some(ours) {
         return None;
     }
     match form.field("grant_type") {

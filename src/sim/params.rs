@@ -54,7 +54,8 @@ impl Params {
                 self.fields = Some(value.split(',').map(|field| field.trim().to_owned()).collect());
             }
             "sysparm_display_value" => {
-                self.display = match value.as_str() {
+                // Without regard to case: pysnow sends Python's `True` and real instances take it.
+                self.display = match value.to_ascii_lowercase().as_str() {
                     "all" => Display::Both,
                     "true" => Display::Shown,
                     _ => Display::Raw,
