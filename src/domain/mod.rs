@@ -10,3 +10,5 @@ pub mod incident;
 pub mod secret;
 pub mod ticket;
 pub mod time;
+pub mod wire;
+pub mod words;

@@ -1,0 +1,209 @@
+//! Examples inside a mapping file, run by `snowgate check`: an event, what lookups find, and what must come of it.
+//!
+//! Owns: running and comparing. Only what a case names is compared. Never: touches an instance.
+//! Fails: it cannot; a case that differs says how. Proved by: the tests here and `tests/mappings.rs`.
+
+use serde::Serialize;
+
+use super::diagnostic::Notes;
+use super::draft::{Draft, Lookup, Lookups, MappingFault, Operation};
+use super::raw::{Block, Named, RawCase, RawExpect, Scalar};
+use super::{JournalField, Mapping};
+use crate::domain::change::{Change, ChangeKind};
+
+/// A checked case.
+#[derive(Debug)]
+pub(crate) struct Case {
+    name: Box<str>,
+    line: usize,
+    change: Box<Change>,
+    lookups: Box<[FoundRow]>,
+    expect: Expect,
+}
+
+/// What a lookup finds: table, value, `sys_id`.
+type FoundRow = (Box<str>, Box<str>, String);
+
+/// Field and value; `None` for a field that must not be written.
+type Values = Box<[(Box<str>, Option<Box<str>>)]>;
+
+#[derive(Debug, Default)]
+struct Expect {
+    create: Option<Values>,
+    update: Option<Values>,
+    parked: Option<Box<[Box<str>]>>,
+    dropped: Option<Box<str>>,
+}
+
+/// How a case went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CaseResult {
+    /// What the case shows.
+    pub name: String,
+    /// The line it starts at in its file, from 1.
+    pub line: usize,
+    /// What differs; nothing if it passed.
+    pub differences: Vec<String>,
+}
+
+impl CaseResult {
+    /// Whether everything came as expected.
+    pub fn passed(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+impl Case {
+    pub(crate) fn compile(raw: &RawCase, notes: &mut Notes<'_>) -> Option<Self> {
+        let place = raw.start();
+        for (key, there) in
+            [("name", raw.name.is_some()), ("event", raw.event.is_some()), ("expect", raw.expect.is_some())]
+        {
+            if !there {
+                notes.error("M005", place, format!("`{key}` is missing"));
+            }
+        }
+        let change = change(raw, notes)?;
+        let expect = Expect::compile(raw.expect.as_ref()?, notes)?;
+        let line = notes.text().get(..place.start).unwrap_or_default().matches('\n').count() + 1;
+        let tables = raw.lookups.iter().flat_map(|tables| &tables.entries);
+        let lookups = tables.flat_map(|(table, found)| {
+            let row = |(value, id): &(super::yaml::Key, Scalar)| {
+                (table.text.as_str().into(), value.text.as_str().into(), id.text.clone())
+            };
+            found.entries.iter().map(row).collect::<Vec<_>>()
+        });
+        let name = raw.name.as_ref()?.value.as_str().into();
+        Some(Self { name, line, change: Box::new(change), lookups: lookups.collect(), expect })
+    }
+
+    fn run(&self, mapping: &Mapping) -> Vec<String> {
+        let mut differences = Vec::new();
+        for (operation, key, expected) in
+            [(Operation::Create, "create", &self.expect.create), (Operation::Update, "update", &self.expect.update)]
+        {
+            let Some(expected) = expected else { continue };
+            match self.draft(mapping, operation) {
+                Ok(draft) => compare(key, expected, &draft, &mut differences),
+                Err(fault) => differences.push(format!("{key}: cannot be mapped: {fault}")),
+            }
+        }
+        if self.expect.parked.is_some() || self.expect.dropped.is_some() {
+            let operation = match (&self.expect.create, &self.expect.update, self.change.kind) {
+                (Some(_), None, _) | (None, None, ChangeKind::Opened) => Operation::Create,
+                (_, _, _) => Operation::Update,
+            };
+            self.left_out(&self.draft(mapping, operation), &mut differences);
+        }
+        differences
+    }
+
+    fn left_out(&self, outcome: &Result<Draft, MappingFault>, differences: &mut Vec<String>) {
+        if let Some(parked) = &self.expect.parked {
+            let found: Vec<&str> = match outcome {
+                Ok(_) => Vec::new(),
+                Err(fault) => fault.problems.iter().map(|problem| &*problem.field).collect(),
+            };
+            let expected: Vec<&str> = parked.iter().map(|field| &**field).collect();
+            if found != expected {
+                differences.push(format!("parked: expected {}, found {}", shown(&expected), shown(&found)));
+            }
+        }
+        if let (Some(expected), Ok(draft)) = (&self.expect.dropped, outcome) {
+            let reasons: Vec<String> = draft.dropped.iter().map(|it| format!("{}: {}", it.what, it.reason)).collect();
+            if !reasons.iter().any(|reason| reason.contains(&**expected)) {
+                let reasons: Vec<&str> = reasons.iter().map(String::as_str).collect();
+                differences.push(format!("dropped: expected `{expected}`, found {}", shown(&reasons)));
+            }
+        }
+    }
+
+    fn draft(&self, mapping: &Mapping, operation: Operation) -> Result<Draft, MappingFault> {
+        let found = |table: &str, value: &str| {
+            let row = self.lookups.iter().find(|(own, key, _)| **own == *table && **key == *value);
+            row.map_or(Lookup::Missing, |(_, _, id)| Lookup::Found(id.clone()))
+        };
+        let keys = mapping.plan(&self.change, operation);
+        let lookups: Lookups = keys
+            .into_iter()
+            .map(|key| {
+                let lookup = found(&key.table, &key.value);
+                (key, lookup)
+            })
+            .collect();
+        mapping.apply(&self.change, operation, &lookups)
+    }
+}
+
+impl Expect {
+    fn compile(raw: &RawExpect, notes: &mut Notes<'_>) -> Option<Self> {
+        let parked = raw.parked.as_ref().map(|fields| fields.iter().map(|field| field.value.as_str().into()).collect());
+        let dropped = raw.dropped.as_ref().map(|reason| reason.value.as_str().into());
+        let expect = Self { create: values(raw.create.as_ref()), update: values(raw.update.as_ref()), parked, dropped };
+        if matches!(expect, Self { create: None, update: None, parked: None, dropped: None }) {
+            notes
+                .error("M005", raw.at, "the case expects nothing")
+                .hint("add `create:`, `update:`, `parked:` or `dropped:`");
+            return None;
+        }
+        Some(expect)
+    }
+}
+
+fn values(raw: Option<&Named<Option<Scalar>>>) -> Option<Values> {
+    let value = |scalar: &Option<Scalar>| scalar.as_ref().map(|scalar| scalar.text.as_str().into());
+    raw.map(|raw| raw.entries.iter().map(|(key, scalar)| (key.text.as_str().into(), value(scalar))).collect())
+}
+
+/// The event of a case; its faults stand where the pointer leads.
+fn change(raw: &RawCase, notes: &mut Notes<'_>) -> Option<Change> {
+    let event = raw.event.as_ref()?;
+    let mut data = event.node.to_json();
+    let said = data.as_object_mut().and_then(|map| map.shift_remove("type"));
+    let Some(said) = said.as_ref().and_then(|said| said.as_str()) else {
+        notes.error("M005", event.node.at, "the event's `type` is missing").hint("such as `type: incident.opened`");
+        return None;
+    };
+    let Some(kind) = ChangeKind::parse(said) else {
+        notes
+            .error("M006", event.node.at_pointer("/type"), format!("`{said}` is not a kind of change"))
+            .nearest(said, ChangeKind::WORDS);
+        return None;
+    };
+    match Change::from_data(kind, data) {
+        Ok(change) => Some(change),
+        Err(faults) => {
+            for fault in faults {
+                let at = event.node.at_pointer(&fault.pointer);
+                notes.error("M048", at, format!("no such event is accepted: {fault}"));
+            }
+            None
+        }
+    }
+}
+
+fn compare(operation: &str, expected: &Values, draft: &Draft, differences: &mut Vec<String>) {
+    for (name, expected) in expected {
+        let found = draft.value(name);
+        if found != expected.as_deref() {
+            let shown = |value: Option<&str>| value.map_or_else(|| "nothing".to_owned(), |value| format!("`{value}`"));
+            let journal = JournalField::ALL.iter().any(|journal| journal.as_str() == &**name);
+            let what = if journal { "entry" } else { "value" };
+            let (expected, found) = (shown(expected.as_deref()), shown(found));
+            differences.push(format!("{operation}.{name}: expected {what} {expected}, found {found}"));
+        }
+    }
+}
+
+fn shown(words: &[&str]) -> String {
+    if words.is_empty() { "nothing".to_owned() } else { super::diagnostic::list(words) }
+}
+
+impl Mapping {
+    /// Runs the cases of the file.
+    pub fn run_cases(&self) -> Vec<CaseResult> {
+        let result =
+            |case: &Case| CaseResult { name: case.name.to_string(), line: case.line, differences: case.run(self) };
+        self.cases.iter().map(result).collect()
+    }
+}

@@ -1,0 +1,153 @@
+//! Checks that need more than one part of the file: lengths, what resolving needs, cases, and states that lead back.
+
+use super::fields::{Place, Rules};
+use super::{Compiler, said_list};
+use crate::domain::change::ChangeKind;
+use crate::domain::incident::{State, Word};
+use crate::mapping::Policy;
+use crate::mapping::diagnostic::At;
+use crate::mapping::raw::{Block, RawMapping, RawStateBack, Recovery};
+use crate::mapping::rule::Table;
+
+/// The lengths of columns on instances nobody changed (ServiceNow's `task` and `incident` tables).
+const KNOWN_LENGTHS: [(&str, usize); 9] = [
+    ("short_description", 160),
+    ("description", 4_000),
+    ("close_notes", 4_000),
+    ("close_code", 40),
+    ("category", 40),
+    ("subcategory", 40),
+    ("contact_type", 40),
+    ("comments", 4_000),
+    ("work_notes", 4_000),
+];
+
+impl Compiler<'_, '_> {
+    pub(super) fn check_rules(&mut self, raw: &RawMapping, rules: &Rules, policy: Policy) {
+        for place in &rules.places {
+            self.constant_length(place);
+            self.computed(place);
+        }
+        let start = raw.to_ticket.as_ref().map_or_else(At::default, Block::start);
+        if policy.recovery == Recovery::Resolve {
+            self.resolving(raw, rules, start);
+        }
+        self.wanted_cases(raw);
+        if let Some(place) = rules.places.iter().find(|place| &*place.rule.name == "state")
+            && let Some(table) = &place.rule.table
+            && place.rule.value.words().is_some_and(|words| words == State::WORDS)
+        {
+            self.states(raw, table);
+        }
+    }
+
+    fn constant_length(&mut self, place: &Place) {
+        let Some((_, chars_max)) = KNOWN_LENGTHS.into_iter().find(|(name, _)| *name == &*place.rule.name) else {
+            return;
+        };
+        let constant =
+            place.rule.value.constant().filter(|_| place.rule.table.is_none() && place.rule.lookup.is_none());
+        let length = constant.map_or(0, |text| text.chars().count());
+        let cut = place.rule.chars_max.is_some_and(|max| max <= chars_max);
+        if length > chars_max && !cut {
+            let message = format!("`{}` takes {chars_max} characters, this has {length}", place.rule.name);
+            self.notes.error("M040", place.value, message).hint(format!("shorten it, or add `max: {chars_max}`"));
+        }
+    }
+
+    fn computed(&mut self, place: &Place) {
+        let name = &*place.rule.name;
+        if name == "priority" {
+            self.notes
+                .warning("M046", place.key, "ServiceNow computes `priority` from `impact` and `urgency`")
+                .hint("map `impact` and `urgency`");
+        } else if name.starts_with("sys_") && name != "sys_id" {
+            self.notes.warning("M046", place.key, format!("ServiceNow sets `{name}` itself"));
+        }
+    }
+
+    fn resolving(&mut self, raw: &RawMapping, rules: &Rules, start: At) {
+        let kind = ChangeKind::ALL.iter().position(|kind| *kind == ChangeKind::Resolved);
+        let Some(fields) = kind.and_then(|kind| rules.by_kind.get(kind)) else { return };
+        let has = |name: &str| fields.iter().any(|rule| &*rule.name == name);
+        let missing: Vec<&str> = ["state", "close_code", "close_notes"].into_iter().filter(|name| !has(name)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let on = raw.to_ticket.as_ref().and_then(|to_ticket| to_ticket.on.as_ref());
+        let place = on.and_then(|on| on.entries.iter().find(|(key, _)| key.text == ChangeKind::Resolved.as_str()));
+        let at = place.map_or(start, |(key, _)| key.at);
+        let message =
+            format!("`incident.resolved` does not write {}, which ServiceNow wants to resolve", said_list(&missing));
+        self.notes
+            .warning("M041", at, message)
+            .hint("add them under `on: incident.resolved`, or set `policy: {recovery: comment_only}`");
+    }
+
+    fn wanted_cases(&mut self, raw: &RawMapping) {
+        let cases = raw.cases.as_deref().unwrap_or_default();
+        let creates = cases.iter().any(|case| case.expect.as_ref().is_some_and(|expect| expect.create.is_some()));
+        let of_kind = |kind: ChangeKind| {
+            cases.iter().any(|case| {
+                let event = case.event.as_ref().map(|event| event.node.to_json());
+                event.is_some_and(|event| event.get("type").is_some_and(|said| said == kind.as_str()))
+            })
+        };
+        let mut wanted = Vec::new();
+        if !creates {
+            wanted.push("that creates a ticket");
+        }
+        if !of_kind(ChangeKind::Resolved) {
+            wanted.push("that resolves one");
+        }
+        if !wanted.is_empty() {
+            let at = cases.first().map_or_else(At::default, Block::start);
+            self.notes
+                .warning("M042", at, format!("there is no case {}", wanted.join(", and none ")))
+                .hint("cases run with every `snowgate check`, so the mapping cannot change its meaning unseen");
+        }
+    }
+
+    /// What is over must not reopen the ticket, and must be over when it comes back.
+    fn states(&mut self, raw: &RawMapping, table: &Table) {
+        let at =
+            self.tables.iter().find(|known| known.table.name == table.name).map_or_else(At::default, |known| known.at);
+        let over = |word: &str| State::known(word).is_some_and(State::is_finished);
+        let open_rows: Vec<&str> =
+            State::WORDS.iter().filter(|word| !over(word)).filter_map(|word| table.row(word)).collect();
+        let reopening: Vec<&str> = State::WORDS
+            .iter()
+            .copied()
+            .filter(|word| over(word) && table.row(word).is_some_and(|row| open_rows.contains(&row)))
+            .collect();
+        if !reopening.is_empty() {
+            self.notes
+                .warning("M044", at, format!("{} are over, but become a state of open tickets", said_list(&reopening)))
+                .hint("give them rows of their own, such as `closed: 6`");
+        }
+        for (word, row) in &table.rows {
+            self.comes_back(raw, word, row);
+        }
+    }
+
+    fn comes_back(&mut self, raw: &RawMapping, word: &str, row: &str) {
+        let states = raw.to_incident.as_ref().and_then(|to_incident| to_incident.state.as_ref());
+        let Some((key, back)) = states.and_then(|states| states.entries.iter().find(|(key, _)| key.text == row)) else {
+            return;
+        };
+        let words: Vec<&str> = match back {
+            RawStateBack::Word(word) => vec![word.value.as_str()],
+            RawStateBack::Choice(_, choices) => {
+                let word = |(key, value)| if key == "default" { value } else { key };
+                choices.entries.iter().map(|(key, value)| word((key.text.as_str(), value.text.as_str()))).collect()
+            }
+        };
+        let over = |word: &str| State::known(word).map(State::is_finished);
+        if !words.is_empty() && over(word).is_some() && !words.iter().any(|back| over(back) == over(word)) {
+            let message = format!("`{word}` becomes `{row}`, which comes back as {}", said_list(&words));
+            self.notes
+                .warning("M044", key.at, message)
+                .hint("a state that comes back with another meaning makes the two sides fight");
+        }
+    }
+}
