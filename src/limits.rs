@@ -119,6 +119,30 @@ pub const SIGNATURE_WINDOW_SECS: i64 = 300;
 pub const SIGNATURES_EXAMINED_MAX: usize = 8;
 /// A browser's practical bound for URLs; also keeps log lines readable.
 pub const TARGET_URL_CHARS_MAX: usize = 2_048;
+/// A tenant's file is a page; a megabyte is a mistake, and the YAML reader must not meet it.
+pub const SETTINGS_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// A PEM chain with its key is the longest secret there is.
+pub const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Ten times the thousand tenants we measure with.
+pub const TENANTS_MAX: usize = 10_000;
+/// A large security operations centre has a few dozen people on its bridge.
+pub const OPERATORS_MAX: usize = 64;
+/// One thread per processor is right; this only catches slips such as `workers: 8080`.
+pub const WORKERS_MAX: usize = 256;
+/// An instance's node has 16 transaction threads for integrations; far more than that per second never helps.
+pub const CALLS_PER_SECOND_MAX: u32 = 100;
+/// `CALLS_PER_SECOND_MAX` for an hour.
+pub const CALLS_PER_HOUR_MAX: u32 = CALLS_PER_SECOND_MAX * 3_600;
+/// The semaphore pool for REST of a ServiceNow node has 16 places by default, shared with everyone else.
+pub const CALL_CONCURRENCY_MAX: u32 = 16;
+/// Shorter than the time a call may take, a settle time would look too early and send twice.
+pub const SETTLE_SECS_MIN: u64 = 10;
+/// A lane that waits longer than an hour for one unclear answer helps nobody.
+pub const SETTLE_SECS_MAX: u64 = 3_600;
+/// More often than this a sweep costs more calls than the work itself.
+pub const SWEEP_SECS_MIN: u64 = 30;
+/// The latency of a lost webhook.
+pub const SWEEP_SECS_MAX: u64 = 86_400;
 
 // ── simulator ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -157,3 +181,6 @@ pub const SIM_FAULT_MILLIS_MAX: u64 = 600_000;
 pub const SIM_STOP_SECS_MAX: u64 = 1;
 
 // ── relations ────────────────────────────────────────────────────────────────────────────────────────────────
+
+const _: () = assert!(SETTLE_SECS_MIN < SETTLE_SECS_MAX && SWEEP_SECS_MIN < SWEEP_SECS_MAX);
+const _: () = assert!(WEBHOOK_SECRETS_MAX <= SIGNATURES_EXAMINED_MAX);
