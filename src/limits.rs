@@ -84,6 +84,106 @@ pub const ATTEMPT_RECORDS_MAX: usize = 20;
 
 // ── calls to ServiceNow ──────────────────────────────────────────────────────────────────────────────────────
 
+/// Name, TCP and TLS together: farther than any healthy instance, short enough to learn of a dead one.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A whole call, its body included. ServiceNow cuts its own work at 60 s, but answers that late are worth nothing: the
+/// write is settled by a look-up instead, and the slot is free again.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(45);
+/// Asking for a token: shorter than a call, because every other call of the tenant waits for it.
+pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+/// A full incident row is about 10 kB; a hundred of them fit. More is an answer we did not ask for.
+pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// A token is some hundred bytes, a signed one some thousand.
+pub const TOKEN_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// What is set aside at once for an answer of announced length; a lie about the length costs no more than this.
+pub const ANSWER_BYTES_RESERVED: usize = 32 * 1024;
+/// ServiceNow sends about twenty; a flood of them is refused by the HTTP parser.
+pub const ANSWER_HEADERS_MAX: usize = 100;
+/// As many as one tenant may use at once by default, so that a busy instance never waits for a handshake.
+pub const IDLE_CONNECTIONS_PER_HOST_MAX: usize = 4;
+/// Shorter than the 60 s after which an instance ends an idle integration session, so that we close first.
+pub const IDLE_CONNECTION_TIME: Duration = Duration::from_secs(50);
+/// What is kept of a peer's own words: a sentence or two, for people.
+pub const DETAIL_CHARS_MAX: usize = 500;
+/// Rows asked for when a ticket is looked for by its key: one is right, two are a duplicate, three prove a habit.
+pub const CORRELATION_ROWS_MAX: usize = 3;
+/// Rows asked for when a reference is looked up: the second one only shows that the first is not the only one.
+pub const REFERENCE_ROWS_MAX: usize = 2;
+/// Longer addresses are refused by some instances and proxies with 414 from about 2,000 characters.
+pub const ADDRESS_CHARS_MAX: usize = 1_800;
+/// A name, a serial number, a mail address; longer texts are not keys.
+pub const LOOKUP_VALUE_CHARS_MAX: usize = 255;
+
+/// The longest time a peer may ask for and be believed; beyond it is taken for a mistake.
+pub const ASKED_WAIT_MAX: Duration = Duration::from_hours(24);
+/// What is waited instead of an unbelievable time.
+pub const ASKED_WAIT_INSTEAD: Duration = Duration::from_hours(1);
+/// A rate window is an hour; a reset later than this is not a reset.
+pub const RATE_RESET_WAIT_MAX: Duration = Duration::from_hours(2);
+/// A `429` that names no usable time still means "not now".
+pub const THROTTLED_WAIT: Duration = Duration::from_mins(1);
+/// The least pause after a `429`, also when the time it names has passed: counters lag by up to 30 s.
+pub const THROTTLED_WAIT_MIN: Duration = Duration::from_secs(5);
+/// First and longest pause after a `429` without a time: a node's queue of 50 was full, which passes in seconds.
+pub const CROWDED_WAIT_MIN: Duration = Duration::from_secs(5);
+/// See [`CROWDED_WAIT_MIN`]; it doubles up to this.
+pub const CROWDED_WAIT_MAX: Duration = Duration::from_mins(1);
+/// Everybody's hourly window ends at once: the release is spread over this long, from a tenth of the rate to all of it.
+pub const RELEASE_RAMP: Duration = Duration::from_mins(1);
+/// A minute of success earns one more call at a time.
+pub const CONCURRENCY_GROWTH_TIME: Duration = Duration::from_mins(1);
+/// How long a caller waits for its turn; longer waits belong to the lane, which holds no connection meanwhile.
+pub const PERMIT_WAIT_MAX: Duration = Duration::from_secs(2);
+/// When every slot is taken: the next look. A call takes some hundred milliseconds.
+pub const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+/// Retries saved up (`facts/reliability.md` 4.3): a burst of failures may be tried again at once, a lasting one not.
+pub const RETRY_TOKENS_MAX: f64 = 20.0;
+/// What each first try adds: one retry for five calls.
+pub const RETRY_TOKENS_PER_CALL: f64 = 0.2;
+/// One more by itself after this long, so that a quiet tenant is not stuck.
+pub const RETRY_TOKEN_TIME: Duration = Duration::from_secs(15);
+
+/// Failures in a row that show the instance is not well (`facts/reliability.md` 4.4).
+pub const BREAKER_FAILURES_IN_A_ROW: u32 = 5;
+/// The window in which half of the calls failing shows it too.
+pub const BREAKER_WINDOW: Duration = Duration::from_mins(1);
+/// Fewer calls in the window prove nothing.
+pub const BREAKER_CALLS_MIN: u32 = 10;
+/// First pause of an open breaker.
+pub const BREAKER_OPEN_MIN: Duration = Duration::from_secs(30);
+/// Longest pause of an open breaker.
+pub const BREAKER_OPEN_MAX: Duration = Duration::from_mins(10);
+/// Good answers of a half-open breaker that close it.
+pub const BREAKER_GOOD_ANSWERS: u32 = 3;
+
+/// Share of a learned hourly limit that we use; ServiceNow counts per node and others use the account too.
+pub const HOURLY_SHARE_PERCENT: u64 = 80;
+/// Share of the hourly budget kept for reading, so that a storm of writes cannot blind the look-ups.
+pub const HOURLY_READING_PERCENT: u64 = 10;
+/// A learned limit is believed this long without being told again.
+pub const HOURLY_WINDOW: Duration = Duration::from_hours(1);
+
+/// Life of a token when its answer does not say; the default of ServiceNow.
+pub const TOKEN_LIFE: Duration = Duration::from_mins(30);
+/// Shortest and longest life believed.
+pub const TOKEN_LIFE_MIN: Duration = Duration::from_mins(1);
+/// See [`TOKEN_LIFE_MIN`].
+pub const TOKEN_LIFE_MAX: Duration = Duration::from_hours(24);
+/// How long a failure to get a token is shared instead of repeated.
+pub const TOKEN_FAILURE_SHARED: Duration = Duration::from_secs(5);
+/// Pauses after refused credentials, by the number of refusals in a row; the last one repeats. A few failures in a row
+/// lock an account on many instances.
+pub const AUTH_PAUSES: [Duration; 4] =
+    [Duration::from_mins(1), Duration::from_mins(5), Duration::from_mins(15), Duration::from_mins(30)];
+
+/// Looked-up references remembered per tenant: groups and rooms of one customer.
+pub const LOOKUPS_REMEMBERED_MAX: usize = 512;
+/// How long a found reference is believed: groups are renamed rarely, and never given another key.
+pub const LOOKUP_FOUND_TIME: Duration = Duration::from_mins(10);
+/// How long a missing one is believed: somebody is probably about to create it.
+pub const LOOKUP_MISSING_TIME: Duration = Duration::from_mins(1);
+
 // ── worker ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// How long a lane is leased: more than twice the longest call, so that a slow answer does not lose the lane.

@@ -1,1 +1,4 @@
-//! To come.
+//! Talking to one ServiceNow instance.
+pub mod classify;
+pub mod transport;
+pub mod wire;
