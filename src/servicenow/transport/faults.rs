@@ -89,7 +89,12 @@ struct Causes<'a> {
 
 impl<'a> Causes<'a> {
     fn of(error: &'a (dyn StdError + 'static)) -> Self {
-        let chain: Vec<_> = std::iter::successors(Some(error), |cause| cause.source()).collect();
+        let mut chain = Vec::new();
+        let mut next = Some(error);
+        while let Some(cause) = next {
+            chain.push(cause);
+            next = cause.source();
+        }
         let mut words = String::new();
         for cause in &chain {
             let text = cause.to_string();
