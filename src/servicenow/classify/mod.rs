@@ -113,9 +113,10 @@ fn of_refusal(call: CallKind, now: Timestamp, answer: &Answer) -> Result<Vec<Row
         (_, None) if words::is_html(answer) => words::title(&answer.body),
         (_, None) => words::excerpt(&answer.body),
     };
-    let not_before = match class {
-        Class::Throttled => Some(waits::throttled_until(now, answer)),
-        _ => waits::retry_after(now, answer),
+    let not_before = if class == Class::Throttled {
+        Some(waits::throttled_until(now, answer))
+    } else {
+        waits::retry_after(now, answer)
     };
     let counts = class != Class::Misconfigured && !(200..500).contains(&answer.status);
     Err(Outcome { class, code: code.into(), status: Some(answer.status), detail, not_before, instance_fault: counts })

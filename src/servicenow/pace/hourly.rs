@@ -29,6 +29,10 @@ impl HourlyBudget {
             self.told = true;
         }
         if let Some(ends) = ends {
+            if ends.since(self.ends) > HOURLY_WINDOW / 2 {
+                // The instance is in its next window already; its clock counts.
+                self.used = 0;
+            }
             self.ends = ends;
         }
     }
@@ -106,6 +110,14 @@ mod tests {
         assert_eq!(calls(&mut budget, at(1), true), 79);
         assert_eq!(budget.spent(at(1), true), Some((at(600), 80)));
         assert_eq!(calls(&mut budget, at(600), true), 80);
+    }
+
+    #[test]
+    fn a_window_that_the_instance_began_early_is_a_new_one() {
+        let mut budget = HourlyBudget::new(100);
+        assert_eq!(calls(&mut budget, at(10), true), 100);
+        budget.learn(None, Some(at(7_200)));
+        assert_eq!(calls(&mut budget, at(3_600), true), 100);
     }
 
     #[test]

@@ -69,13 +69,15 @@ pub enum Halt {
     Closed(Closed),
 }
 
-/// What an answer told about the instance's limits.
+/// What is known of a call beside its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// `X-RateLimit-Limit`.
     pub limit: Option<u64>,
     /// When that window ends.
     pub window_ends: Option<Timestamp>,
+    /// Whether the call was the breaker's probe.
+    pub probe: bool,
 }
 
 /// How a tenant's calls stand; for metrics and the console.
@@ -165,36 +167,29 @@ impl Pace {
 
     /// Learns from an outcome. Says the time not before which the tenant may be heard of again, where that is known
     /// better here than from the answer alone. `luck` is a number in `0.0..1.0`.
-    pub fn learn(
-        &mut self,
-        clock: Timestamp,
-        outcome: &Outcome,
-        told: Told,
-        probe: bool,
-        luck: f64,
-    ) -> Option<Timestamp> {
+    pub fn learn(&mut self, clock: Timestamp, outcome: &Outcome, told: Told, luck: f64) -> Option<Timestamp> {
         let now = self.steady.at(clock);
         let ends = told.window_ends.map(|ends| now.plus(ends.since(clock)));
         self.hourly.learn(told.limit, ends);
         let asked = outcome.not_before.map(|at| now.plus(at.since(clock)));
         match outcome.class {
             Class::Throttled => {
-                let until = rounded_up(now, asked.unwrap_or(now.plus(THROTTLED_WAIT)), luck);
+                let until = rounded_up(now, asked.unwrap_or_else(|| now.plus(THROTTLED_WAIT)), luck);
                 self.close(now, until, "http_429_rate_limit", "the instance counted us out");
-                self.give_back(probe);
+                self.give_back(told.probe);
                 return Some(self.steady.shown(until));
             }
             Class::Crowded => {
                 let until = rounded_up(now, now.plus(self.slots.crowded(now).max(CROWDED_WAIT_MIN)), luck);
                 self.close(now, until, "http_429_busy", "the instance's queue is full");
-                self.give_back(probe);
+                self.give_back(told.probe);
                 return Some(self.steady.shown(until));
             }
             Class::Unauthorized => self.refused(now, &outcome.detail),
             Class::Done | Class::Refused | Class::RefusedPerhapsDone | Class::Missing => self.refusals = 0,
             Class::NotProcessed | Class::Unclear | Class::Misconfigured | Class::Defect => {}
         }
-        self.count(now, outcome, probe, luck);
+        self.count(now, outcome, told.probe, luck);
         asked.map(|at| self.steady.shown(rounded_up(now, at, luck)))
     }
 

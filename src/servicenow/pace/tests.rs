@@ -28,7 +28,7 @@ fn call(pace: &mut Pace, seconds: i64, purpose: Purpose, outcome: &Outcome) -> S
     };
     let paid = pace.pay(now, purpose);
     if paid.is_ok() {
-        pace.learn(now, outcome, Told::default(), probe, 0.0);
+        pace.learn(now, outcome, Told { probe, ..Told::default() }, 0.0);
     }
     pace.leave(probe && paid.is_err());
     if paid.is_ok() { "sent".to_owned() } else { format!("{paid:?}") }

@@ -43,12 +43,11 @@ impl Resolve for Guarded {
         let filter = Arc::clone(&self.0);
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            for address in &found {
-                if let Err(why) = filter(address.ip()) {
-                    let refused = Forbidden(format!("{} is {}: {why}", name.as_str(), address.ip()));
-                    return Err(Box::new(refused) as Box<dyn StdError + Send + Sync>);
-                }
-            }
+            let why_not = |address: &SocketAddr| {
+                let refused = |why| Forbidden(format!("{} is {}: {why}", name.as_str(), address.ip()));
+                filter(address.ip()).map_err(refused)
+            };
+            found.iter().try_for_each(why_not)?;
             let addresses: Addrs = Box::new(found.into_iter());
             Ok(addresses)
         })

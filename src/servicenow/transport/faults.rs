@@ -95,15 +95,10 @@ impl<'a> Causes<'a> {
             chain.push(cause);
             next = cause.source();
         }
-        let mut words = String::new();
-        for cause in &chain {
-            let text = cause.to_string();
-            if !words.contains(&text) {
-                words.push_str(if words.is_empty() { "" } else { ": " });
-                words.push_str(&text);
-            }
-        }
-        Self { chain, words }
+        let mut texts: Vec<String> = chain.iter().map(ToString::to_string).collect();
+        // Some layers repeat the words of the one below.
+        texts.dedup();
+        Self { chain, words: texts.join(": ") }
     }
 
     /// The first cause of a type, also inside an I/O error, which hides its content from the chain.

@@ -112,11 +112,7 @@ impl<'de> Deserialize<'de> for Rows {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Rows, A::Error> {
-                let mut rows = Vec::new();
-                while let Some(row) = list.next_element::<Cells>()? {
-                    rows.push(row);
-                }
-                Ok(Rows(rows))
+                std::iter::from_fn(|| list.next_element().transpose()).collect::<Result<_, _>>().map(Rows)
             }
         }
         deserializer.deserialize_any(OneOrMany)
