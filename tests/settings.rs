@@ -169,7 +169,7 @@ fn a_wrong_variable_is_named_with_the_one_that_was_meant() {
         .with("SNOWGATE__SERVER__LISTEN", "nowhere");
     let said = report(&load(Path::new("snowgate.yaml"), &environment).findings);
     for expected in [
-        "SNOWGATE__SERVER__LISTNE S003 there is no setting `server.listne`\n  hint: did you mean `SNOWGATE__SERVER__LISTEN`?",
+        "SNOWGATE__SERVER__LISTNE S003 there is no setting `server.listne`\nhint: did you mean `SNOWGATE__SERVER__LISTEN`?",
         "SNOWGATE__SERVER__WORKERS S004 it is not a whole number",
         "SNOWGATE__STORE S004 it holds keys and cannot be set by one variable",
     ] {

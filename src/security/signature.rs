@@ -67,6 +67,17 @@ pub enum HexSignatures {
     Accept,
 }
 
+impl HexSignatures {
+    /// Accepts if either does.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Refuse, Self::Refuse) => Self::Refuse,
+            (Self::Accept, _) | (_, Self::Accept) => Self::Accept,
+        }
+    }
+}
+
 /// The signature is right; says which secret made it, counted from 0 in the order given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {

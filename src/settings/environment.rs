@@ -53,7 +53,7 @@ impl Environment {
     }
 
     /// A path for messages: relative to the working directory if it is below it.
-    pub(super) fn shown(&self, path: &Path) -> String {
+    pub fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.directory).unwrap_or(path).display().to_string()
     }
 

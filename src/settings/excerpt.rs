@@ -4,12 +4,12 @@
 //! secret may stand under any key, since keys can be misspelt, and on the same line as an innocent mistake.
 //! Fails: towards hiding. Proved by: the tests below, and the canaries in `tests/settings.rs`.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::finding::Place;
 
 /// A line of a file with the part that is meant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt {
     /// The line; `…` stands for values that are not meant.
     pub text: String,
@@ -44,6 +44,13 @@ impl Excerpt {
         let length = masked.text.chars().count();
         let start = masked.start.unwrap_or(length);
         Some(Self { width: width.min(length.saturating_sub(start)).max(1), text: masked.text, start })
+    }
+}
+
+/// Machines get the text alone; the place is in the finding.
+impl Serialize for Excerpt {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
@@ -112,7 +113,7 @@ impl Finding {
         }
         if let Some(hint) = &self.hint {
             // Writing to a `String` cannot fail.
-            let written = write!(text, "\n  hint: {hint}");
+            let written = write!(text, "\nhint: {hint}");
             debug_assert!(written.is_ok());
         }
         text
@@ -127,7 +128,7 @@ fn drawn(excerpt: &Excerpt, finding: &Finding, colour: bool) -> String {
     };
     let meant = AnnotationKind::Primary.span(offset(excerpt.start)..offset(excerpt.start + excerpt.width));
     let snippet = Snippet::source(excerpt.text.as_str()).line_start(finding.line).annotation(meant);
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Ascii);
     let drawing = renderer.render(&[Group::with_level(level).element(snippet)]);
     drawing.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
@@ -178,11 +179,11 @@ config/tenants/contoso.yaml:2:11 S025 `soon` is not a duration
   |
 2 |   settle: soon
   |           ^^^^
-  hint: write `150s`";
+hint: write `150s`";
         assert_eq!(finding.render(false), expected);
         let json = serde_json::to_value(&finding).unwrap();
         assert_eq!(
-            (&json["severity"], &json["line"], &json["excerpt"]["text"]),
+            (&json["severity"], &json["line"], &json["excerpt"]),
             (&"error".into(), &2.into(), &"  settle: soon".into())
         );
         assert!(finding.render(true).contains('\u{1b}'));

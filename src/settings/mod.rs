@@ -34,6 +34,7 @@ pub use finding::{Finding, Place, Severity, nearest};
 pub use load::{Configuration, Loaded, load, load_strict};
 pub use raw::{LogFormat, Role};
 pub use raw_tenant::CreateStrategy;
+pub(crate) use reader::read_text;
 pub use tenant::{
     CallLimits, CallbackSettings, Sender, SenderCredential, ServiceNowSettings, TenantSettings, WebhookSettings,
 };

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::Environment;
 use super::codes;
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, Place, Severity};
 use super::raw::{RawSecret, RawText};
 use super::shape::Shape;
 use super::tree::Document;
@@ -65,6 +65,11 @@ impl<'a> Reader<'a> {
     /// How many entries the list at a path has.
     pub(super) fn count(&self, path: &str) -> usize {
         self.json(path).and_then(Json::as_array).map_or(0, Vec::len)
+    }
+
+    /// Where a value stands, in the last layer that has it.
+    pub(super) fn place(&self, path: &str) -> Place {
+        self.layers.iter().rev().find_map(|layer| layer.find(path)).map_or_else(Place::default, |node| node.place)
     }
 
     pub(super) fn is_absent(&self, path: &str) -> bool {
@@ -176,7 +181,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Reads a file that must be UTF-8 and not larger than this. The error goes on after the file's name.
-pub(super) fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
+pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|error| reason(&error))?;
     if file.metadata().is_ok_and(|found| found.is_dir()) {
         return Err("is a directory".to_owned());

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::auth::{Auth, auth};
 use super::codes;
 use super::duration;
+use super::finding::Place;
 use super::raw::RawSecret;
 use super::raw_tenant::{CreateStrategy, RawCallback, RawLimits, RawSender, RawSweep, RawWebhook};
 use super::reader::Reader;
@@ -34,6 +35,8 @@ pub struct TenantSettings {
     pub servicenow: ServiceNowSettings,
     /// The mapping file, relative to the directory of mappings.
     pub mapping: String,
+    /// Where the tenant's file names it.
+    pub mapping_place: Place,
     /// Who may push to us for it.
     pub senders: Vec<Sender>,
     /// ServiceNow calls us.
@@ -125,6 +128,7 @@ pub(super) fn tenant(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>, fil
         enabled: enabled?,
         servicenow: servicenow?,
         mapping: mapping?,
+        mapping_place: reader.place("mapping"),
         senders: senders?,
         webhook: webhook?,
         callback: callback?,
