@@ -113,6 +113,21 @@ fn values_that_do_not_fit_vanish_without_an_error() {
 }
 
 #[test]
+fn closed_tickets_take_journal_text_only() {
+    let mut instance = instance(Switches { integration_user_is_itil_admin: true, ..Switches::default() });
+    let closed = json!({"state": "7", "close_code": "Duplicate", "close_notes": "x", "short_description": "old"});
+    let one = format!("{TABLE}/{}", create(&mut instance, &closed));
+    instance.switches_mut().integration_user_is_itil_admin = false;
+    let change = json!({"short_description": "new", "state": "2", "work_notes": "late"});
+    let kept = [("/result/short_description", json!("old")), ("/result/state", json!("7"))];
+    check(&mut instance, ("PATCH", &one, change.clone()), 200, &kept);
+    assert_eq!(instance.count("sys_journal_field"), 1);
+    instance.switches_mut().integration_user_is_itil_admin = true;
+    let kept = [("/result/short_description", json!("new")), ("/result/state", json!("7"))];
+    check(&mut instance, ("PATCH", &one, change), 200, &kept);
+}
+
+#[test]
 fn a_customer_may_withhold_columns() {
     let withheld = ["incident.correlation_id".to_owned()].into();
     let mut instance = instance(Switches { unwritable_columns: withheld, ..Switches::default() });
