@@ -93,7 +93,9 @@ impl<'a> Causes<'a> {
         let mut next = Some(error);
         while let Some(cause) = next {
             chain.push(cause);
-            next = cause.source();
+            // An I/O error hides what it wraps from the chain, and layers of TLS wrap twice.
+            let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            next = wrapped.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| cause.source());
         }
         let mut texts: Vec<String> = chain.iter().map(ToString::to_string).collect();
         // Some layers repeat the words of the one below.
@@ -101,14 +103,9 @@ impl<'a> Causes<'a> {
         Self { chain, words: texts.join(": ") }
     }
 
-    /// The first cause of a type, also inside an I/O error, which hides its content from the chain.
+    /// The first cause of a type.
     fn find<E: StdError + 'static>(&self) -> Option<&'a E> {
-        self.chain.iter().find_map(|cause| {
-            cause.downcast_ref::<E>().or_else(|| {
-                let inside: &(dyn StdError + 'static) = cause.downcast_ref::<io::Error>()?.get_ref()?;
-                inside.downcast_ref::<E>()
-            })
-        })
+        self.chain.iter().find_map(|cause| cause.downcast_ref())
     }
 
     fn any<E: StdError + 'static>(&self) -> bool {
@@ -122,8 +119,9 @@ impl<'a> Causes<'a> {
     /// Whether a connection that had been made broke again.
     fn broken(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        self.find::<io::Error>().is_some_and(|error| {
+        let ends = |error: &io::Error| {
             matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
-        })
+        };
+        self.chain.iter().filter_map(|cause| cause.downcast_ref()).any(ends)
     }
 }
