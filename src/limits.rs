@@ -81,6 +81,36 @@ pub const MISCONFIGURED_PAUSE: Duration = Duration::from_mins(15);
 pub const LANE_WAITING_MAX: usize = 1_000;
 /// Tries remembered per delivery: enough to see a pattern, bounded because a delivery may be tried for days.
 pub const ATTEMPT_RECORDS_MAX: usize = 20;
+/// Commands that wait for the writer: some commits' worth, about a tenth of a second of work on a slow disk.
+pub const STORE_QUEUE_MAX: usize = 1_024;
+/// Commands that share one commit: more would save no syncs worth having, and make the first one wait for the last.
+pub const STORE_BATCH_MAX: usize = 256;
+/// Lists and look-ups that wait for a reading thread; each takes milliseconds, so more would only be late.
+pub const STORE_READS_MAX: usize = 256;
+/// A lock on the database file held longer than this is nobody of ours.
+pub const STORE_BUSY_MAX: Duration = Duration::from_secs(5);
+/// Page cache per connection: the inner pages of every index of some million deliveries.
+pub const STORE_CACHE_KIB: usize = 64 * 1_024;
+/// More than the number of different statements in the program, so that each is compiled once.
+pub const SQLITE_STATEMENTS_MAX: usize = 64;
+/// How often committed pages are copied from the log to the file, so that no commit has to do it.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_millis(200);
+/// Pages of 4 KiB after which the writer ends the round itself, so that the log starts over in place (16 MiB).
+pub const WAL_PAGES_BEFORE_RESTART: u32 = 4_096;
+/// A log this long (256 MiB) means that something kept it from starting over: it is cut, writers wait meanwhile.
+pub const WAL_PAGES_MAX: i64 = 65_536;
+/// The check for damage at start may take this long; a larger file is served with a warning instead.
+pub const QUICK_CHECK_MAX: Duration = Duration::from_secs(5);
+/// Room that must stay free for settling what was accepted, however small the disk.
+pub const FREE_BYTES_MIN: u64 = 256 << 20;
+/// One part in this many of the disk must be free (5 %) ...
+pub const FREE_PART_MIN: u64 = 20;
+/// ... but no more than this: a large disk need not keep a hundred gigabytes idle.
+pub const FREE_BYTES_ENOUGH: u64 = 2 << 30;
+/// Free space changes slowly against this, and asking for it is a system call.
+pub const FREE_CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How far the stored time may lag behind: after a restart under a clock set back, no more than this is lived twice.
+pub const TIME_STORED_EVERY: Duration = Duration::from_secs(1);
 
 // ── calls to ServiceNow ──────────────────────────────────────────────────────────────────────────────────────
 

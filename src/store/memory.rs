@@ -4,25 +4,28 @@
 //! as durable as the value it lives in.
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::admission::{Admission, Known, admit, store};
 use super::contract::{
     Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, Learned, Lease, NewDelivery, Pause,
     Postponement, REPLAY_SOURCE, Receipt, Replayed, Settlement, TenantRecord, TenantShare, Waiting,
 };
+use super::steady::SteadyClock;
 use crate::delivery::lane::LaneMemory;
 use crate::delivery::record::{Attempt, Delivery, Direction, Ending, State, Urgency};
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use crate::domain::time::{SharedClock, Timestamp};
-use crate::limits::{ATTEMPT_RECORDS_MAX, LANE_WAITING_MAX};
+use crate::limits::ATTEMPT_RECORDS_MAX;
 
 /// The in-memory engine.
 #[derive(Debug)]
 pub struct MemoryStore {
-    clock: SharedClock,
+    clock: SteadyClock,
     state: Mutex<Tables>,
 }
 
@@ -76,7 +79,7 @@ struct TenantRow {
 impl MemoryStore {
     /// An empty store on this clock.
     pub fn new(clock: SharedClock) -> Self {
-        Self { clock, state: Mutex::default() }
+        Self { clock: SteadyClock::new(clock, Timestamp::EPOCH), state: Mutex::default() }
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -84,24 +87,18 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn accept(&self, changes: Vec<NewDelivery>) -> Vec<Accepted> {
+    pub(super) fn accept(&self, changes: &[NewDelivery]) -> Vec<Accepted> {
         let now = self.clock.now();
         let mut tables = self.tables();
-        let stands = tables.standing(&changes);
-        let refused = |stand: &Option<Accepted>| matches!(stand, Some(Accepted::Conflict(_) | Accepted::LaneFull));
-        if stands.iter().any(refused) {
-            // All or none: those that could have been stored are reported without a place.
-            return stands.into_iter().map(|stand| stand.unwrap_or(Accepted::LaneFull)).collect();
-        }
-        let stored = changes.into_iter().zip(stands).map(|(change, stand)| match stand {
-            Some(repeat) => repeat,
-            // A repeat inside the same call is found here, after its twin was stored.
-            None => match tables.repeat_of(&change) {
-                Some(repeat) => repeat,
-                None => Accepted::Stored(tables.append(change, now)),
-            },
-        });
-        stored.collect()
+        let known = |change: &NewDelivery| Ok::<_, Infallible>(tables.known(change));
+        let Ok(admission) = admit(changes, known);
+        let places = match admission {
+            Admission::Refuse(answers) => return answers,
+            Admission::Store(places) => places,
+        };
+        let append = |change: &NewDelivery| Ok::<_, Infallible>(tables.append(change.clone(), now));
+        let Ok(answers) = store(changes, places, append);
+        answers
     }
 
     pub(super) fn serve_tenants(&self, shares: Vec<TenantShare>) {
@@ -145,6 +142,9 @@ impl MemoryStore {
         let now = self.clock.now();
         let mut tables = self.tables();
         let Some(lane) = tables.held(lease) else { return Held::Lost };
+        if !(lane.head..=lane.tail()).contains(&settlement.upto) {
+            return Held::Lost;
+        }
         lane.settle(settlement, now);
         Held::Yes(())
     }
@@ -276,28 +276,16 @@ impl MemoryStore {
 }
 
 impl Tables {
-    /// How each change stands before anything is stored; `None` means that it can be.
-    fn standing(&self, changes: &[NewDelivery]) -> Vec<Option<Accepted>> {
-        let mut added: HashMap<(&TenantId, Direction, &IncidentId), usize> = HashMap::new();
-        let stand = |change| {
-            self.repeat_of(change).or_else(|| {
-                let lane = (&change.tenant, change.direction, &change.incident);
-                let added = added.entry(lane).or_default();
-                *added += 1;
-                let key = (change.tenant.clone(), change.direction, change.incident.clone());
-                let waiting = self.lane_of.get(&key).map_or(0, |index| self.lanes[*index].waiting());
-                (waiting + *added > LANE_WAITING_MAX).then_some(Accepted::LaneFull)
-            })
-        };
-        changes.iter().map(stand).collect()
-    }
-
-    fn repeat_of(&self, change: &NewDelivery) -> Option<Accepted> {
-        let (lane, sequence) = *self.by_key.get(&(change.tenant.clone(), change.event.clone()))?;
-        let event = self.lanes[lane].event(sequence)?;
-        let receipt = Receipt { delivery: event.change.id.clone(), sequence };
-        let same = event.change.body_hash == change.body_hash && event.change.incident == change.incident;
-        Some(if same { Accepted::Repeat(receipt) } else { Accepted::Conflict(receipt) })
+    /// What is known of a change before it is stored.
+    fn known(&self, change: &NewDelivery) -> Known {
+        let place = self.by_key.get(&(change.tenant.clone(), change.event.clone()));
+        if let Some((sequence, event)) = place.and_then(|(lane, at)| Some((*at, self.lanes[*lane].event(*at)?))) {
+            let receipt = Receipt { delivery: event.change.id.clone(), sequence };
+            let same = event.change.body_hash == change.body_hash && event.change.incident == change.incident;
+            return Known::Before { receipt, same };
+        }
+        let key = (change.tenant.clone(), change.direction, change.incident.clone());
+        Known::New { waiting: self.lane_of.get(&key).map_or(0, |index| self.lanes[*index].waiting()) }
     }
 
     fn append(&mut self, change: NewDelivery, now: Timestamp) -> Receipt {
