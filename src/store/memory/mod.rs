@@ -3,24 +3,25 @@
 //! It is not a mock: the contract suite holds the other engines to it, and the seeded simulation runs on it. It is
 //! as durable as the value it lives in.
 
+mod lane;
+
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use self::lane::{Event, Lane, waiting};
 use super::admission::{Admission, Known, admit, store};
 use super::contract::{
     Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, Learned, Lease, NewDelivery, Pause,
-    Postponement, REPLAY_SOURCE, Receipt, Replayed, Settlement, TenantRecord, TenantShare, Waiting,
+    Postponement, REPLAY_SOURCE, Receipt, Replayed, Settlement, TenantRecord, TenantShare,
 };
 use super::steady::SteadyClock;
-use crate::delivery::lane::LaneMemory;
-use crate::delivery::record::{Attempt, Delivery, Direction, Ending, State, Urgency};
+use crate::delivery::record::{Delivery, Direction, Ending, State};
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use crate::domain::time::{SharedClock, Timestamp};
-use crate::limits::ATTEMPT_RECORDS_MAX;
 
 /// The in-memory engine.
 #[derive(Debug)]
@@ -41,32 +42,6 @@ struct Tables {
 
 /// A lane's index and a sequence in it.
 type Place = (usize, u64);
-
-#[derive(Debug)]
-struct Lane {
-    tenant: TenantId,
-    direction: Direction,
-    incident: IncidentId,
-    head: u64,
-    due: Option<Timestamp>,
-    fence: u64,
-    leased_until: Option<Timestamp>,
-    attempts: u32,
-    parked: bool,
-    memory: LaneMemory,
-    events: Vec<Event>,
-}
-
-#[derive(Debug)]
-struct Event {
-    change: NewDelivery,
-    state: State,
-    accepted_at: Timestamp,
-    ended_at: Option<Timestamp>,
-    sending_since: Option<Timestamp>,
-    ending: Option<Ending>,
-    attempts: Vec<Attempt>,
-}
 
 #[derive(Debug, Default)]
 struct TenantRow {
@@ -382,127 +357,5 @@ impl Tables {
             due: if event.state.is_end() { None } else { lane.due },
             body: RawValue::from_string(event.change.body.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
         })
-    }
-}
-
-impl Lane {
-    fn new(change: &NewDelivery) -> Self {
-        Self {
-            tenant: change.tenant.clone(),
-            direction: change.direction,
-            incident: change.incident.clone(),
-            head: 1,
-            due: None,
-            fence: 0,
-            leased_until: None,
-            attempts: 0,
-            parked: false,
-            memory: LaneMemory::default(),
-            events: Vec::new(),
-        }
-    }
-
-    fn tail(&self) -> u64 {
-        self.events.len() as u64
-    }
-
-    fn waiting(&self) -> usize {
-        usize::try_from(self.tail() + 1 - self.head).unwrap_or(usize::MAX)
-    }
-
-    fn event(&self, sequence: u64) -> Option<&Event> {
-        self.events.get(usize::try_from(sequence.checked_sub(1)?).ok()?)
-    }
-
-    fn event_mut(&mut self, sequence: u64) -> Option<&mut Event> {
-        self.events.get_mut(usize::try_from(sequence.checked_sub(1)?).ok()?)
-    }
-
-    fn events_mut(&mut self, from: u64, upto: u64) -> impl Iterator<Item = &mut Event> {
-        self.events.iter_mut().zip(1_u64..).filter(move |(_, at)| (from..=upto).contains(at)).map(|(event, _)| event)
-    }
-
-    /// The most urgent of what waits decides when the lane gets its turn.
-    fn urgency(&self) -> Urgency {
-        let from = usize::try_from(self.head - 1).unwrap_or(usize::MAX);
-        self.events.iter().skip(from).map(|event| Urgency::of(event.change.kind)).min().unwrap_or(Urgency::Low)
-    }
-
-    fn lease_until(&mut self, until: Timestamp) {
-        self.leased_until = Some(until);
-        self.due = Some(until);
-    }
-
-    fn settle(&mut self, settlement: Settlement, now: Timestamp) {
-        let Settlement { upto, state, ending, attempt, memory } = settlement;
-        let blocks = ending.parking.as_ref().is_some_and(|parking| parking.blocks);
-        let by = self.event(upto).map(|last| last.change.id.clone());
-        for event in self.events_mut(self.head, upto.saturating_sub(1)) {
-            event.end(State::Superseded, Ending { superseded_by: by.clone(), ..Ending::default() }, now);
-        }
-        if let Some(event) = self.event_mut(upto) {
-            event.end(state, ending, now);
-            if let Some(attempt) = attempt {
-                event.remember(attempt);
-            }
-        }
-        self.memory = memory;
-        self.attempts = 0;
-        self.leased_until = None;
-        self.parked = blocks;
-        self.head = if blocks { upto } else { upto + 1 };
-        self.due = (!blocks && self.head <= self.tail()).then_some(now);
-    }
-
-    fn unpark(&mut self, now: Timestamp) {
-        self.parked = false;
-        self.attempts = 0;
-        self.due = (self.head <= self.tail()).then_some(now);
-    }
-}
-
-impl Event {
-    fn new(change: NewDelivery, now: Timestamp) -> Self {
-        Self {
-            change,
-            state: State::Waiting,
-            accepted_at: now,
-            ended_at: None,
-            sending_since: None,
-            ending: None,
-            attempts: Vec::new(),
-        }
-    }
-
-    fn end(&mut self, state: State, ending: Ending, now: Timestamp) {
-        self.state = state;
-        self.sending_since = None;
-        self.ended_at = Some(now);
-        self.ending = Some(ending);
-    }
-
-    fn wake(&mut self) {
-        self.state = State::Waiting;
-        self.ended_at = None;
-        self.ending = None;
-    }
-
-    /// Keeps the newest attempts; an old one says nothing new.
-    fn remember(&mut self, attempt: Attempt) {
-        if self.attempts.len() == ATTEMPT_RECORDS_MAX {
-            self.attempts.remove(0);
-        }
-        self.attempts.push(attempt);
-    }
-}
-
-fn waiting((sequence, event): (u64, &Event)) -> Waiting {
-    Waiting {
-        id: event.change.id.clone(),
-        sequence,
-        kind: event.change.kind,
-        body: Arc::clone(&event.change.body),
-        accepted_at: event.accepted_at,
-        sending_since: event.sending_since,
     }
 }
