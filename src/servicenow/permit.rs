@@ -86,6 +86,11 @@ impl Permits {
 }
 
 impl Permit {
+    /// The outcome of the call if the gate has closed since this permit was taken.
+    pub(super) fn overtaken(&self) -> Option<Outcome> {
+        self.permits.pace().overtaken(self.permits.clock.now())
+    }
+
     /// Lets the pace learn from the call's outcome, and the outcome from the pace.
     pub(super) fn settle(&mut self, outcome: &mut Outcome, told: Told, luck: f64) {
         let now = self.permits.clock.now();

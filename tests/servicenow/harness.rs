@@ -32,11 +32,11 @@ pub(crate) fn any_address() -> AddressFilter {
 }
 
 pub(crate) fn http() -> Transport {
-    http_with(HttpOptions::new(any_address()))
+    http_with(&HttpOptions::new(any_address()))
 }
 
-pub(crate) fn http_with(options: HttpOptions) -> Transport {
-    Transport::Http(Arc::new(Http::new(&options).expect("a client")))
+pub(crate) fn http_with(options: &HttpOptions) -> Transport {
+    Transport::Http(Arc::new(Http::new(options).expect("a client")))
 }
 
 pub(crate) fn client_credentials(secret: &str) -> Credentials {
@@ -140,12 +140,9 @@ impl Peer {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
                 let play = script(Connection { stream, seen: Arc::clone(&shared) }, number);
-                let shared = Arc::clone(&shared);
+                let counted = counted(play, Arc::clone(&shared));
                 #[expect(clippy::disallowed_methods, reason = "a test's connection ends with its runtime")]
-                tokio::spawn(async move {
-                    play.await;
-                    shared.over.fetch_add(1, Ordering::SeqCst);
-                });
+                drop(tokio::spawn(counted));
             }
         });
         Self { address, seen, task }
@@ -185,6 +182,11 @@ impl Drop for Peer {
     }
 }
 
+async fn counted(play: impl Future<Output = ()>, seen: Arc<Seen>) {
+    play.await;
+    seen.over.fetch_add(1, Ordering::SeqCst);
+}
+
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     seen: Arc<Seen>,
@@ -214,6 +216,13 @@ impl Connection {
         }
         self.seen.heads.lock().expect("whole").push(head.clone());
         Some(head)
+    }
+
+    /// Writes the same again and again, until the other side takes no more.
+    pub(crate) async fn flood(&mut self, bytes: &[u8], pause: Duration) {
+        while self.write(bytes).await {
+            sleep(pause).await;
+        }
     }
 
     /// Writes; says whether the other side still takes it.

@@ -122,6 +122,8 @@ async fn fifty_calls_refused_at_once_fetch_one_token_and_all_succeed() {
     assert!(numbers.iter().all(Result::is_ok), "{numbers:?}");
     assert_eq!(tickets(&simulator), 51, "each event once");
     assert_eq!(counts(&simulator).0, 2, "one token before, one after");
+    let refused = simulator.calls().iter().filter(|call| call.status == Some(401)).count();
+    assert!(refused > 1, "many were refused at once, not one: {refused}");
     simulator.stop().await;
 }
 
@@ -320,7 +322,7 @@ async fn a_certificate_nobody_vouches_for_is_a_persons_business() {
     let untrusting = client(simulator.url(), basic());
     assert_eq!(create(&untrusting, &[]).await, refused("misconfigured", "tls_certificate"));
     let pem = std::fs::read_to_string(&authority).expect("the authority");
-    let transport = http_with(HttpOptions { authorities: vec![pem], ..HttpOptions::new(any_address()) });
+    let transport = http_with(&HttpOptions { authorities: vec![pem], ..HttpOptions::new(any_address()) });
     let trusting = Client::new(ClientOptions { transport, ..options(simulator.url(), basic()) });
     assert!(create(&trusting, &[]).await.is_ok());
     simulator.stop().await;

@@ -39,32 +39,11 @@ impl Exchange for Shared {
     fn exchange(&self, request: Request) -> Replying {
         let peer = Arc::clone(&self.0);
         Box::pin(async move {
-            let mood = *peer.mood.lock().expect("whole");
             if request.path_and_query.starts_with("/oauth_token.do") {
-                peer.tokens.fetch_add(1, Ordering::SeqCst);
-                if mood == Mood::TokensHang {
-                    sleep(Duration::from_hours(24)).await;
-                }
-                return Ok(match mood {
-                    Mood::TokensFail => json(503, "{}"),
-                    Mood::Well | Mood::TokensHang | Mood::Throttles | Mood::Slow => {
-                        json(200, r#"{"access_token":"t","expires_in":"1800"}"#)
-                    }
-                });
+                Ok(peer.grant().await)
+            } else {
+                Ok(peer.create().await)
             }
-            let under_way = peer.under_way.fetch_add(1, Ordering::SeqCst) + 1;
-            peer.most_under_way.fetch_max(under_way, Ordering::SeqCst);
-            peer.creates.lock().expect("whole").push(Instant::now());
-            if mood == Mood::Slow {
-                sleep(Duration::from_millis(500)).await;
-            }
-            peer.under_way.fetch_sub(1, Ordering::SeqCst);
-            if mood == Mood::Throttles {
-                let mut answer = json(429, "{}");
-                answer.headers.insert("retry-after", HeaderValue::from_static("120"));
-                return Ok(answer);
-            }
-            Ok(json(201, r#"{"result":{"sys_id":"699ec6375df7c9b27e8f0009f87025b7","number":"INC1"}}"#))
         })
     }
 }
@@ -85,6 +64,37 @@ fn gateway(limits: Limits) -> (Arc<Peer>, Client) {
 }
 
 impl Peer {
+    async fn grant(&self) -> Answer {
+        self.tokens.fetch_add(1, Ordering::SeqCst);
+        match self.mood() {
+            Mood::TokensFail => return json(503, "{}"),
+            Mood::TokensHang => sleep(Duration::from_hours(24)).await,
+            Mood::Well | Mood::Throttles | Mood::Slow => {}
+        }
+        json(200, r#"{"access_token":"t","expires_in":"1800"}"#)
+    }
+
+    async fn create(&self) -> Answer {
+        let under_way = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_under_way.fetch_max(under_way, Ordering::SeqCst);
+        self.creates.lock().expect("whole").push(Instant::now());
+        let mood = self.mood();
+        if mood == Mood::Slow {
+            sleep(Duration::from_millis(500)).await;
+        }
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        if mood == Mood::Throttles {
+            let mut answer = json(429, "{}");
+            answer.headers.insert("retry-after", HeaderValue::from_static("120"));
+            return answer;
+        }
+        json(201, r#"{"result":{"sys_id":"699ec6375df7c9b27e8f0009f87025b7","number":"INC1"}}"#)
+    }
+
+    fn mood(&self) -> Mood {
+        *self.mood.lock().expect("whole")
+    }
+
     fn feels(&self, mood: Mood) {
         *self.mood.lock().expect("whole") = mood;
     }
@@ -136,6 +146,19 @@ async fn a_token_is_renewed_early_by_one_call_and_used_to_its_end_if_that_fails(
     assert_eq!(peer.tokens(), 3, "and the failure is not repeated with every call");
     advance(Duration::from_mins(6)).await;
     assert_eq!(create(&client).await, Err("not_processed token_http_503".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_taken_before_a_throttle_is_worth_nothing_after_it() {
+    let (peer, client) = gateway(WIDE);
+    let early = client.permit(false).await.expect("a permit");
+    peer.feels(Mood::Throttles);
+    let told = create(&client).await;
+    let overtaken = client.create(early, "incident", &[]).await.expect_err("not sent");
+    assert_eq!(told, Err(format!("{} {}", overtaken.class.as_str(), overtaken.code)));
+    assert_eq!((overtaken.status, peer.creates()), (None, 1));
+    assert!(overtaken.not_before.is_some());
+    assert_eq!(client.standing().in_flight, 0);
 }
 
 #[tokio::test(start_paused = true)]

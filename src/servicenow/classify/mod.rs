@@ -14,7 +14,7 @@ mod tests;
 
 use self::words::Words;
 use super::wire::calls::CallKind;
-use super::wire::rows::{Envelope, Row, Said};
+use super::wire::rows::{Envelope, Row};
 use super::wire::{Answer, FaultKind, TransportFault};
 use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::time::Timestamp;
@@ -221,9 +221,4 @@ impl From<Code> for String {
             Code::Status(status) => format!("http_{status}"),
         }
     }
-}
-
-/// What a person reads when an error envelope was inside something else, such as a token answer.
-pub fn said(said: &Said) -> String {
-    Words::of(said).text()
 }

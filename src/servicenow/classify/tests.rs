@@ -265,3 +265,24 @@ fn a_maintenance_page_may_say_when_to_come_back() {
     let outcome = classify(Update, NOW, &Ok(answer(503, "text/html", &[("retry-after", "30")], PAGE))).unwrap_err();
     assert_eq!(outcome.not_before.map(|at| at.since(NOW).as_secs()), Some(30));
 }
+
+proptest::proptest! {
+    /// Answers are foreign input: whatever comes, something is said, and nothing but a readable row is a success.
+    #[test]
+    fn no_answer_is_taken_for_a_success_by_accident(
+        status in 0_u16..1_000,
+        kind in "(text/html|application/json|.{0,20})",
+        body in "(\\{.{0,60}|.{0,60}|\\{\"result\":[\\[\\]{}\",:a-z]{0,30}\\})",
+        cut: bool,
+    ) {
+        let mut headers = HeaderMap::new();
+        if let Ok(kind) = HeaderValue::from_str(&kind) {
+            headers.insert("content-type", kind);
+        }
+        let reply = Ok(Answer { status, headers, body: body.into_bytes(), cut });
+        for call in [Create, Update, ReadOne] {
+            let outcome = classify(call, NOW, &reply);
+            proptest::prop_assert!(outcome.is_err_and(|outcome| !outcome.code.is_empty() && outcome.class != Class::Done));
+        }
+    }
+}

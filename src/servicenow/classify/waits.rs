@@ -139,4 +139,18 @@ mod tests {
         assert_eq!(retry_after(NOW, &answer(&[("retry-after", "3")])), Some(NOW.plus(Duration::from_secs(3))));
         assert_eq!(window_ends(NOW, &answer(&[("x-ratelimit-reset", "1795327140")])), None);
     }
+
+    proptest::proptest! {
+        /// Whatever the headers say, the gate opens again, and never at once.
+        #[test]
+        fn a_wait_is_always_between_five_seconds_and_a_day(
+            asked in "(-?[0-9]{1,20}(\\.[0-9]{1,5})?|[ -~]{0,30})",
+            reset in "(-?[0-9]{1,20}|[ -~]{0,30})",
+            date in "(Sun, 22 Nov 2026 [01][0-9]:00:00 GMT|[ -~]{0,30})",
+        ) {
+            let answer = answer(&[("retry-after", &asked), ("x-ratelimit-reset", &reset), ("date", &date)]);
+            let wait = throttled_until(NOW, &answer).since(NOW);
+            proptest::prop_assert!((THROTTLED_WAIT_MIN..=ASKED_WAIT_MAX).contains(&wait), "{:?}", wait);
+        }
+    }
 }

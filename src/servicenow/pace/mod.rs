@@ -29,6 +29,11 @@ use crate::delivery::verdict::rounded_up;
 use crate::domain::time::Timestamp;
 use crate::limits::{AUTH_PAUSES, BUSY_WAIT, CROWDED_WAIT_MIN, THROTTLED_WAIT};
 
+/// The codes under which the gate closes.
+const THROTTLED: &str = "http_429_rate_limit";
+const CROWDED: &str = "http_429_busy";
+const REFUSED: &str = "credentials_refused";
+
 /// What a tenant may use of its instance; from the tenant's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -175,13 +180,13 @@ impl Pace {
         match outcome.class {
             Class::Throttled => {
                 let until = rounded_up(now, asked.unwrap_or_else(|| now.plus(THROTTLED_WAIT)), luck);
-                self.close(now, until, "http_429_rate_limit", "the instance counted us out");
+                self.close(now, until, THROTTLED, "the instance counted us out");
                 self.give_back(told.probe);
                 return Some(self.steady.shown(until));
             }
             Class::Crowded => {
                 let until = rounded_up(now, now.plus(self.slots.crowded(now).max(CROWDED_WAIT_MIN)), luck);
-                self.close(now, until, "http_429_busy", "the instance's queue is full");
+                self.close(now, until, CROWDED, "the instance's queue is full");
                 self.give_back(told.probe);
                 return Some(self.steady.shown(until));
             }
@@ -191,6 +196,19 @@ impl Pace {
         }
         self.count(now, outcome, told.probe, luck);
         asked.map(|at| self.steady.shown(rounded_up(now, at, luck)))
+    }
+
+    /// The outcome of a call whose permit was taken before the gate closed: it is not sent into the window.
+    pub fn overtaken(&mut self, clock: Timestamp) -> Option<Outcome> {
+        let now = self.steady.at(clock);
+        let closed = self.gate.closed(now)?;
+        let class = match closed.code {
+            THROTTLED => Class::Throttled,
+            CROWDED => Class::Crowded,
+            _ => Class::Unauthorized,
+        };
+        let not_before = Some(self.steady.shown(closed.until));
+        Some(Outcome { not_before, ..Outcome::new(class, closed.code).with_detail(&closed.reason) })
     }
 
     /// How things stand.
@@ -248,13 +266,14 @@ impl Pace {
 
     /// Refused credentials close the gate for longer each time: failures in a row lock accounts.
     fn refused(&mut self, now: Timestamp, detail: &str) {
-        if self.gate.closed(now).is_some_and(|closed| closed.code == "credentials_refused") {
+        if self.gate.closed(now).is_some_and(|closed| closed.code == REFUSED) {
             return;
         }
         let pause = AUTH_PAUSES.get(self.refusals.min(AUTH_PAUSES.len() - 1)).copied().unwrap_or(BUSY_WAIT);
         self.refusals += 1;
-        let reason = format!("the instance does not accept our credentials ({detail})");
-        self.gate.close(Closed { until: now.plus(pause), code: "credentials_refused", reason }, false);
+        let said = if detail.is_empty() { "it says nothing more" } else { detail };
+        let reason = format!("the instance does not accept our credentials: {said}");
+        self.gate.close(Closed { until: now.plus(pause), code: REFUSED, reason }, false);
     }
 
     fn close(&mut self, now: Timestamp, until: Timestamp, code: &'static str, why: &str) {

@@ -40,6 +40,7 @@ pub(super) fn of_error(error: reqwest::Error, known: Circumstances) -> Transport
 fn of_connecting(causes: &Causes<'_>, timed_out: bool, proxied: bool) -> FaultKind {
     match causes.find::<rustls::Error>() {
         Some(rustls::Error::AlertReceived(alert)) if wants_our_certificate(*alert) => FaultKind::ClientCertificate,
+        Some(rustls::Error::AlertReceived(alert)) if !has_nothing_in_common(*alert) => FaultKind::TlsBroken,
         // A peer without a protocol version or cipher in common will not have one next minute either.
         Some(
             rustls::Error::InvalidCertificate(_) | rustls::Error::PeerIncompatible(_) | rustls::Error::AlertReceived(_),
@@ -67,6 +68,12 @@ fn of_talking(causes: &Causes<'_>, timed_out: bool, sent: bool) -> FaultKind {
     let unreadable =
         ["invalid HTTP", "invalid content-length", "head is too large"].into_iter().any(|text| causes.say(text));
     if unreadable { FaultKind::Protocol } else { FaultKind::Reset { sent } }
+}
+
+fn has_nothing_in_common(alert: rustls::AlertDescription) -> bool {
+    use rustls::AlertDescription as Alert;
+    [Alert::HandshakeFailure, Alert::ProtocolVersion, Alert::InsufficientSecurity, Alert::UnrecognisedName]
+        .contains(&alert)
 }
 
 fn wants_our_certificate(alert: rustls::AlertDescription) -> bool {

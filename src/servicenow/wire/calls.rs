@@ -3,11 +3,13 @@
 //! Every parameter whose default varies with an instance's properties is sent, so that an answer means the same
 //! everywhere: raw values in UTC, references as bare keys, no link headers, no counting.
 
+use std::sync::Arc;
+
 use serde::Serializer as _;
 
 use super::rows::FIELDS_ALWAYS;
 use super::text::{self, UnsafeText, push_encoded};
-use super::{HeaderMap, HeaderValue, Method, Request};
+use super::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use crate::domain::id::SysId;
 use crate::limits::{ADDRESS_CHARS_MAX, CORRELATION_ROWS_MAX, REFERENCE_ROWS_MAX};
 
@@ -103,11 +105,7 @@ impl Call<'_> {
     }
 
     /// The method, the address and the body. Refuses what could mean something else than it says.
-    pub fn spell(
-        &self,
-        origin: &std::sync::Arc<str>,
-        authorization: (super::HeaderName, HeaderValue),
-    ) -> Result<Request, UnsafeText> {
+    pub fn spell(&self, origin: &Arc<str>, authorization: (HeaderName, HeaderValue)) -> Result<Request, UnsafeText> {
         let (method, path_and_query, body) = match *self {
             Self::Create { table, fields } => {
                 (Method::Post, write_address(text::name(table)?, None, fields)?, json_object(fields))
@@ -118,10 +116,7 @@ impl Call<'_> {
             Self::ReadOne { table, sys_id, fields } => {
                 let mut address = table_address(text::name(table)?, Some(sys_id));
                 push_read_parameters(&mut address, FIELDS_ALWAYS);
-                for field in fields {
-                    address.push(',');
-                    address.push_str(text::name(field)?);
-                }
+                push_columns(&mut address, fields.iter().copied())?;
                 (Method::Get, address, Vec::new())
             }
             Self::Correlated { table, correlation_id } => {
@@ -141,11 +136,11 @@ impl Call<'_> {
             }
         };
         let headers = headers(authorization, !body.is_empty());
-        Ok(Request { method, origin: std::sync::Arc::clone(origin), path_and_query, headers, body })
+        Ok(Request { method, origin: Arc::clone(origin), path_and_query, headers, body })
     }
 }
 
-fn headers((name, value): (super::HeaderName, HeaderValue), has_body: bool) -> HeaderMap {
+fn headers((name, value): (HeaderName, HeaderValue), has_body: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert("user-agent", HeaderValue::from_static(USER_AGENT));
     headers.insert("accept", HeaderValue::from_static("application/json"));
@@ -172,6 +167,18 @@ fn push_read_parameters(address: &mut String, columns: &str) {
     address.push_str(columns);
 }
 
+/// Appends columns to those that are always asked for.
+fn push_columns<'a>(address: &mut String, columns: impl Iterator<Item = &'a str>) -> Result<(), UnsafeText> {
+    for column in columns {
+        let column = text::name(column)?;
+        if !FIELDS_ALWAYS.split(',').any(|always| always == column) {
+            address.push(',');
+            address.push_str(column);
+        }
+    }
+    Ok(())
+}
+
 fn list_address(table: &str, columns: &str, query: &str, rows_max: usize) -> String {
     let mut address = table_address(table, None);
     push_read_parameters(&mut address, columns);
@@ -191,10 +198,7 @@ fn write_address(table: &str, sys_id: Option<&SysId>, fields: &Fields) -> Result
     let plain = address.len();
     address.push_str("&sysparm_fields=");
     address.push_str(FIELDS_ALWAYS);
-    for (field, _) in fields {
-        address.push(',');
-        address.push_str(text::name(field)?);
-    }
+    push_columns(&mut address, fields.iter().map(|(field, _)| field.as_str()))?;
     if address.len() > ADDRESS_CHARS_MAX {
         address.truncate(plain);
     }
@@ -216,7 +220,7 @@ mod tests {
     use super::*;
 
     fn spelled(call: &Call<'_>) -> Result<Request, UnsafeText> {
-        let authorization = (super::super::HeaderName::from_static("authorization"), HeaderValue::from_static("x"));
+        let authorization = (HeaderName::from_static("authorization"), HeaderValue::from_static("x"));
         call.spell(&"https://acme.service-now.com".into(), authorization)
     }
 
@@ -255,7 +259,7 @@ mod tests {
             &Call::Update { table: "incident", sys_id: &SysId::from_bits(7), fields: &fields(&[("state", "2")]) },
             "PATCH /api/now/table/incident/00000000000000000000000000000007?sysparm_input_display_value=false\
              &sysparm_display_value=false&sysparm_exclude_reference_link=true&sysparm_fields=sys_id,number,\
-             correlation_id,correlation_display,sys_created_on,sys_updated_on,sys_mod_count,state,state \
+             correlation_id,correlation_display,sys_created_on,sys_updated_on,sys_mod_count,state \
              {\"state\":\"2\"}",
         );
     }
