@@ -214,6 +214,14 @@ pub const LOOKUP_FOUND_TIME: Duration = Duration::from_mins(10);
 /// How long a missing one is believed: somebody is probably about to create it.
 pub const LOOKUP_MISSING_TIME: Duration = Duration::from_mins(1);
 
+const _: () = assert!(CONNECT_TIMEOUT.as_millis() < TOKEN_TIMEOUT.as_millis());
+const _: () = assert!(TOKEN_TIMEOUT.as_millis() < CALL_TIMEOUT.as_millis());
+const _: () = assert!(TOKEN_ANSWER_BYTES_MAX <= ANSWER_BYTES_MAX && ANSWER_BYTES_RESERVED <= ANSWER_BYTES_MAX);
+const _: () = assert!(BREAKER_OPEN_MIN.as_millis() < BREAKER_OPEN_MAX.as_millis());
+const _: () = assert!(CROWDED_WAIT_MIN.as_millis() < CROWDED_WAIT_MAX.as_millis());
+const _: () = assert!(THROTTLED_WAIT_MIN.as_millis() <= THROTTLED_WAIT.as_millis());
+const _: () = assert!(RATE_RESET_WAIT_MAX.as_millis() <= ASKED_WAIT_MAX.as_millis());
+
 // ── worker ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// How long a lane is leased: more than twice the longest call, so that a slow answer does not lose the lane.
