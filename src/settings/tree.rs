@@ -12,6 +12,7 @@ use serde_saphyr::Spanned;
 
 use super::codes;
 use super::finding::{Finding, Place, Severity};
+use crate::limits::SETTINGS_NODES_MAX;
 
 /// A file that was read, with what it is called.
 #[derive(Clone, Debug)]
@@ -51,6 +52,7 @@ impl Document {
     /// Reads YAML. An empty file is an empty map.
     pub(super) fn parse(name: &str, text: String) -> Result<Self, Finding> {
         let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! { max_nodes: SETTINGS_NODES_MAX },
             strict_booleans: true,
             leading_zero_numbers_as_strings: true,
             underscored_numbers_as_strings: true,
