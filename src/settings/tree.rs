@@ -81,6 +81,8 @@ fn syntax(name: &str, text: &str, error: &serde_saphyr::Error) -> Finding {
     let message = message.split(" at line ").next().unwrap_or(&message);
     // And it adds advice for programmers.
     let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
+    let unfolds = "the file unfolds to more than a settings file can need; are its aliases meant?";
+    let message = if message.contains("budget breached") { unfolds } else { message };
     let message = message.trim_start_matches("error: ").to_owned();
     let finding = Finding::of_file(codes::SYNTAX, Severity::Error, name, message);
     let Some(location) = error.location() else { return finding };
