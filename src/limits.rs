@@ -259,6 +259,8 @@ pub const SIGNATURES_EXAMINED_MAX: usize = 8;
 pub const TARGET_URL_CHARS_MAX: usize = 2_048;
 /// A tenant's file is a page; a megabyte is a mistake, and the YAML reader must not meet it.
 pub const SETTINGS_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// A tenant's file has about a hundred values. Aliases multiply what a small file says, so its size is no bound.
+pub const SETTINGS_NODES_MAX: usize = 10_000;
 /// A PEM chain with its key is the longest secret there is.
 pub const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Ten times the thousand tenants we measure with.

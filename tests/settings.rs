@@ -197,6 +197,18 @@ fn a_file_that_is_cut_short_or_too_large_is_an_error_and_not_half_a_configuratio
 }
 
 #[test]
+fn a_file_that_means_to_exhaust_us_is_refused() {
+    let level = |name: char, of: char| format!("{name}: &{name} [{}]\n", vec![format!("*{of}"); 9].join(","));
+    let levels = "bcdefgh".chars().zip("abcdefg".chars()).map(|(name, of)| level(name, of));
+    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned() + &levels.collect::<String>();
+    for text in [bomb, "[".repeat(20_000), "{a: ".repeat(20_000)] {
+        let directory = directory(&[("snowgate.yaml", &text)]);
+        let codes: Vec<&str> = loaded(directory.path()).findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, ["S002"]);
+    }
+}
+
+#[test]
 fn rust_log_goes_before_the_level_in_the_file() {
     let directory = directory(&[("snowgate.yaml", MINIMAL)]);
     let filter = |value: &str| {

@@ -12,6 +12,7 @@ use serde_saphyr::Spanned;
 
 use super::codes;
 use super::finding::{Finding, Place, Severity};
+use crate::limits::SETTINGS_NODES_MAX;
 
 /// A file that was read, with what it is called.
 #[derive(Clone, Debug)]
@@ -51,6 +52,7 @@ impl Document {
     /// Reads YAML. An empty file is an empty map.
     pub(super) fn parse(name: &str, text: String) -> Result<Self, Finding> {
         let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! { max_nodes: SETTINGS_NODES_MAX },
             strict_booleans: true,
             leading_zero_numbers_as_strings: true,
             underscored_numbers_as_strings: true,
@@ -79,6 +81,8 @@ fn syntax(name: &str, text: &str, error: &serde_saphyr::Error) -> Finding {
     let message = message.split(" at line ").next().unwrap_or(&message);
     // And it adds advice for programmers.
     let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
+    let unfolds = "the file unfolds to more than a settings file can need; are its aliases meant?";
+    let message = if message.contains("budget breached") { unfolds } else { message };
     let message = message.trim_start_matches("error: ").to_owned();
     let finding = Finding::of_file(codes::SYNTAX, Severity::Error, name, message);
     let Some(location) = error.location() else { return finding };

@@ -1,6 +1,6 @@
 //! The customers as they are served now: settings and compiled mapping together, replaced as a whole.
 //!
-//! Owns: [`load`] (settings, tenants and mappings, read and checked together), [`registry`] (who is served, and who is
+//! Owns: [`mod@load`] (settings, tenants and mappings, read and checked together), [`registry`] (who is served, and who is
 //! calling) and [`Tenant`]. Never: knows the store, a client or a request; writes anything.
 //! Fails: a load with errors changes nothing. Proved by: `tests/tenants.rs`, and the tests in `load`.
 
