@@ -55,17 +55,12 @@ impl CaseResult {
 
 impl Case {
     pub(crate) fn compile(raw: &RawCase, notes: &mut Notes<'_>) -> Option<Self> {
-        let place = raw.start();
-        for (key, there) in
-            [("name", raw.name.is_some()), ("event", raw.event.is_some()), ("expect", raw.expect.is_some())]
-        {
-            if !there {
-                notes.error("M005", place, format!("`{key}` is missing"));
-            }
-        }
+        raw.missing("name", "what the case shows", notes);
+        raw.missing("event", "such as `event: {type: incident.opened, incident: {id: A-1, title: Broken}}`", notes);
+        raw.missing("expect", "such as `expect: {create: {short_description: Broken}}`", notes);
         let change = change(raw, notes)?;
         let expect = Expect::compile(raw.expect.as_ref()?, notes)?;
-        let line = notes.text().get(..place.start).unwrap_or_default().matches('\n').count() + 1;
+        let line = notes.text().get(..raw.at.start).unwrap_or_default().matches('\n').count() + 1;
         let tables = raw.lookups.iter().flat_map(|tables| &tables.entries);
         let lookups = tables.flat_map(|(table, found)| {
             let row = |(value, id): &(super::yaml::Key, Scalar)| {
@@ -141,9 +136,11 @@ impl Expect {
         let dropped = raw.dropped.as_ref().map(|reason| reason.value.as_str().into());
         let expect = Self { create: values(raw.create.as_ref()), update: values(raw.update.as_ref()), parked, dropped };
         if matches!(expect, Self { create: None, update: None, parked: None, dropped: None }) {
-            notes
-                .error("M005", raw.at, "the case expects nothing")
-                .hint("add `create:`, `update:`, `parked:` or `dropped:`");
+            if !["create", "update", "parked", "dropped"].iter().any(|key| raw.tried(key)) {
+                notes
+                    .error("M005", raw.at, "the case expects nothing")
+                    .hint("add `create:`, `update:`, `parked:` or `dropped:`");
+            }
             return None;
         }
         Some(expect)

@@ -389,8 +389,26 @@ fn path_of<'t>(tree: &Expr<'t>) -> Option<FoundPath<'t>> {
     Some(FoundPath { root: root.id, path, places, start: at(root.span()).0, end: span(tree).1 })
 }
 
+/// The bytes of an expression. The parser starts what follows a value (`.name`, `| filter`, `if`) behind it; we start at the value.
 fn span(tree: &Expr<'_>) -> (usize, usize) {
-    at(tree.span())
+    (start(tree), at(tree.span()).1)
+}
+
+fn start(tree: &Expr<'_>) -> usize {
+    match tree {
+        Expr::GetAttr(attribute) => start(&attribute.expr),
+        Expr::GetItem(item) => start(&item.expr),
+        Expr::Slice(slice) => start(&slice.expr),
+        Expr::Call(call) => start(&call.expr),
+        Expr::Test(test) => start(&test.expr),
+        Expr::IfExpr(choice) => start(&choice.true_expr),
+        Expr::BinOp(operation) => start(&operation.left),
+        Expr::Compare(comparison) => start(&comparison.expr),
+        Expr::Filter(filter) => filter.expr.as_ref().map_or_else(|| at(tree.span()).0, start),
+        Expr::Var(_) | Expr::Const(_) | Expr::UnaryOp(_) | Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => {
+            at(tree.span()).0
+        }
+    }
 }
 
 fn at(span: minijinja::machinery::Span) -> (usize, usize) {
