@@ -15,6 +15,31 @@ pub const EVENT_KEY_CHARS_MAX: usize = 512;
 
 // ── intake ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+/// One request's body. CloudEvents obliges receivers to take 64 KiB; four times that holds long conversations.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Events of one batch: more would hold one commit and one answer for too long.
+pub const BATCH_EVENTS_MAX: usize = 500;
+/// Nesting of a body. Known senders stay below ten; a parser's stack is not to be measured from outside.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// A sender that asks to wait for the end of a delivery waits at most this long, so that connections do not pile up.
+pub const PREFER_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a client may take to send its request head, and its body after that (slow senders hold a slot).
+pub const REQUEST_HEAD_WAIT: Duration = Duration::from_secs(5);
+/// See [`REQUEST_HEAD_WAIT`].
+pub const REQUEST_BODY_WAIT: Duration = Duration::from_secs(10);
+/// Connections held open at once by the public listener.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// An idle connection is kept this long: longer than the minute that load balancers usually keep theirs.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// After a stop was requested the listeners answer this long, because load balancers notice late.
+pub const ACCEPT_AFTER_STOP: Duration = Duration::from_secs(5);
+/// How long a stopping gateway waits for deliveries in flight: one call's deadline and a little.
+pub const STOP_GRACE: Duration = Duration::from_secs(50);
+/// How often the gauges of what waits are read from the store.
+pub const BACKLOG_REPORT_EVERY: Duration = Duration::from_secs(10);
+/// Deliveries on one page of a list.
+pub const PAGE_MAX: usize = 200;
+
 // ── canonical model and mapping ──────────────────────────────────────────────────────────────────────────────
 
 /// A title is one line; trackers cut at 255 to 1,000. A mapping cuts further (`max: 160`) for ServiceNow's column.

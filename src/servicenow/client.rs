@@ -200,7 +200,7 @@ impl Client {
         }
         let begun = self.0.clock.now();
         let mut trace = Trace::default();
-        let (rows, mut outcome) = match self.attempt(call, &mut trace).await {
+        let (rows, mut outcome) = match self.attempt(&permit, call, &mut trace).await {
             Ok(rows) => (Ok(rows), Outcome { status: trace.status, ..Outcome::new(Class::Done, "done") }),
             Err(outcome) => (Err(()), outcome),
         };
@@ -219,15 +219,15 @@ impl Client {
     }
 
     /// Sends, and once more with a newer token if the first one was refused: a `401` was not processed.
-    async fn attempt(&self, call: &Call<'_>, trace: &mut Trace) -> Result<Vec<Row>, Outcome> {
+    async fn attempt(&self, permit: &Permit, call: &Call<'_>, trace: &mut Trace) -> Result<Vec<Row>, Outcome> {
         let pass = self.0.keeper.pass(self.luck()).await?;
-        let first = self.send(call, &pass, trace).await;
+        let first = self.send(permit, call, &pass, trace).await;
         let (Err(refused), Some(generation)) = (&first, pass.generation) else { return first };
         if refused.class != Class::Unauthorized {
             return first;
         }
         let newer = self.0.keeper.newer_than(generation, self.luck()).await?;
-        let second = self.send(call, &newer, trace).await;
+        let second = self.send(permit, call, &newer, trace).await;
         if let (Err(refused), Some(generation)) = (&second, newer.generation)
             && refused.class == Class::Unauthorized
         {
@@ -236,7 +236,17 @@ impl Client {
         second
     }
 
-    async fn send(&self, call: &Call<'_>, pass: &Pass, trace: &mut Trace) -> Result<Vec<Row>, Outcome> {
+    async fn send(
+        &self,
+        permit: &Permit,
+        call: &Call<'_>,
+        pass: &Pass,
+        trace: &mut Trace,
+    ) -> Result<Vec<Row>, Outcome> {
+        if permit.is_late() {
+            let why = "the permission to send had run out when a token was there; nothing was sent";
+            return Err(Outcome::new(Class::NotProcessed, "too_late_to_send").with_detail(why));
+        }
         let request = call.spell(&self.0.origin, pass.header.clone()).map_err(|refusal| of_unsafe(&refusal))?;
         let allowance = Allowance { time: CALL_TIMEOUT, body_bytes_max: ANSWER_BYTES_MAX };
         let reply = self.0.transport.send(request, allowance).await;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::pace::{Closed, Halt, Pace, Purpose, Told};
 use crate::delivery::outcome::Outcome;
-use crate::domain::time::SharedClock;
+use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::{BUSY_WAIT, PERMIT_WAIT_MAX};
 
 /// Where permits come from: the pace of one tenant.
@@ -28,6 +28,7 @@ pub struct Permit {
     permits: Arc<Permits>,
     probe: bool,
     answered: bool,
+    send_before: Option<Timestamp>,
 }
 
 impl Permits {
@@ -65,7 +66,9 @@ impl Permits {
             let freed = self.freed.notified();
             let entered = self.pace().enter(self.clock.now(), purpose);
             match entered {
-                Ok(probe) => return Ok(Permit { permits: Arc::clone(self), probe, answered: false }),
+                Ok(probe) => {
+                    return Ok(Permit { permits: Arc::clone(self), probe, answered: false, send_before: None });
+                }
                 Err(Halt::Closed(closed)) => {
                     // What woke this caller may be of use to the next one.
                     self.freed.notify_one();
@@ -86,6 +89,19 @@ impl Permits {
 }
 
 impl Permit {
+    /// The request's first byte leaves before this moment or not at all, whatever a token takes to fetch: whoever waits
+    /// for a lost write to settle counts from here.
+    #[must_use]
+    pub const fn send_before(mut self, moment: Timestamp) -> Self {
+        self.send_before = Some(moment);
+        self
+    }
+
+    /// Whether it is too late to send.
+    pub(super) fn is_late(&self) -> bool {
+        self.send_before.is_some_and(|moment| self.permits.clock.now() > moment)
+    }
+
     /// The outcome of the call if the gate has closed since this permit was taken.
     pub(super) fn overtaken(&self) -> Option<Outcome> {
         self.permits.pace().overtaken(self.permits.clock.now())

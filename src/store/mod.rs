@@ -37,11 +37,17 @@ pub enum Store {
     Sqlite(Arc<sqlite::SqliteStore>),
 }
 
-/// Calls the same method on whichever engine this is. The model answers at once; the others are waited for.
+/// Calls the same method on whichever engine this is. The model answers at once, but yields before and after as a real
+/// engine would, so that a simulation meets the same interleavings.
 macro_rules! on_engine {
     ($store:expr, $method:ident($($argument:expr),*)) => {
         match $store {
-            Store::Memory(engine) => Ok(engine.$method($($argument),*)),
+            Store::Memory(engine) => {
+                tokio::task::yield_now().await;
+                let answer = engine.$method($($argument),*);
+                tokio::task::yield_now().await;
+                Ok(answer)
+            }
             Store::Sqlite(engine) => engine.$method($($argument),*).await,
         }
     };

@@ -38,6 +38,8 @@ struct Tables {
     by_id: BTreeMap<DeliveryId, Place>,
     tenants: BTreeMap<TenantId, TenantRow>,
     served: u64,
+    /// Only for proving that a simulation notices what the fence prevents.
+    unfenced: bool,
 }
 
 /// A lane's index and a sequence in it.
@@ -55,6 +57,13 @@ impl MemoryStore {
     /// An empty store on this clock.
     pub fn new(clock: SharedClock) -> Self {
         Self { clock: SteadyClock::new(clock, Timestamp::EPOCH), state: Mutex::default() }
+    }
+
+    /// A store that lets a stale owner write: a simulation must catch it, or its checks prove nothing.
+    pub fn without_fence(clock: SharedClock) -> Self {
+        let store = Self::new(clock);
+        store.tables().unfenced = true;
+        store
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -331,7 +340,8 @@ impl Tables {
     /// The lane, if the lease still holds it.
     fn held(&mut self, lease: &Lease) -> Option<&mut Lane> {
         let lane = self.lanes.get_mut(usize::try_from(lease.lane).ok()?)?;
-        (lane.fence == lease.fence && lane.leased_until.is_some() && lane.head == lease.head).then_some(lane)
+        let fenced = lane.fence == lease.fence && lane.leased_until.is_some();
+        ((fenced || self.unfenced) && lane.head == lease.head).then_some(lane)
     }
 
     fn find(&self, tenant: &TenantId, id: &DeliveryId) -> Option<Place> {

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use tokio::sync::mpsc;
@@ -27,6 +28,8 @@ pub struct Batch {
     pub commands: usize,
     /// Lanes that were due and could not be read: set aside for a lease, so that they hold up no other.
     pub unreadable: usize,
+    /// How long it took, the sync included; to the millisecond.
+    pub took: Duration,
 }
 
 /// Is told of every commit, on the writer's thread: it must be quick and must not call the store.
@@ -118,12 +121,14 @@ impl Session {
             return Err(Fault::Everyone(halted.clone()));
         }
         self.unreadable = 0;
+        let begun = self.clock.now();
         let done = self.transact(jobs);
         match &done {
             Ok(()) => {
                 self.commits.fetch_add(1, Ordering::Relaxed);
                 if let Some(Observer(observe)) = &self.observer {
-                    observe(Batch { commands: jobs.len(), unreadable: self.unreadable });
+                    let took = self.clock.now().since(begun);
+                    observe(Batch { commands: jobs.len(), unreadable: self.unreadable, took });
                 }
             }
             Err(fault) => self.undo(fault),
