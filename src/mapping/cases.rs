@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::diagnostic::Notes;
 use super::draft::{Draft, Lookup, Lookups, MappingFault, Operation};
-use super::raw::{Block, Named, RawCase, RawExpect, Scalar};
+use super::raw::{Block, Expected, Named, RawCase, RawExpect, Scalar};
 use super::{JournalField, Mapping};
 use crate::domain::change::{Change, ChangeKind};
 
@@ -147,8 +147,8 @@ impl Expect {
     }
 }
 
-fn values(raw: Option<&Named<Option<Scalar>>>) -> Option<Values> {
-    let value = |scalar: &Option<Scalar>| scalar.as_ref().map(|scalar| scalar.text.as_str().into());
+fn values(raw: Option<&Named<Expected>>) -> Option<Values> {
+    let value = |expected: &Expected| expected.0.as_ref().map(|scalar| scalar.text.as_str().into());
     raw.map(|raw| raw.entries.iter().map(|(key, scalar)| (key.text.as_str().into(), value(scalar))).collect())
 }
 

@@ -9,6 +9,7 @@ use minijinja::machinery::parse_expr;
 use super::diagnostic::{At, Notes, list};
 use super::expression::{Parameter, Program, parameter_name};
 use super::filters::{FILTERS, TESTS};
+use super::native::Native;
 use super::path::{Path, Step};
 use crate::domain::wire::{Field, Shape};
 use crate::limits::EXPRESSION_BYTES_MAX;
@@ -57,6 +58,7 @@ pub(crate) fn check(source: &str, base: At, exact: bool, roots: &[Field], notes:
     }
     let program = rewrite(source, paths)
         .and_then(|(text, parameters)| Program::compile(source, text, parameters, tolerant).ok())
+        .map(|program| program.with_native(Native::compile(&tree)))
         .map(|program| Checked { meaning: Meaning::Program(Box::new(program)), shape });
     if program.is_none() {
         notes.error("M020", base, "not an expression we can read").hint("leave out parentheses around plain names");
@@ -247,17 +249,15 @@ impl Lint<'_, '_> {
 
     /// Checks a filter or test: its name, and how many arguments it has.
     fn named(&mut self, known: Known, name: &str, arguments: &[ast::CallArg<'_>]) {
-        let (code, noun, known) = match known {
-            Known::Filters => ("M023", "filter", FILTERS),
-            Known::Tests => ("M024", "test", TESTS),
+        let (code, noun, known): (_, _, Vec<_>) = match known {
+            Known::Filters => ("M023", "filter", FILTERS.iter().map(|it| (it.name, it.arguments)).collect()),
+            Known::Tests => ("M024", "test", TESTS.iter().map(|it| (it.name, (it.arguments, it.arguments))).collect()),
         };
         let at = self.place_of(name);
-        let Some(filter) = known.iter().find(|filter| filter.name == name) else {
-            self.error(code, at, format!("unknown {noun} `{name}`"))
-                .nearest(name, known.iter().map(|filter| filter.name));
+        let Some((_, (least, most))) = known.iter().copied().find(|(own, _)| *own == name) else {
+            self.error(code, at, format!("unknown {noun} `{name}`")).nearest(name, known.iter().map(|(own, _)| *own));
             return;
         };
-        let (least, most) = filter.arguments;
         if !(least..=most).contains(&arguments.len()) {
             let count = if least == most { least.to_string() } else { format!("{least} to {most}") };
             self.error("M029", at, format!("`{name}` takes {count} arguments, found {}", arguments.len()));
@@ -351,9 +351,9 @@ impl Lint<'_, '_> {
 }
 
 /// A path as the parser gave it.
-struct FoundPath<'t> {
+pub(crate) struct FoundPath<'t> {
     root: &'t str,
-    path: Path,
+    pub(crate) path: Path,
     /// The place of each step.
     places: Vec<(usize, usize)>,
     start: usize,
@@ -361,7 +361,7 @@ struct FoundPath<'t> {
 }
 
 /// The path an expression is, if it is one: names, `.name`, `['name']` and `[0]`.
-fn path_of<'t>(tree: &Expr<'t>) -> Option<FoundPath<'t>> {
+pub(crate) fn path_of<'t>(tree: &Expr<'t>) -> Option<FoundPath<'t>> {
     let mut steps = Vec::new();
     let mut places = Vec::new();
     let mut node = tree;

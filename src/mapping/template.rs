@@ -9,6 +9,7 @@ use super::diagnostic::{At, Notes};
 use super::expression::Trouble;
 use super::filters::to_text;
 use super::lint::{self, Meaning};
+use super::native::Found;
 use super::path::{Path, value_of};
 use super::raw::Scalar;
 use crate::domain::wire::{Field, Node, Record, Rfc3339, Shape};
@@ -108,12 +109,25 @@ impl Part {
             }
             Self::Program(program) => match program.evaluate(scope)? {
                 None => Ok(None),
-                Some(value) => to_text(&value)
-                    .map(|text| Some(text.into()))
-                    .map_err(|error| Trouble::Failed(format!("`{}`: {error}", program.source))),
+                Some(found) => found_text(found)
+                    .map(Some)
+                    .map_err(|why| Trouble::Failed(format!("`{}`: {why}", program.source.trim()))),
             },
         }
     }
+}
+
+/// A value as ServiceNow takes it.
+fn found_text(found: Found<'_>) -> Result<Cow<'_, str>, String> {
+    match found {
+        Found::Node(node) => plain(node),
+        Found::Constant(value) => to_text(value).map_err(|error| why(&error)),
+        Found::Computed(value) => to_text(&value).map(|text| text.into_owned().into()).map_err(|error| why(&error)),
+    }
+}
+
+fn why(error: &minijinja::Error) -> String {
+    error.detail().unwrap_or("has no text form").to_owned()
 }
 
 /// A part of the model as ServiceNow takes it.
@@ -125,7 +139,7 @@ fn plain(node: Node<'_>) -> Result<Cow<'_, str>, String> {
         Node::Flag(flag) => Cow::Borrowed(if flag { "true" } else { "false" }),
         Node::Time(time) => Rfc3339(time).to_string().into(),
         other @ (Node::List(_) | Node::Json(_) | Node::Record(_) | Node::Labels(_) | Node::Object(_)) => {
-            to_text(&value_of(other)).map_err(|error| error.detail().unwrap_or("has no text form").to_owned())?.into()
+            to_text(&value_of(other)).map_err(|error| why(&error))?.into_owned().into()
         }
     })
 }
