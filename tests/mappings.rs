@@ -241,3 +241,49 @@ fn the_schema_takes_the_shipped_files_and_refuses_unknown_keys() {
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["required"], serde_json::json!(["version", "name", "target", "to_ticket"]));
 }
+
+#[test]
+fn a_case_that_differs_says_how() {
+    let text = GOOD
+        .replace(
+            "expect: {create: {short_description: Broken}}",
+            "expect: {create: {short_description: Other, category: x}}",
+        )
+        .replace("expect: {update: {state: 6}}", "expect: {update: {state: null}, dropped: message}");
+    let (mapping, _) = compile(&SourceFile::new("differs.yaml", text));
+    let results = mapping.unwrap().run_cases();
+    let differences: Vec<&String> = results.iter().flat_map(|result| &result.differences).collect();
+    assert_eq!(
+        differences,
+        [
+            "create.short_description: expected value `Other`, found `Broken`",
+            "create.category: expected value `x`, found nothing",
+            "update.state: expected value nothing, found `6`",
+            "dropped: expected `message`, found `assignment_group: there is no sys_user_group with name = `AV Support``"
+        ]
+    );
+    assert_eq!(results.iter().map(|result| result.line).collect::<Vec<_>>(), [25, 29]);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, cases: 400, ..Default::default() })]
+    #[test]
+    fn no_text_brings_the_compiler_down(
+        start in 0_usize..2_000,
+        length in 0_usize..40,
+        put in "(\\{\\{|\\}\\}|[\\[\\]{}:'\"|&*!%#@,\\-\\n\\t é0a.]){0,12}",
+    ) {
+        let letters: Vec<char> = GOOD.chars().collect();
+        let (start, end) = (start.min(letters.len()), (start + length).min(letters.len()));
+        let text: String = letters[..start].iter().copied().chain(put.chars()).chain(letters[end..].iter().copied()).collect();
+        let (mapping, findings) = compile(&SourceFile::new("fuzzed.yaml", text));
+        if let Some(mapping) = mapping {
+            mapping.run_cases();
+        } else {
+            proptest::prop_assert!(!findings.is_empty());
+        }
+        for finding in &findings {
+            proptest::prop_assert!(finding.render(true).contains(finding.code));
+        }
+    }
+}

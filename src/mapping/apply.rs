@@ -268,6 +268,9 @@ mod tests {
             "not written",
         );
         check("\"{{ incident.title }}\"", &json!({"title": ""}), "");
+        check("{value: a, when: \"{{ 'x' in incident.tags }}\"}", &json!({}), "not written");
+        check("{value: a, when: \"{{ incident.episode > 1 }}\"}", &json!({}), "not written");
+        check("{value: a, when: \"{{ incident.title is startingwith('x') }}\"}", &json!({}), "not written");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Examples inside a mapping file, run by `snowgate check`: an event, what lookups find, and what must come of it.
 //!
 //! Owns: running and comparing. Only what a case names is compared. Never: touches an instance.
-//! Fails: it cannot; a case that differs says how. Proved by: the tests here and `tests/mappings.rs`.
+//! Fails: it cannot; a case that differs says how. Proved by: the cases of the shipped mappings, and `a_case_that_differs_says_how` in
+//! `tests/mappings.rs`.
 
 use serde::Serialize;
 

@@ -188,6 +188,9 @@ mod tests {
         "A is string",
         "incident.title is startingwith('t')",
         "[A, B] | last",
+        "'x' in incident.tags",
+        "A in incident.tags or B",
+        "incident.title < 'u' and incident.episode >= 1",
     ];
 
     fn any_change() -> impl Strategy<Value = Change> {

@@ -2,7 +2,8 @@
 //!
 //! Owns: their names, their arguments and their meaning. A value that is not there passes through every filter untouched, so
 //! that `default` works at the end of a chain. Never: reads a clock or a locale.
-//! Fails: with a message that names the filter; the delivery is then parked. Proved by: the tests here.
+//! Fails: with a message that names the filter; the delivery is then parked. Proved by: the tests of
+//! `apply`, and `an_expression_cannot_run_away` in `expression`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

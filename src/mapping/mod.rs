@@ -23,6 +23,7 @@ mod native;
 mod path;
 mod raw;
 mod rule;
+mod syntax;
 mod template;
 mod yaml;
 

@@ -8,8 +8,8 @@ use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, UnaryOp
 use minijinja::{Error, Value};
 
 use super::filters::{Apply, FILTERS, is_absent};
-use super::lint::path_of;
 use super::path::{Path, value_of};
+use super::syntax::path_of;
 use crate::domain::wire::{Node, Record};
 
 /// An expression we can evaluate ourselves.

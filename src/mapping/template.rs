@@ -1,7 +1,8 @@
 //! A text with `{{ … }}` in it: literals and expressions, split by us, so that no statement ever reaches the engine.
 //!
 //! Owns: the splitting, the places of expressions in the file, and putting a value together.
-//! Never: knows which field it is for. Fails: at load with findings, at run time with a [`Trouble`]. Proved by: the tests here.
+//! Never: knows which field it is for. Fails: at load with findings, at run time with a [`Trouble`]. Proved by: the tests of
+//! `apply` and the table of broken files in `tests/mappings.rs`.
 
 use std::borrow::Cow;
 
