@@ -1,6 +1,6 @@
 //! Every shipped mapping compiles without a finding and its cases pass; every broken one is told where and why.
 
-use snowgate::mapping::{Diagnostic, FindingSeverity, Mapping, SourceFile, compile};
+use snowgate::mapping::{Diagnostic, FindingSeverity, Mapping, SourceFile, compile, schema};
 
 fn compiled(name: &str) -> (Option<Mapping>, Vec<Diagnostic>) {
     let text = std::fs::read_to_string(name).expect("the file is part of the repository");
@@ -197,4 +197,93 @@ fn everything_wrong_is_told_in_one_go() {
     assert!(mapping.is_none());
     let codes: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["M022", "M011", "M006", "M048", "M048"], "{}", rendered(&findings));
+}
+
+#[test]
+fn what_is_too_long_is_told() {
+    let long = |text: String| GOOD.replace("u_extra: \"x\"", &text);
+    for (text, code) in [
+        (long(format!("u_extra: \"{{{{ '{}' }}}}\"", "x".repeat(5_000))), "M026"),
+        (long(format!("description: {}", "x".repeat(4_001))), "M040"),
+        (long(format!("u_extra: \"x\" # {}", "x".repeat(300_000))), "M007"),
+        (long((0..501).fold(String::new(), |text, field| text + &format!("u_{field}: x\n    "))), "M007"),
+    ] {
+        let (mapping, findings) = compile(&SourceFile::new("long.yaml", text));
+        assert!(mapping.is_none());
+        let codes: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, [code]);
+    }
+}
+
+#[test]
+fn every_code_is_documented() {
+    let page = std::fs::read_to_string("docs/mapping.md").expect("the page is part of the repository");
+    let used = BROKEN.iter().map(|(_, _, code)| *code).chain(["M007", "M026", "M040"]);
+    for code in used.filter(|code| *code != "none") {
+        assert!(page.contains(&format!("| {code} |")), "{code} is not in docs/mapping.md");
+    }
+}
+
+#[test]
+fn the_schema_for_editors_is_up_to_date() {
+    let shipped = std::fs::read_to_string("mappings/mapping.schema.json").unwrap_or_default();
+    let present = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+    assert!(shipped == present, "write it again with `snowgate schema mapping > mappings/mapping.schema.json`");
+}
+
+#[test]
+fn the_schema_takes_the_shipped_files_and_refuses_unknown_keys() {
+    let schema = schema();
+    let properties = schema["properties"].as_object().unwrap();
+    for key in ["version", "name", "target", "tables", "to_ticket", "to_incident", "policy", "cases"] {
+        assert!(properties.contains_key(key), "{key}");
+    }
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(schema["required"], serde_json::json!(["version", "name", "target", "to_ticket"]));
+}
+
+#[test]
+fn a_case_that_differs_says_how() {
+    let text = GOOD
+        .replace(
+            "expect: {create: {short_description: Broken}}",
+            "expect: {create: {short_description: Other, category: x}}",
+        )
+        .replace("expect: {update: {state: 6}}", "expect: {update: {state: null}, dropped: message}");
+    let (mapping, _) = compile(&SourceFile::new("differs.yaml", text));
+    let results = mapping.unwrap().run_cases();
+    let differences: Vec<&String> = results.iter().flat_map(|result| &result.differences).collect();
+    assert_eq!(
+        differences,
+        [
+            "create.short_description: expected value `Other`, found `Broken`",
+            "create.category: expected value `x`, found nothing",
+            "update.state: expected value nothing, found `6`",
+            "dropped: expected `message`, found `assignment_group: there is no sys_user_group with name = `AV Support``"
+        ]
+    );
+    assert_eq!(results.iter().map(|result| result.line).collect::<Vec<_>>(), [25, 29]);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, cases: 400, ..Default::default() })]
+    #[test]
+    fn no_text_brings_the_compiler_down(
+        start in 0_usize..2_000,
+        length in 0_usize..40,
+        put in "(\\{\\{|\\}\\}|[\\[\\]{}:'\"|&*!%#@,\\-\\n\\t é0a.]){0,12}",
+    ) {
+        let letters: Vec<char> = GOOD.chars().collect();
+        let (start, end) = (start.min(letters.len()), (start + length).min(letters.len()));
+        let text: String = letters[..start].iter().copied().chain(put.chars()).chain(letters[end..].iter().copied()).collect();
+        let (mapping, findings) = compile(&SourceFile::new("fuzzed.yaml", text));
+        if let Some(mapping) = mapping {
+            mapping.run_cases();
+        } else {
+            proptest::prop_assert!(!findings.is_empty());
+        }
+        for finding in &findings {
+            proptest::prop_assert!(finding.render(true).contains(finding.code));
+        }
+    }
 }

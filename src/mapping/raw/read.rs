@@ -105,12 +105,29 @@ impl FromYaml for Scalar {
     }
 }
 
-impl FromYaml for Option<Scalar> {
+/// What a case expects of a field: a value, or `null` for not written.
+#[derive(Clone, Debug)]
+pub(crate) struct Expected(pub(crate) Option<Scalar>);
+
+impl JsonSchema for Expected {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Expected".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<Scalar>();
+        json_schema!({"anyOf": [value, {"const": null}]})
+    }
+}
+
+impl FromYaml for Expected {
     fn from_yaml(node: &Node, notes: &mut Notes<'_>) -> Option<Self> {
         match &node.kind {
-            Kind::Null => Some(None),
+            Kind::Null => Some(Self(None)),
             Kind::Flag(_) | Kind::Number(_) | Kind::Text(_) | Kind::List(_) | Kind::Map(_) => {
-                Scalar::from_yaml(node, notes).map(Some)
+                Scalar::from_yaml(node, notes).map(|scalar| Self(Some(scalar)))
             }
         }
     }
