@@ -336,10 +336,10 @@ fn reasons(page: &str) -> BTreeMap<&str, &str> {
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_else(|| panic!("cargo metadata gives every package a {key}"))
+    value[key].as_str().expect("cargo metadata gives every package a name, a version and dependencies with names")
 }
 
 fn read(path: &str) -> String {
     let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(&path).expect(&path)
 }

@@ -104,12 +104,22 @@ impl Gateway {
         Ok(samples.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
-    /// Waits until a metric has reached `least`; gives up when it has not moved for a while.
+    /// Waits until a metric has reached `least`.
     pub(crate) async fn wait_for(&mut self, name: &str, least: f64) -> Result<(), Failed> {
+        self.wait_until(name, least, async |gateway| gateway.metric(name).await).await
+    }
+
+    /// Waits until what is read has reached `least`; gives up when it has not moved for a while.
+    pub(crate) async fn wait_until(
+        &mut self,
+        what: &str,
+        least: f64,
+        read: impl AsyncFn(&Self) -> Result<f64, Failed>,
+    ) -> Result<(), Failed> {
         let mut reached = f64::NEG_INFINITY;
         let mut moved = Instant::now();
         loop {
-            let value = self.metric(name).await?;
+            let value = read(self).await?;
             if value >= least {
                 return Ok(());
             }
@@ -119,7 +129,7 @@ impl Gateway {
             self.process.still_runs()?;
             if moved.elapsed() > STALLED {
                 let words = self.process.last_words();
-                return Err(Failed::new(format!("{name} stays at {value}, {least} was expected\n{words}")));
+                return Err(Failed::new(format!("{what} stays at {value}, {least} was expected\n{words}")));
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -40,6 +40,9 @@ const IDLE_TENANTS: usize = 1_000;
 /// Time for a start's own garbage to be given back before memory is read.
 const IDLE_WAIT: Duration = Duration::from_secs(3);
 
+/// Between two looks at a process's memory.
+const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(250);
+
 const DELIVERED: &str = "snowgate_deliveries_delivered_total";
 const PARKED: &str = "snowgate_deliveries_parked_total";
 const BACKLOG: &str = "snowgate_backlog_deliveries";
@@ -143,18 +146,20 @@ impl Bench<'_> {
         load::run(gateway.public(), &requests, 202, Until::Sent(half)).await?;
         gateway.wait_for(BACKLOG, f64::from(self.plan.backlog)).await?;
         let watched = Instant::now();
-        let mut peak = gateway.process().resident_mib()?;
+        let at_end = gateway.process().resident_mib()?;
+        let mut peak = at_end;
         while watched.elapsed() < self.plan.watch {
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(MEMORY_LOOK_EVERY).await;
             peak = peak.max(gateway.process().resident_mib()?);
         }
-        let growth = peak / at_half;
+        let growth = peak / at_end;
         let name = format!("memory, {} deliveries waiting, instance down", self.plan.backlog);
         Ok(vec![
+            Figure::plain("memory, half of them waiting, for orientation", format!("{at_half:.1} MiB")),
             Figure::plain(name, format!("{peak:.1} MiB")).target("<= 100 MiB", peak <= 100.0),
-            Figure::plain("memory, from half of them to the end", format!("{at_half:.1} -> {peak:.1} MiB"))
+            Figure::plain("memory, while they go on waiting", format!("{at_end:.1} -> {peak:.1} MiB"))
                 .ratio(growth)
-                .target("<= 1.15 x (flat)", growth <= 1.15),
+                .target("<= 1.10 x (flat)", growth <= 1.1),
         ])
     }
 
@@ -216,17 +221,19 @@ async fn tickets(
     let (before, delivered) = (counts(instance).await?, gateway.metric(DELIVERED).await?);
     let started = Instant::now();
     load::run(gateway.public(), requests, 202, Until::Sent(u64::from(count))).await?;
+    // The upstream's counts are cheap to read, the gateway's metrics are not; so they are asked for only at the end.
+    let expected = f64::from(before.post + count);
+    gateway.wait_until("tickets", expected, async |_| Ok(f64::from(counts(instance).await?.post))).await?;
     gateway.wait_for(DELIVERED, delivered + f64::from(count)).await?;
     let took = started.elapsed();
     let after = counts(instance).await?;
-    if after.post - before.post != u64::from(count) {
+    if after.post - before.post != count {
         return Err(Failed::new(format!("{count} incidents made {} tickets", after.post - before.post)));
     }
     if gateway.metric(PARKED).await? > 0.0 {
         return Err(Failed::new(format!("deliveries were parked\n{}", gateway.process().last_words())));
     }
-    let calls = u32::try_from(after.all() - before.all()).map_or(f64::INFINITY, f64::from);
-    Ok(Round { took, calls })
+    Ok(Round { took, calls: f64::from(after.all() - before.all()) })
 }
 
 async fn counts(instance: std::net::SocketAddr) -> Result<Counts, Failed> {

@@ -21,14 +21,14 @@ pub(crate) const COUNTS_PATH: &str = "/bench/counts";
 /// Calls since the start, by verb.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Counts {
-    pub(crate) post: u64,
-    pub(crate) patch: u64,
-    pub(crate) get: u64,
+    pub(crate) post: u32,
+    pub(crate) patch: u32,
+    pub(crate) get: u32,
 }
 
 impl Counts {
     /// All of them.
-    pub(crate) fn all(self) -> u64 {
+    pub(crate) fn all(self) -> u32 {
         self.post + self.patch + self.get
     }
 }
@@ -101,7 +101,7 @@ fn respond(message: &[u8], head: Head, counts: &Cell<Counts>, answer: &mut Vec<u
 }
 
 /// What was written comes back as the record's content, as the caller who names `sysparm_fields` would see it.
-fn record(body: &[u8], number: u64) -> Vec<u8> {
+fn record(body: &[u8], number: u32) -> Vec<u8> {
     let written = body.trim_ascii().strip_suffix(b"}").filter(|rest| rest.starts_with(b"{")).unwrap_or(b"{");
     let mut record = b"{\"result\":".to_vec();
     record.extend_from_slice(written);
