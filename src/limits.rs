@@ -120,8 +120,9 @@ pub const STORE_CACHE_KIB: usize = 64 * 1_024;
 pub const SQLITE_STATEMENTS_MAX: usize = 64;
 /// How often committed pages are copied from the log to the file, so that no commit has to do it.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_millis(200);
-/// Pages of 4 KiB after which the writer ends the round itself, so that the log starts over in place (16 MiB).
-pub const WAL_PAGES_BEFORE_RESTART: u32 = 4_096;
+/// Pages of 4 KiB after which the writer ends the round itself, so that the log starts over in place (64 MiB): more
+/// than a busy writer logs between two checkpoints, so that what is left for it to copy is little.
+pub const WAL_PAGES_BEFORE_RESTART: u32 = 16_384;
 /// A log this long (256 MiB) means that something kept it from starting over: it is cut, writers wait meanwhile.
 pub const WAL_PAGES_MAX: i64 = 65_536;
 /// The check for damage at start may take this long; a larger file is served with a warning instead.
