@@ -295,14 +295,15 @@ pub const TENANTS_MAX: usize = 10_000;
 pub const OPERATORS_MAX: usize = 64;
 /// One thread per processor is right; this only catches slips such as `workers: 8080`.
 pub const WORKERS_MAX: usize = 256;
-/// An instance's node has 16 transaction threads for integrations; far more than that per second never helps.
-pub const CALLS_PER_SECOND_MAX: u32 = 100;
+/// Far above what an instance bears (4 threads a node, 50 ms a call at best); it only catches slips. Large instances with
+/// many nodes, and simulators, go high.
+pub const CALLS_PER_SECOND_MAX: u32 = 10_000;
 /// `CALLS_PER_SECOND_MAX` for an hour.
 pub const CALLS_PER_HOUR_MAX: u32 = CALLS_PER_SECOND_MAX * 3_600;
-/// The semaphore pool for REST of a ServiceNow node has 16 places by default, shared with everyone else.
-pub const CALL_CONCURRENCY_MAX: u32 = 16;
-/// Shorter than the time a call may take, a settle time would look too early and send twice.
-pub const SETTLE_SECS_MIN: u64 = 10;
+/// A node's pool for REST has 4 threads and a queue of 50 (KB0564204); large instances have many nodes.
+pub const CALL_CONCURRENCY_MAX: u32 = 256;
+/// Only a simulator settles this quickly; `docs/guarantees.md` says what a real instance needs.
+pub const SETTLE_SECS_MIN: u64 = 1;
 /// A lane that waits longer than an hour for one unclear answer helps nobody.
 pub const SETTLE_SECS_MAX: u64 = 3_600;
 /// More often than this a sweep costs more calls than the work itself.
