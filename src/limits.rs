@@ -257,8 +257,9 @@ pub const LEASE: Duration = Duration::from_mins(2);
 pub const SELF_FENCE: Duration = Duration::from_secs(5);
 /// Waiting deliveries handed out with the head of a lane, so that a run of field updates becomes one call.
 pub const FOLD_MAX: usize = 50;
-/// Lanes worked on at once in one replica: enough to keep hundreds of slow instances busy, few enough to hold in memory.
-pub const WORKER_LANES_MAX: usize = 256;
+/// Lanes worked on at once in one replica: most of them wait, for an instance or for a commit that many share. At a few
+/// kilobytes each, a thousand cost little and keep hundreds of slow instances from holding up the others.
+pub const WORKER_LANES_MAX: usize = 1_024;
 /// How often a replica looks for due lanes when nothing woke it: retries and expired leases need no more.
 pub const CLAIM_POLL: Duration = Duration::from_millis(250);
 

@@ -18,6 +18,7 @@ use crate::servicenow::oauth::Credentials;
 use crate::servicenow::pace::Limits;
 use crate::servicenow::transport::Transport;
 use crate::settings::{Auth, CreateStrategy, OAuthClient};
+use crate::store::{Learned, Store, StoreError};
 use crate::telemetry::events::CallFinished;
 use crate::tenants::{Registry, Tenant};
 
@@ -34,6 +35,8 @@ pub struct Bridge {
     /// What was learned of an instance holds only for this instance, table and deployment key.
     pub(super) fingerprint: String,
     tenant: TenantId,
+    /// What is known of the instance, as the store had it when first asked.
+    learned: Mutex<Option<Learned>>,
 }
 
 /// What a bridge is made of.
@@ -89,7 +92,26 @@ impl Bridge {
             settle,
             sends_sys_id: parts.sends_sys_id,
             tenant,
+            learned: Mutex::default(),
         }
+    }
+
+    /// What is known of the instance. Asked of the store once: what this process learns later, it notes here too.
+    pub(super) async fn learned(&self, store: &Store) -> Result<Learned, StoreError> {
+        let known = self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(learned) => Ok(learned),
+            None => {
+                let learned = store.tenant(&self.tenant).await?.learned;
+                self.note(learned.clone());
+                Ok(learned)
+            }
+        }
+    }
+
+    /// Notes what was just learned.
+    pub(super) fn note(&self, learned: Learned) {
+        *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = Some(learned);
     }
 }
 

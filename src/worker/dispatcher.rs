@@ -103,8 +103,8 @@ impl Worker {
             // The tenant was removed between claim and now; its lease runs out and its work stays.
             return;
         };
-        let learned = match self.store.tenant(&claim.tenant).await {
-            Ok(record) => record.learned,
+        let learned = match bridge.learned(&self.store).await {
+            Ok(learned) => learned,
             Err(failed) => {
                 error!(tenant.id = %claim.tenant, error = %failed, "Cannot read what is known of the tenant: {failed}");
                 return;

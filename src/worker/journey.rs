@@ -335,6 +335,7 @@ impl Journey<'_> {
         };
         if learned != self.learned {
             self.store.learn(&self.claim.tenant, learned.clone()).await?;
+            self.bridge.note(learned.clone());
             self.learned = learned;
         }
         if row.get("correlation_id") != Some(work.identity.correlation_id.as_str()) && !honoured {
