@@ -1,0 +1,19 @@
+//! The real binary between real senders and a simulated instance: what users and operators notice.
+//!
+//! `intake` and `door` cover what comes in and who may send it, `receipts` what senders are told, `operators` the admin
+//! listener, `parking` what needs a person, `stored` what the instance does with values, `outages` and `throttling` an
+//! instance that is not well, `isolation` its neighbours, `folding` what waiting updates become.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod door;
+mod folding;
+mod intake;
+mod isolation;
+mod operators;
+mod outages;
+mod parking;
+mod receipts;
+mod stored;
+mod throttling;
