@@ -15,6 +15,31 @@ pub const EVENT_KEY_CHARS_MAX: usize = 512;
 
 // ── intake ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+/// One request's body. CloudEvents obliges receivers to take 64 KiB; four times that holds long conversations.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Events of one batch: more would hold one commit and one answer for too long.
+pub const BATCH_EVENTS_MAX: usize = 500;
+/// Nesting of a body. Known senders stay below ten; a parser's stack is not to be measured from outside.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// A sender that asks to wait for the end of a delivery waits at most this long, so that connections do not pile up.
+pub const PREFER_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a client may take to send its request head, and its body after that (slow senders hold a slot).
+pub const REQUEST_HEAD_WAIT: Duration = Duration::from_secs(5);
+/// See [`REQUEST_HEAD_WAIT`].
+pub const REQUEST_BODY_WAIT: Duration = Duration::from_secs(10);
+/// Connections held open at once by the public listener.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// An idle connection is kept this long: longer than the minute that load balancers usually keep theirs.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// After a stop was requested the listeners answer this long, because load balancers notice late.
+pub const ACCEPT_AFTER_STOP: Duration = Duration::from_secs(5);
+/// How long a stopping gateway waits for deliveries in flight: one call's deadline and a little.
+pub const STOP_GRACE: Duration = Duration::from_secs(50);
+/// How often the gauges of what waits are read from the store.
+pub const BACKLOG_REPORT_EVERY: Duration = Duration::from_secs(10);
+/// Deliveries on one page of a list.
+pub const PAGE_MAX: usize = 200;
+
 // ── canonical model and mapping ──────────────────────────────────────────────────────────────────────────────
 
 /// A title is one line; trackers cut at 255 to 1,000. A mapping cuts further (`max: 160`) for ServiceNow's column.
@@ -81,8 +106,146 @@ pub const MISCONFIGURED_PAUSE: Duration = Duration::from_mins(15);
 pub const LANE_WAITING_MAX: usize = 1_000;
 /// Tries remembered per delivery: enough to see a pattern, bounded because a delivery may be tried for days.
 pub const ATTEMPT_RECORDS_MAX: usize = 20;
+/// Commands that wait for the writer: some commits' worth, about a tenth of a second of work on a slow disk.
+pub const STORE_QUEUE_MAX: usize = 1_024;
+/// Commands that share one commit: more would save no syncs worth having, and make the first one wait for the last.
+pub const STORE_BATCH_MAX: usize = 256;
+/// Lists and look-ups that wait for a reading thread; each takes milliseconds, so more would only be late.
+pub const STORE_READS_MAX: usize = 256;
+/// A lock on the database file held longer than this is nobody of ours.
+pub const STORE_BUSY_MAX: Duration = Duration::from_secs(5);
+/// Page cache per connection: the inner pages of every index of some million deliveries.
+pub const STORE_CACHE_KIB: usize = 64 * 1_024;
+/// More than the number of different statements in the program, so that each is compiled once.
+pub const SQLITE_STATEMENTS_MAX: usize = 64;
+/// How often committed pages are copied from the log to the file, so that no commit has to do it.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_millis(200);
+/// Pages of 4 KiB after which the writer ends the round itself, so that the log starts over in place (16 MiB).
+pub const WAL_PAGES_BEFORE_RESTART: u32 = 4_096;
+/// A log this long (256 MiB) means that something kept it from starting over: it is cut, writers wait meanwhile.
+pub const WAL_PAGES_MAX: i64 = 65_536;
+/// The check for damage at start may take this long; a larger file is served with a warning instead.
+pub const QUICK_CHECK_MAX: Duration = Duration::from_secs(5);
+/// Room that must stay free for settling what was accepted, however small the disk.
+pub const FREE_BYTES_MIN: u64 = 256 << 20;
+/// One part in this many of the disk must be free (5 %) ...
+pub const FREE_PART_MIN: u64 = 20;
+/// ... but no more than this: a large disk need not keep a hundred gigabytes idle.
+pub const FREE_BYTES_ENOUGH: u64 = 2 << 30;
+/// Free space changes slowly against this, and asking for it is a system call.
+pub const FREE_CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How far the stored time may lag behind: after a restart under a clock set back, no more than this is lived twice.
+pub const TIME_STORED_EVERY: Duration = Duration::from_secs(1);
 
 // ── calls to ServiceNow ──────────────────────────────────────────────────────────────────────────────────────
+
+/// Name, TCP and TLS together: farther than any healthy instance, short enough to learn of a dead one.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A whole call, its body included. ServiceNow cuts its own work at 60 s, but answers that late are worth nothing: the
+/// write is settled by a look-up instead, and the slot is free again.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(45);
+/// Asking for a token: shorter than a call, because every other call of the tenant waits for it.
+pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+/// A full incident row is about 10 kB; a hundred of them fit. More is an answer we did not ask for.
+pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// A token is some hundred bytes, a signed one some thousand.
+pub const TOKEN_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// What is set aside at once for an answer of announced length; a lie about the length costs no more than this.
+pub const ANSWER_BYTES_RESERVED: usize = 32 * 1024;
+/// ServiceNow sends about twenty; a flood of them is refused by the HTTP parser.
+pub const ANSWER_HEADERS_MAX: usize = 100;
+/// As many as one tenant may use at once by default, so that a busy instance never waits for a handshake.
+pub const IDLE_CONNECTIONS_PER_HOST_MAX: usize = 4;
+/// Shorter than the 60 s after which an instance ends an idle integration session, so that we close first.
+pub const IDLE_CONNECTION_TIME: Duration = Duration::from_secs(50);
+/// What is kept of a peer's own words: a sentence or two, for people.
+pub const DETAIL_CHARS_MAX: usize = 500;
+/// Rows asked for when a ticket is looked for by its key: one is right, two are a duplicate, three prove a habit.
+pub const CORRELATION_ROWS_MAX: usize = 3;
+/// Rows asked for when a reference is looked up: the second one only shows that the first is not the only one.
+pub const REFERENCE_ROWS_MAX: usize = 2;
+/// Longer addresses are refused by some instances and proxies with 414 from about 2,000 characters.
+pub const ADDRESS_CHARS_MAX: usize = 1_800;
+/// A name, a serial number, a mail address; longer texts are not keys.
+pub const LOOKUP_VALUE_CHARS_MAX: usize = 255;
+
+/// The longest time a peer may ask for and be believed; beyond it is taken for a mistake.
+pub const ASKED_WAIT_MAX: Duration = Duration::from_hours(24);
+/// What is waited instead of an unbelievable time.
+pub const ASKED_WAIT_INSTEAD: Duration = Duration::from_hours(1);
+/// A rate window is an hour; a reset later than this is not a reset.
+pub const RATE_RESET_WAIT_MAX: Duration = Duration::from_hours(2);
+/// A `429` that names no usable time still means "not now".
+pub const THROTTLED_WAIT: Duration = Duration::from_mins(1);
+/// The least pause after a `429`, also when the time it names has passed: counters lag by up to 30 s.
+pub const THROTTLED_WAIT_MIN: Duration = Duration::from_secs(5);
+/// First and longest pause after a `429` without a time: a node's queue of 50 was full, which passes in seconds.
+pub const CROWDED_WAIT_MIN: Duration = Duration::from_secs(5);
+/// See [`CROWDED_WAIT_MIN`]; it doubles up to this.
+pub const CROWDED_WAIT_MAX: Duration = Duration::from_mins(1);
+/// Everybody's hourly window ends at once: the release is spread over this long, from a tenth of the rate to all of it.
+pub const RELEASE_RAMP: Duration = Duration::from_mins(1);
+/// A minute of success earns one more call at a time.
+pub const CONCURRENCY_GROWTH_TIME: Duration = Duration::from_mins(1);
+/// How long a caller waits for its turn; longer waits belong to the lane, which holds no connection meanwhile.
+pub const PERMIT_WAIT_MAX: Duration = Duration::from_secs(2);
+/// When every slot is taken: the next look. A call takes some hundred milliseconds.
+pub const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+/// Retries saved up (`facts/reliability.md` 4.3): a burst of failures may be tried again at once, a lasting one not.
+pub const RETRY_TOKENS_MAX: f64 = 20.0;
+/// What each first try adds: one retry for five calls.
+pub const RETRY_TOKENS_PER_CALL: f64 = 0.2;
+/// One more by itself after this long, so that a quiet tenant is not stuck.
+pub const RETRY_TOKEN_TIME: Duration = Duration::from_secs(15);
+
+/// Failures in a row that show the instance is not well (`facts/reliability.md` 4.4).
+pub const BREAKER_FAILURES_IN_A_ROW: u32 = 5;
+/// The window in which half of the calls failing shows it too.
+pub const BREAKER_WINDOW: Duration = Duration::from_mins(1);
+/// Fewer calls in the window prove nothing.
+pub const BREAKER_CALLS_MIN: u32 = 10;
+/// First pause of an open breaker.
+pub const BREAKER_OPEN_MIN: Duration = Duration::from_secs(30);
+/// Longest pause of an open breaker.
+pub const BREAKER_OPEN_MAX: Duration = Duration::from_mins(10);
+/// Good answers of a half-open breaker that close it.
+pub const BREAKER_GOOD_ANSWERS: u32 = 3;
+
+/// Share of a learned hourly limit that we use; ServiceNow counts per node and others use the account too.
+pub const HOURLY_SHARE_PERCENT: u64 = 80;
+/// Share of the hourly budget kept for reading, so that a storm of writes cannot blind the look-ups.
+pub const HOURLY_READING_PERCENT: u64 = 10;
+/// A learned limit is believed this long without being told again.
+pub const HOURLY_WINDOW: Duration = Duration::from_hours(1);
+
+/// Life of a token when its answer does not say; the default of ServiceNow.
+pub const TOKEN_LIFE: Duration = Duration::from_mins(30);
+/// Shortest and longest life believed.
+pub const TOKEN_LIFE_MIN: Duration = Duration::from_mins(1);
+/// See [`TOKEN_LIFE_MIN`].
+pub const TOKEN_LIFE_MAX: Duration = Duration::from_hours(24);
+/// How long a failure to get a token is shared instead of repeated.
+pub const TOKEN_FAILURE_SHARED: Duration = Duration::from_secs(5);
+/// Pauses after refused credentials, by the number of refusals in a row; the last one repeats. A few failures in a row
+/// lock an account on many instances.
+pub const AUTH_PAUSES: [Duration; 4] =
+    [Duration::from_mins(1), Duration::from_mins(5), Duration::from_mins(15), Duration::from_mins(30)];
+
+/// Looked-up references remembered per tenant: groups and rooms of one customer.
+pub const LOOKUPS_REMEMBERED_MAX: usize = 512;
+/// How long a found reference is believed: groups are renamed rarely, and never given another key.
+pub const LOOKUP_FOUND_TIME: Duration = Duration::from_mins(10);
+/// How long a missing one is believed: somebody is probably about to create it.
+pub const LOOKUP_MISSING_TIME: Duration = Duration::from_mins(1);
+
+const _: () = assert!(CONNECT_TIMEOUT.as_millis() < TOKEN_TIMEOUT.as_millis());
+const _: () = assert!(TOKEN_TIMEOUT.as_millis() < CALL_TIMEOUT.as_millis());
+const _: () = assert!(TOKEN_ANSWER_BYTES_MAX <= ANSWER_BYTES_MAX && ANSWER_BYTES_RESERVED <= ANSWER_BYTES_MAX);
+const _: () = assert!(BREAKER_OPEN_MIN.as_millis() < BREAKER_OPEN_MAX.as_millis());
+const _: () = assert!(CROWDED_WAIT_MIN.as_millis() < CROWDED_WAIT_MAX.as_millis());
+const _: () = assert!(THROTTLED_WAIT_MIN.as_millis() <= THROTTLED_WAIT.as_millis());
+const _: () = assert!(RATE_RESET_WAIT_MAX.as_millis() <= ASKED_WAIT_MAX.as_millis());
 
 // ── worker ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -119,6 +282,32 @@ pub const SIGNATURE_WINDOW_SECS: i64 = 300;
 pub const SIGNATURES_EXAMINED_MAX: usize = 8;
 /// A browser's practical bound for URLs; also keeps log lines readable.
 pub const TARGET_URL_CHARS_MAX: usize = 2_048;
+/// A tenant's file is a page; a megabyte is a mistake, and the YAML reader must not meet it.
+pub const SETTINGS_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// A tenant's file has about a hundred values. Aliases multiply what a small file says, so its size is no bound.
+pub const SETTINGS_NODES_MAX: usize = 10_000;
+/// A PEM chain with its key is the longest secret there is.
+pub const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Ten times the thousand tenants we measure with.
+pub const TENANTS_MAX: usize = 10_000;
+/// A large security operations centre has a few dozen people on its bridge.
+pub const OPERATORS_MAX: usize = 64;
+/// One thread per processor is right; this only catches slips such as `workers: 8080`.
+pub const WORKERS_MAX: usize = 256;
+/// An instance's node has 16 transaction threads for integrations; far more than that per second never helps.
+pub const CALLS_PER_SECOND_MAX: u32 = 100;
+/// `CALLS_PER_SECOND_MAX` for an hour.
+pub const CALLS_PER_HOUR_MAX: u32 = CALLS_PER_SECOND_MAX * 3_600;
+/// The semaphore pool for REST of a ServiceNow node has 16 places by default, shared with everyone else.
+pub const CALL_CONCURRENCY_MAX: u32 = 16;
+/// Shorter than the time a call may take, a settle time would look too early and send twice.
+pub const SETTLE_SECS_MIN: u64 = 10;
+/// A lane that waits longer than an hour for one unclear answer helps nobody.
+pub const SETTLE_SECS_MAX: u64 = 3_600;
+/// More often than this a sweep costs more calls than the work itself.
+pub const SWEEP_SECS_MIN: u64 = 30;
+/// The latency of a lost webhook.
+pub const SWEEP_SECS_MAX: u64 = 86_400;
 
 // ── simulator ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -157,3 +346,6 @@ pub const SIM_FAULT_MILLIS_MAX: u64 = 600_000;
 pub const SIM_STOP_SECS_MAX: u64 = 1;
 
 // ── relations ────────────────────────────────────────────────────────────────────────────────────────────────
+
+const _: () = assert!(SETTLE_SECS_MIN < SETTLE_SECS_MAX && SWEEP_SECS_MIN < SWEEP_SECS_MAX);
+const _: () = assert!(WEBHOOK_SECRETS_MAX <= SIGNATURES_EXAMINED_MAX);

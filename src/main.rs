@@ -1,3 +1,11 @@
 //! The binary: hands over to the library and returns its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+/// Small objects by the thousand: mimalloc keeps them apart cheaper than the system's allocator, above all on musl.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    snowgate::cli::main()
+}

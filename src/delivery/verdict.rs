@@ -26,7 +26,7 @@ pub struct Situation {
 }
 
 /// What happens next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The answer proves that it is done.
     Finish,
@@ -42,7 +42,7 @@ pub enum Verdict {
         /// Not before.
         at: Timestamp,
     },
-    /// Look now: a refused create may have happened all the same.
+    /// Look now: what was refused may have happened all the same.
     LookNow,
     /// The whole tenant waits; the delivery stays as it is.
     PauseTenant {
@@ -72,13 +72,13 @@ pub fn decide(situation: &Situation, outcome: &Outcome) -> Verdict {
         Class::Throttled => Verdict::PauseTenant { until: outcome.not_before.unwrap_or(now) },
         Class::Crowded => Verdict::SendAgain { at: outcome.not_before.unwrap_or(now), counted: false },
         Class::Unauthorized => Verdict::PauseTenant { until: now.plus(AUTH_PAUSE) },
-        Class::RefusedPerhapsDone if situation.creating => Verdict::LookNow,
-        Class::Refused | Class::RefusedPerhapsDone => Verdict::Park {
+        Class::Refused => Verdict::Park {
             owner: Owner::Instance,
             next_step: "mend the mapping or the instance's rule that the answer names, then replay this delivery",
         },
         Class::Missing if situation.creating => Verdict::PauseTenant { until: now.plus(MISCONFIGURED_PAUSE) },
-        Class::Missing => Verdict::LookNow,
+        // What is missing may have moved; what was refused may be there all the same.
+        Class::Missing | Class::RefusedPerhapsDone => Verdict::LookNow,
         Class::Misconfigured => Verdict::PauseTenant { until: now.plus(MISCONFIGURED_PAUSE) },
         Class::Defect => Verdict::Park {
             owner: Owner::Operator,
@@ -152,13 +152,13 @@ mod tests {
         check(true, 1, &of(Class::NotProcessed), "again at 2.5s");
         check(true, 1, &of(Class::Unclear), "look at 150s");
         check(true, 1, &of(Class::Refused), "park for Instance");
-        check(false, 1, &of(Class::RefusedPerhapsDone), "park for Instance");
         check(true, 1, &of(Class::Defect), "park for Operator");
     }
 
     #[test]
-    fn a_refused_create_is_looked_up_before_it_is_given_up() {
+    fn a_refused_write_that_may_be_there_is_looked_up_before_it_is_given_up() {
         check(true, 1, &of(Class::RefusedPerhapsDone), "look now");
+        check(false, 1, &of(Class::RefusedPerhapsDone), "look now");
         check(false, 1, &of(Class::Missing), "look now");
     }
 

@@ -1,13 +1,14 @@
 //! Examples inside a mapping file, run by `snowgate check`: an event, what lookups find, and what must come of it.
 //!
 //! Owns: running and comparing. Only what a case names is compared. Never: touches an instance.
-//! Fails: it cannot; a case that differs says how. Proved by: the tests here and `tests/mappings.rs`.
+//! Fails: it cannot; a case that differs says how. Proved by: the cases of the shipped mappings, and `a_case_that_differs_says_how` in
+//! `tests/mappings.rs`.
 
 use serde::Serialize;
 
 use super::diagnostic::Notes;
 use super::draft::{Draft, Lookup, Lookups, MappingFault, Operation};
-use super::raw::{Block, Named, RawCase, RawExpect, Scalar};
+use super::raw::{Block, Expected, Named, RawCase, RawExpect, Scalar};
 use super::{JournalField, Mapping};
 use crate::domain::change::{Change, ChangeKind};
 
@@ -55,17 +56,12 @@ impl CaseResult {
 
 impl Case {
     pub(crate) fn compile(raw: &RawCase, notes: &mut Notes<'_>) -> Option<Self> {
-        let place = raw.start();
-        for (key, there) in
-            [("name", raw.name.is_some()), ("event", raw.event.is_some()), ("expect", raw.expect.is_some())]
-        {
-            if !there {
-                notes.error("M005", place, format!("`{key}` is missing"));
-            }
-        }
+        raw.missing("name", "what the case shows", notes);
+        raw.missing("event", "such as `event: {type: incident.opened, incident: {id: A-1, title: Broken}}`", notes);
+        raw.missing("expect", "such as `expect: {create: {short_description: Broken}}`", notes);
         let change = change(raw, notes)?;
         let expect = Expect::compile(raw.expect.as_ref()?, notes)?;
-        let line = notes.text().get(..place.start).unwrap_or_default().matches('\n').count() + 1;
+        let line = notes.text().get(..raw.at.start).unwrap_or_default().matches('\n').count() + 1;
         let tables = raw.lookups.iter().flat_map(|tables| &tables.entries);
         let lookups = tables.flat_map(|(table, found)| {
             let row = |(value, id): &(super::yaml::Key, Scalar)| {
@@ -141,17 +137,19 @@ impl Expect {
         let dropped = raw.dropped.as_ref().map(|reason| reason.value.as_str().into());
         let expect = Self { create: values(raw.create.as_ref()), update: values(raw.update.as_ref()), parked, dropped };
         if matches!(expect, Self { create: None, update: None, parked: None, dropped: None }) {
-            notes
-                .error("M005", raw.at, "the case expects nothing")
-                .hint("add `create:`, `update:`, `parked:` or `dropped:`");
+            if !["create", "update", "parked", "dropped"].iter().any(|key| raw.tried(key)) {
+                notes
+                    .error("M005", raw.at, "the case expects nothing")
+                    .hint("add `create:`, `update:`, `parked:` or `dropped:`");
+            }
             return None;
         }
         Some(expect)
     }
 }
 
-fn values(raw: Option<&Named<Option<Scalar>>>) -> Option<Values> {
-    let value = |scalar: &Option<Scalar>| scalar.as_ref().map(|scalar| scalar.text.as_str().into());
+fn values(raw: Option<&Named<Expected>>) -> Option<Values> {
+    let value = |expected: &Expected| expected.0.as_ref().map(|scalar| scalar.text.as_str().into());
     raw.map(|raw| raw.entries.iter().map(|(key, scalar)| (key.text.as_str().into(), value(scalar))).collect())
 }
 

@@ -2,80 +2,87 @@
 //!
 //! Owns: their names, their arguments and their meaning. A value that is not there passes through every filter untouched, so
 //! that `default` works at the end of a chain. Never: reads a clock or a locale.
-//! Fails: with a message that names the filter; the delivery is then parked. Proved by: the tests here.
+//! Fails: with a message that names the filter; the delivery is then parked. Proved by: the tests of
+//! `apply`, and `an_expression_cannot_run_away` in `expression`.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
-use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
 use crate::limits::FILTER_OUTPUT_CHARS_MAX;
 
-/// What a filter takes.
+/// How a filter computes: from a value and its arguments.
+pub(crate) type Apply = fn(&Value, &[Value]) -> Result<Value, Error>;
+
+/// A filter: its name, the fewest and the most arguments, and what it does.
 pub(crate) struct Filter {
     pub(crate) name: &'static str,
-    /// The fewest and the most arguments in parentheses.
     pub(crate) arguments: (usize, usize),
+    pub(crate) apply: Apply,
 }
 
-const fn filter(name: &'static str, least: usize, most: usize) -> Filter {
-    Filter { name, arguments: (least, most) }
+const fn filter(name: &'static str, arguments: (usize, usize), apply: Apply) -> Filter {
+    Filter { name, arguments, apply }
 }
 
 /// Every filter; explained in `docs/mapping.md`.
 pub(crate) const FILTERS: &[Filter] = &[
-    filter("capitalize", 0, 0),
-    filter("cut", 1, 1),
-    filter("date", 0, 0),
-    filter("datetime", 0, 0),
-    filter("default", 1, 2),
-    filter("first", 0, 0),
-    filter("int", 0, 0),
-    filter("join", 0, 1),
-    filter("last", 0, 0),
-    filter("length", 0, 0),
-    filter("lower", 0, 0),
-    filter("map", 1, 1),
-    filter("replace", 2, 2),
-    filter("string", 0, 0),
-    filter("trim", 0, 0),
-    filter("truncate", 1, 1),
-    filter("unique", 0, 0),
-    filter("upper", 0, 0),
+    filter("capitalize", (0, 0), |value, _| text_filter(value, capitalized)),
+    filter("cut", (1, 1), cut),
+    filter("date", (0, 0), |value, _| time_filter(value, DATE)),
+    filter("datetime", (0, 0), |value, _| time_filter(value, DATETIME)),
+    filter("default", (1, 2), |value, arguments| Ok(default(value, arguments))),
+    filter("first", (0, 0), |value, _| edge(value, false)),
+    filter("int", (0, 0), |value, _| int(value)),
+    filter("join", (0, 1), join),
+    filter("last", (0, 0), |value, _| edge(value, true)),
+    filter("length", (0, 0), |value, _| length(value)),
+    filter("lower", (0, 0), |value, _| text_filter(value, str::to_lowercase)),
+    filter("map", (1, 1), |value, arguments| map(value, word(arguments, 0)?)),
+    filter("replace", (2, 2), |value, arguments| replace(value, word(arguments, 0)?, word(arguments, 1)?)),
+    filter("string", (0, 0), |value, _| text_filter(value, str::to_owned)),
+    filter("trim", (0, 0), |value, _| text_filter(value, |text| text.trim().to_owned())),
+    filter("truncate", (1, 1), cut),
+    filter("unique", (0, 0), |value, _| unique(value)),
+    filter("upper", (0, 0), |value, _| text_filter(value, str::to_uppercase)),
 ];
 
+/// How ServiceNow writes a day.
+const DATE: &str = "%Y-%m-%d";
+/// How ServiceNow writes a moment, in UTC.
+const DATETIME: &str = "%Y-%m-%d %H:%M:%S";
+
+/// A test, with the number of its arguments.
+pub(crate) struct Test {
+    pub(crate) name: &'static str,
+    pub(crate) arguments: usize,
+}
+
 /// Every test; explained in `docs/mapping.md`.
-pub(crate) const TESTS: &[Filter] = &[
-    filter("defined", 0, 0),
-    filter("endingwith", 1, 1),
-    filter("none", 0, 0),
-    filter("number", 0, 0),
-    filter("startingwith", 1, 1),
-    filter("string", 0, 0),
-    filter("undefined", 0, 0),
+pub(crate) const TESTS: &[Test] = &[
+    Test { name: "defined", arguments: 0 },
+    Test { name: "endingwith", arguments: 1 },
+    Test { name: "none", arguments: 0 },
+    Test { name: "number", arguments: 0 },
+    Test { name: "startingwith", arguments: 1 },
+    Test { name: "string", arguments: 0 },
+    Test { name: "undefined", arguments: 0 },
 ];
 
 /// Puts them into the engine.
 pub(crate) fn install(engine: &mut Environment<'_>) {
-    engine.add_filter("capitalize", |value: &Value| text_filter(value, |text| capitalized(&text)));
-    engine.add_filter("cut", cut);
-    engine.add_filter("date", |value: &Value| time_filter(value, "%Y-%m-%d"));
-    engine.add_filter("datetime", |value: &Value| time_filter(value, "%Y-%m-%d %H:%M:%S"));
-    engine.add_filter("default", default);
-    engine.add_filter("first", |value: &Value| edge(value, false));
-    engine.add_filter("int", int);
-    engine.add_filter("join", join);
-    engine.add_filter("last", |value: &Value| edge(value, true));
-    engine.add_filter("length", length);
-    engine.add_filter("lower", |value: &Value| text_filter(value, |text| text.to_lowercase()));
-    engine.add_filter("map", map);
-    engine.add_filter("replace", replace);
-    engine.add_filter("string", |value: &Value| text_filter(value, |text| text));
-    engine.add_filter("trim", |value: &Value| text_filter(value, |text| text.trim().to_owned()));
-    engine.add_filter("truncate", cut);
-    engine.add_filter("unique", unique);
-    engine.add_filter("upper", |value: &Value| text_filter(value, |text| text.to_uppercase()));
+    for filter in FILTERS.iter().filter(|filter| filter.name != "map") {
+        let apply = filter.apply;
+        engine.add_filter(filter.name, move |value: &Value, arguments: Rest<Value>| apply(value, &arguments));
+    }
+    engine.add_filter("map", |value: &Value, named: Kwargs| {
+        let attribute: String = named.get("attribute")?;
+        named.assert_all_used()?;
+        map(value, &attribute)
+    });
     engine.add_test("defined", |value: &Value| !is_absent(value));
     engine.add_test("undefined", |value: &Value| is_absent(value));
     engine.add_test("none", |value: &Value| is_absent(value));
@@ -87,25 +94,30 @@ pub(crate) fn install(engine: &mut Environment<'_>) {
     engine.add_test("endingwith", |value: &Value, end: &str| value.as_str().is_some_and(|text| text.ends_with(end)));
 }
 
+/// An argument that must be text.
+fn word(arguments: &[Value], place: usize) -> Result<&str, Error> {
+    arguments.get(place).and_then(Value::as_str).ok_or_else(|| refuse("this argument must be text"))
+}
+
 /// Whether there is no value; the model knows no difference between absent and null.
 pub(crate) fn is_absent(value: &Value) -> bool {
     value.is_undefined() || value.is_none()
 }
 
 /// A value as ServiceNow takes it: raw text. Lists are joined with commas; an object has no such form.
-pub(crate) fn to_text(value: &Value) -> Result<String, Error> {
+pub(crate) fn to_text(value: &Value) -> Result<Cow<'_, str>, Error> {
     if let Some(text) = value.as_str() {
-        return Ok(text.to_owned());
+        return Ok(Cow::Borrowed(text));
     }
     let kind = value.kind();
     if is_absent(value) {
-        Ok(String::new())
+        Ok(Cow::Borrowed(""))
     } else if kind == ValueKind::Bool {
-        Ok(if value.is_true() { "true" } else { "false" }.to_owned())
+        Ok(Cow::Borrowed(if value.is_true() { "true" } else { "false" }))
     } else if kind == ValueKind::Number {
-        Ok(number(value))
+        Ok(number(value).into())
     } else if matches!(kind, ValueKind::Seq | ValueKind::Iterable) {
-        joined(value, ",")
+        joined(value, ",").map(Cow::Owned)
     } else {
         Err(refuse("this is an object, which has no text form"))
     }
@@ -133,27 +145,28 @@ fn capped(name: &str, bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn text_filter(value: &Value, change: impl Fn(String) -> String) -> Result<Value, Error> {
+fn text_filter(value: &Value, change: impl Fn(&str) -> String) -> Result<Value, Error> {
     if is_absent(value) {
         return Ok(Value::UNDEFINED);
     }
-    to_text(value).map(|text| Value::from(change(text)))
+    to_text(value).map(|text| Value::from(change(&text)))
 }
 
 fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().chain(letters.flat_map(char::to_lowercase)).collect())
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters.flat_map(char::to_lowercase)).collect()
 }
 
-fn cut(value: &Value, chars: usize) -> Result<Value, Error> {
+fn cut(value: &Value, arguments: &[Value]) -> Result<Value, Error> {
+    let chars = arguments.first().and_then(Value::as_usize).ok_or_else(|| refuse("the length must be a number"))?;
     text_filter(value, |text| text.chars().take(chars).collect())
 }
 
-fn default(value: Value, other: Value, falsy: Option<bool>) -> Value {
-    let missing = is_absent(&value) || (falsy == Some(true) && !value.is_true());
-    if missing { other } else { value }
+fn default(value: &Value, arguments: &[Value]) -> Value {
+    let falsy = arguments.get(1).is_some_and(Value::is_true);
+    let missing = is_absent(value) || (falsy && !value.is_true());
+    if missing { arguments.first().cloned().unwrap_or_default() } else { value.clone() }
 }
 
 fn edge(value: &Value, last: bool) -> Result<Value, Error> {
@@ -191,11 +204,12 @@ fn joined(list: &Value, separator: &str) -> Result<String, Error> {
     Ok(text)
 }
 
-fn join(value: &Value, separator: Option<&str>) -> Result<Value, Error> {
+fn join(value: &Value, arguments: &[Value]) -> Result<Value, Error> {
     if is_absent(value) {
         return Ok(Value::UNDEFINED);
     }
-    joined(value, separator.unwrap_or(", ")).map(Value::from)
+    let separator = if arguments.is_empty() { ", " } else { word(arguments, 0)? };
+    joined(value, separator).map(Value::from)
 }
 
 fn length(value: &Value) -> Result<Value, Error> {
@@ -206,14 +220,11 @@ fn length(value: &Value) -> Result<Value, Error> {
     count.map(Value::from).ok_or_else(|| refuse("`length` needs a text or a list"))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the engine hands keyword arguments over by value")]
-fn map(value: &Value, named: Kwargs) -> Result<Value, Error> {
-    let attribute: String = named.get("attribute")?;
-    named.assert_all_used()?;
+pub(crate) fn map(value: &Value, attribute: &str) -> Result<Value, Error> {
     if is_absent(value) {
         return Ok(Value::UNDEFINED);
     }
-    let picked = value.try_iter()?.map(|item| item.get_attr(&attribute).unwrap_or(Value::UNDEFINED));
+    let picked = value.try_iter()?.map(|item| item.get_attr(attribute).unwrap_or(Value::UNDEFINED));
     Ok(picked.filter(|item| !is_absent(item)).collect())
 }
 

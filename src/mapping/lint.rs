@@ -9,7 +9,9 @@ use minijinja::machinery::parse_expr;
 use super::diagnostic::{At, Notes, list};
 use super::expression::{Parameter, Program, parameter_name};
 use super::filters::{FILTERS, TESTS};
+use super::native::Native;
 use super::path::{Path, Step};
+use super::syntax::{FoundPath, path_of, span};
 use crate::domain::wire::{Field, Shape};
 use crate::limits::EXPRESSION_BYTES_MAX;
 
@@ -57,6 +59,7 @@ pub(crate) fn check(source: &str, base: At, exact: bool, roots: &[Field], notes:
     }
     let program = rewrite(source, paths)
         .and_then(|(text, parameters)| Program::compile(source, text, parameters, tolerant).ok())
+        .map(|program| program.with_native(Native::compile(&tree)))
         .map(|program| Checked { meaning: Meaning::Program(Box::new(program)), shape });
     if program.is_none() {
         notes.error("M020", base, "not an expression we can read").hint("leave out parentheses around plain names");
@@ -247,17 +250,15 @@ impl Lint<'_, '_> {
 
     /// Checks a filter or test: its name, and how many arguments it has.
     fn named(&mut self, known: Known, name: &str, arguments: &[ast::CallArg<'_>]) {
-        let (code, noun, known) = match known {
-            Known::Filters => ("M023", "filter", FILTERS),
-            Known::Tests => ("M024", "test", TESTS),
+        let (code, noun, known): (_, _, Vec<_>) = match known {
+            Known::Filters => ("M023", "filter", FILTERS.iter().map(|it| (it.name, it.arguments)).collect()),
+            Known::Tests => ("M024", "test", TESTS.iter().map(|it| (it.name, (it.arguments, it.arguments))).collect()),
         };
         let at = self.place_of(name);
-        let Some(filter) = known.iter().find(|filter| filter.name == name) else {
-            self.error(code, at, format!("unknown {noun} `{name}`"))
-                .nearest(name, known.iter().map(|filter| filter.name));
+        let Some((_, (least, most))) = known.iter().copied().find(|(own, _)| *own == name) else {
+            self.error(code, at, format!("unknown {noun} `{name}`")).nearest(name, known.iter().map(|(own, _)| *own));
             return;
         };
-        let (least, most) = filter.arguments;
         if !(least..=most).contains(&arguments.len()) {
             let count = if least == most { least.to_string() } else { format!("{least} to {most}") };
             self.error("M029", at, format!("`{name}` takes {count} arguments, found {}", arguments.len()));
@@ -348,51 +349,4 @@ impl Lint<'_, '_> {
         self.error("M028", span(tree), "this is a record, not a value".to_owned())
             .hint(format!("name one of its fields: {}", list(&names)));
     }
-}
-
-/// A path as the parser gave it.
-struct FoundPath<'t> {
-    root: &'t str,
-    path: Path,
-    /// The place of each step.
-    places: Vec<(usize, usize)>,
-    start: usize,
-    end: usize,
-}
-
-/// The path an expression is, if it is one: names, `.name`, `['name']` and `[0]`.
-fn path_of<'t>(tree: &Expr<'t>) -> Option<FoundPath<'t>> {
-    let mut steps = Vec::new();
-    let mut places = Vec::new();
-    let mut node = tree;
-    let root = loop {
-        if let Expr::Var(variable) = node {
-            break variable;
-        } else if let Expr::GetAttr(attribute) = node {
-            steps.push(Step::Name(attribute.name.into()));
-            let end = span(node).1;
-            places.push((end.saturating_sub(attribute.name.len()), end));
-            node = &attribute.expr;
-        } else if let Expr::GetItem(item) = node {
-            let key = item.subscript_expr.as_const()?;
-            let step = key.as_str().map(|name| Step::Name(name.into()));
-            steps.push(step.or_else(|| key.as_i64().map(Step::Item))?);
-            places.push(span(&item.subscript_expr));
-            node = &item.expr;
-        } else {
-            return None;
-        }
-    };
-    steps.reverse();
-    places.reverse();
-    let path = Path { root: root.id.into(), steps: steps.into() };
-    Some(FoundPath { root: root.id, path, places, start: at(root.span()).0, end: span(tree).1 })
-}
-
-fn span(tree: &Expr<'_>) -> (usize, usize) {
-    at(tree.span())
-}
-
-fn at(span: minijinja::machinery::Span) -> (usize, usize) {
-    (span.start_offset as usize, span.end_offset as usize)
 }

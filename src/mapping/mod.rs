@@ -19,9 +19,11 @@ mod draft;
 mod expression;
 mod filters;
 mod lint;
+mod native;
 mod path;
 mod raw;
 mod rule;
+mod syntax;
 mod template;
 mod yaml;
 
@@ -146,11 +148,37 @@ impl Mapping {
 
     /// Every ticket field it can write, each once, for checks against an instance.
     pub fn ticket_fields(&self) -> Vec<Arc<str>> {
-        let mut names: Vec<Arc<str>> =
-            self.rules.iter().flat_map(|rules| rules.iter()).map(|rule| Arc::clone(&rule.name)).collect();
+        let mut names: Vec<Arc<str>> = self.every_rule().map(|rule| Arc::clone(&rule.name)).collect();
         names.sort();
         names.dedup();
         names
+    }
+
+    /// Every table and field it looks records up by, each once, for checks against an instance.
+    pub fn lookup_fields(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let lookups = self.every_rule().filter_map(|rule| rule.lookup.as_ref());
+        let mut fields: Vec<_> = lookups.map(|lookup| (Arc::clone(&lookup.table), Arc::clone(&lookup.by))).collect();
+        fields.sort();
+        fields.dedup();
+        fields
+    }
+
+    /// Every constant a field can be given, by the file or by a table: choices that must exist on an instance.
+    pub fn constants(&self, field: &str) -> Vec<&str> {
+        let rules = self.every_rule().filter(|rule| &*rule.name == field && rule.lookup.is_none());
+        let mut constants: Vec<&str> = rules
+            .flat_map(|rule| match &rule.table {
+                Some(table) => table.rows.iter().map(|(_, row)| &**row).chain(table.default.as_deref()).collect(),
+                None => rule.value.constant().map_or_else(Vec::new, |text| vec![text]),
+            })
+            .collect();
+        constants.sort_unstable();
+        constants.dedup();
+        constants
+    }
+
+    fn every_rule(&self) -> impl Iterator<Item = &FieldRule> {
+        self.rules.iter().flat_map(|rules| rules.iter()).map(|rule| &**rule)
     }
 
     fn rules(&self, kind: ChangeKind) -> &[Arc<FieldRule>] {

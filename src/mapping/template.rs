@@ -1,7 +1,8 @@
 //! A text with `{{ … }}` in it: literals and expressions, split by us, so that no statement ever reaches the engine.
 //!
 //! Owns: the splitting, the places of expressions in the file, and putting a value together.
-//! Never: knows which field it is for. Fails: at load with findings, at run time with a [`Trouble`]. Proved by: the tests here.
+//! Never: knows which field it is for. Fails: at load with findings, at run time with a [`Trouble`]. Proved by: the tests of
+//! `apply` and the table of broken files in `tests/mappings.rs`.
 
 use std::borrow::Cow;
 
@@ -9,6 +10,7 @@ use super::diagnostic::{At, Notes};
 use super::expression::Trouble;
 use super::filters::to_text;
 use super::lint::{self, Meaning};
+use super::native::Found;
 use super::path::{Path, value_of};
 use super::raw::Scalar;
 use crate::domain::wire::{Field, Node, Record, Rfc3339, Shape};
@@ -108,12 +110,25 @@ impl Part {
             }
             Self::Program(program) => match program.evaluate(scope)? {
                 None => Ok(None),
-                Some(value) => to_text(&value)
-                    .map(|text| Some(text.into()))
-                    .map_err(|error| Trouble::Failed(format!("`{}`: {error}", program.source))),
+                Some(found) => found_text(found)
+                    .map(Some)
+                    .map_err(|why| Trouble::Failed(format!("`{}`: {why}", program.source.trim()))),
             },
         }
     }
+}
+
+/// A value as ServiceNow takes it.
+fn found_text(found: Found<'_>) -> Result<Cow<'_, str>, String> {
+    match found {
+        Found::Node(node) => plain(node),
+        Found::Constant(value) => to_text(value).map_err(|error| why(&error)),
+        Found::Computed(value) => to_text(&value).map(|text| text.into_owned().into()).map_err(|error| why(&error)),
+    }
+}
+
+fn why(error: &minijinja::Error) -> String {
+    error.detail().unwrap_or("has no text form").to_owned()
 }
 
 /// A part of the model as ServiceNow takes it.
@@ -125,7 +140,7 @@ fn plain(node: Node<'_>) -> Result<Cow<'_, str>, String> {
         Node::Flag(flag) => Cow::Borrowed(if flag { "true" } else { "false" }),
         Node::Time(time) => Rfc3339(time).to_string().into(),
         other @ (Node::List(_) | Node::Json(_) | Node::Record(_) | Node::Labels(_) | Node::Object(_)) => {
-            to_text(&value_of(other)).map_err(|error| error.detail().unwrap_or("has no text form").to_owned())?.into()
+            to_text(&value_of(other)).map_err(|error| why(&error))?.into_owned().into()
         }
     })
 }

@@ -10,6 +10,8 @@ pub mod clock;
 pub mod drain;
 pub mod entropy;
 pub mod failpoint;
+pub mod luck;
 pub mod readiness;
 pub mod signals;
 pub mod tasks;
+pub mod wake;

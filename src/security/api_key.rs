@@ -53,6 +53,11 @@ impl ApiKeyHash {
         Self(Sha256::digest(key.as_bytes()).into())
     }
 
+    /// The 32 bytes, to see that two places do not share one key.
+    pub const fn digest(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// Reads 64 hexadecimal digits of either case.
     pub fn parse(hex: &str) -> Result<Self, InvalidHash> {
         super::signature::decode_hex(hex).map(Self).ok_or(InvalidHash)

@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretSlice};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::domain::time::Timestamp;
@@ -65,6 +65,17 @@ pub enum HexSignatures {
     Refuse,
     /// For senders that can only print hexadecimal.
     Accept,
+}
+
+impl HexSignatures {
+    /// Accepts if either does.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Refuse, Self::Refuse) => Self::Refuse,
+            (Self::Accept, _) | (_, Self::Accept) => Self::Accept,
+        }
+    }
 }
 
 /// The signature is right; says which secret made it, counted from 0 in the order given.
@@ -123,6 +134,11 @@ impl WebhookSecret {
     pub fn from_entropy(bytes: [u8; 32]) -> (Self, crate::domain::secret::Secret) {
         let text = crate::domain::secret::Secret::new(format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes)));
         (Self(Arc::new(SecretSlice::from(bytes.to_vec()))), text)
+    }
+
+    /// A digest of the key, to see that two places do not share one.
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.0.expose_secret()).into()
     }
 
     fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> [u8; MAC_BYTES] {

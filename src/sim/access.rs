@@ -2,7 +2,7 @@
 //!
 //! Owns: turning an `Authorization` header into a caller, lock-out. Never: issues tokens (that is `oauth`) or checks rights
 //! to rows. Fails: with one refusal for every reason, as a real instance does.
-//! Proved by: `oauth` and `table_api`. Source: facts/servicenow 2.2 and 4.2 ("Basic authentication").
+//! Proved by: `oauth` and `tests`. Source: facts/servicenow 2.2 and 4.2 ("Basic authentication").
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

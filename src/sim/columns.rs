@@ -1,7 +1,7 @@
 //! The columns of the base system, as data.
 //!
 //! Owns: names, labels, types, lengths, choices and insert defaults. Never: behaviour. Fails: it cannot.
-//! Proved by: `table_api` and `write`.
+//! Proved by: `tests`.
 //!
 //! Names and defaults: the samples of the Table API reference (`c_TableAPI.md`) and "Create an incident"; lengths:
 //! `case-api.md` and `change-management-api.md` (facts/servicenow 5.1). Choices: facts/servicenow 5.2. Where no public

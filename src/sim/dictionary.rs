@@ -2,7 +2,7 @@
 //!
 //! Owns: types, lengths, choices, labels and defaults of the columns the simulator knows (facts/servicenow 5.1 and 5.2).
 //! Never: rules that look at two columns (that is `rules`). Fails: it cannot; an unknown name is `None`.
-//! Proved by: `table_api` (unknown names are ignored), `write` (lengths, types, choices).
+//! Proved by: `tests` (unknown names are ignored; lengths, types, choices).
 //!
 //! The columns themselves are in `columns`; customers add their own `u_…` with [`Dictionary::add`].
 

@@ -1,7 +1,7 @@
 //! The error catalogue: every refusal of the simulated instance, in the words a real one uses.
 //!
 //! Owns: status, message and detail of each refusal, and the envelope around them. Never: decides when to refuse.
-//! Fails: it cannot. Proved by: the tests below and the tables in `table_api`, `rules` and `oauth`.
+//! Fails: it cannot. Proved by: the tests below and the tables in `tests`, `rules` and `oauth`.
 //!
 //! Texts are from facts/servicenow 1.7 and 2.2 (public: "REST API HTTP response codes", `r_RESTAPIHTTPResponseCodes.md`;
 //! KB0747638, KB0551763, KB0546297). Those without a public source say so.

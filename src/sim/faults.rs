@@ -138,7 +138,11 @@ impl Fate {
             Self::HtmlOk => Some(hibernating()),
             Self::RateLimited { retry_after_secs } => Some(rate_limited(retry_after_secs, now)),
             Self::SemaphoreFull => Some(semaphore_full()),
-            Self::Unauthorized => Some(Refusal::not_authenticated(false).response()),
+            Self::Unauthorized => Some(
+                Refusal::not_authenticated(false)
+                    .response()
+                    .with_header("WWW-Authenticate", "BASIC realm=\"Service-now\""),
+            ),
             Self::ServerError { status, applied: false } => Some(server_error(status)),
             Self::Normal
             | Self::Delay { .. }
@@ -152,19 +156,16 @@ impl Fate {
         }
     }
 
-    /// What a fate makes of the real answer.
+    /// What a fate makes of the real answer to a request.
     #[must_use]
-    pub fn mangle(self, real: Response) -> Response {
+    pub fn mangle(self, request: &Request, real: Response) -> Response {
         // A refusal has nothing to hide: only a success is turned into something misleading.
         if !(200..300).contains(&real.status) {
             return real;
         }
         match self {
             Self::PartialOk => partial(real),
-            Self::ForbiddenAfterCommit => {
-                Refusal::new(403, "Operation Failed", Some("ACL Exception Insert Failed due to security constraints"))
-                    .response()
-            }
+            Self::ForbiddenAfterCommit => forbidden(request),
             Self::ServerError { status, applied: true } => server_error(status),
             Self::Normal
             | Self::Delay { .. }
@@ -226,7 +227,7 @@ pub fn perform(instance: &mut Instance, request: &Request, fate: Fate, now: i64)
         | Fate::Unauthorized
         | Fate::ServerError { .. } => {
             let real = instance.handle(request, now);
-            Performed { answer: Some(fate.mangle(real)), applied: true, ..nothing }
+            Performed { answer: Some(fate.mangle(request, real)), applied: true, ..nothing }
         }
     }
 }
@@ -325,6 +326,17 @@ fn rate_limited(retry_after_secs: u64, now: i64) -> Response {
         .with_header("X-RateLimit-Reset", &reset.to_string())
 }
 
+/// The refusal that follows a success, in the words of the operation.
+fn forbidden(request: &Request) -> Response {
+    let refusal = match request.verb().as_str() {
+        "POST" => Refusal::acl("Insert"),
+        "PUT" | "PATCH" => Refusal::acl("Update"),
+        "DELETE" => Refusal::acl("Delete"),
+        _ => Refusal::query_refused(),
+    };
+    refusal.response()
+}
+
 /// The success with an `error` beside its `result`, as a cancelled stream leaves it.
 fn partial(mut real: Response) -> Response {
     let mut body = real.value().unwrap_or_else(|| json!({"result": {}}));
@@ -401,6 +413,20 @@ mod tests {
         assert_ne!(fates(plan, 1_000), fates("seed=4,answer_lost=100,html_ok=50", 1_000));
         let lost = fates(plan, 10_000).iter().filter(|fate| **fate == Fate::AnswerLost).count();
         assert!((900..1_100).contains(&lost), "{lost} of 10000 at 100 per mille");
+    }
+
+    #[test]
+    fn a_chosen_id_survives_a_zombie_in_virtual_time() {
+        let body = json!({"sys_id": "0123456789abcdef0123456789abcdef"});
+        for (request, tickets) in [(post(), 2), (Request { body: body.to_string().into_bytes(), ..post() }, 1)] {
+            let mut instance = Instance::new(Options::default());
+            let zombie = perform(&mut instance, &request, Fate::Zombie { ms: 50_000 }, NOW);
+            let retry = perform(&mut instance, &request, Fate::Normal, NOW + 30_000);
+            assert_eq!(retry.answer.map(|answer| answer.status), Some(201));
+            let later = i64::try_from(zombie.apply_later_ms.expect("it comes back")).expect("small");
+            instance.handle(&request, NOW + later);
+            assert_eq!(instance.count("incident"), tickets);
+        }
     }
 
     #[test]

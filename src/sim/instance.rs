@@ -3,7 +3,7 @@
 //! Owns: the records, tokens and counters, and the route from a request to the part that answers it.
 //! Never: reads a clock, opens a socket or draws luck that is not from its seed; the same calls give the same instance.
 //! Fails: only towards the caller, with the refusals of `errors`.
-//! Proved by: `table_api`, `rules`, `oauth`; against foreign clients by `tests/sim_clients.rs`.
+//! Proved by: `tests`, `rules`, `oauth`; against foreign clients by `tests/sim_clients.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

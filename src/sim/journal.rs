@@ -1,7 +1,7 @@
 //! Journals: comments and work notes, append-only, in their own table.
 //!
 //! Owns: `sys_journal_field` rows and the history text. Never: edits or removes an entry; a retried write appends again.
-//! Fails: it cannot. Proved by: `table_api` and `tests/sim_clients.rs`.
+//! Fails: it cannot. Proved by: `tests` and `tests/sim_clients.rs`.
 //! Source: "Retrieving journal entries" (`retrieving-journal-entries.md`) for the columns, facts/servicenow 1.6.
 
 use std::fmt::Write as _;

@@ -189,3 +189,109 @@ impl Form {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::instance::Options;
+    use super::super::switches::Switches;
+    use super::*;
+
+    /// 2026-11-22 06:00:00 UTC.
+    const NOW: i64 = 1_795_327_200_000;
+    const TABLE: &str = "/api/now/table/incident";
+
+    fn instance_with(switches: Switches) -> Instance {
+        Instance::new(Options { switches, ..Options::default() })
+    }
+
+    fn ask(instance: &mut Instance, form: &str, now: i64) -> (u16, Value) {
+        let request = Request { body: form.as_bytes().to_vec(), ..Request::new("POST", "/oauth_token.do") };
+        let response = instance.handle(&request.with_header("Content-Type", "application/x-www-form-urlencoded"), now);
+        (response.status, response.value().unwrap_or_default())
+    }
+
+    const CLIENT: &str = "client_id=snowgate-client&client_secret=snowgate-secret";
+
+    #[test]
+    fn tokens_are_reused_and_run_down() {
+        let mut instance = instance_with(Switches::default());
+        let form = format!("grant_type=password&username=snowgate&password=snowgate&{CLIENT}");
+        let (status, first) = ask(&mut instance, &form, NOW);
+        assert_eq!((status, &first["expires_in"], &first["scope"]), (200, &json!(1_799), &json!("useraccount")));
+        let (_, again) = ask(&mut instance, &form, NOW + 600_000);
+        assert_eq!((&again["access_token"], &again["expires_in"]), (&first["access_token"], &json!(1_199)));
+
+        let refresh = format!(
+            "grant_type=refresh_token&refresh_token={}&{CLIENT}",
+            first["refresh_token"].as_str().expect("text")
+        );
+        let (_, refreshed) = ask(&mut instance, &refresh, NOW + 1_000_000);
+        assert_ne!(refreshed["access_token"], first["access_token"]);
+        assert_eq!(refreshed["refresh_token"], first["refresh_token"]);
+        let hundred_days = 8_640_000_000;
+        assert_eq!(ask(&mut instance, &refresh, NOW + hundred_days).0, 401, "the refresh token's end never moves");
+
+        let bearer = format!("Bearer {}", refreshed["access_token"].as_str().expect("text"));
+        let call = Request::new("GET", TABLE).with_header("Authorization", &bearer);
+        assert_eq!(instance.handle(&call, NOW + 1_000_000).status, 200);
+        assert_eq!(instance.handle(&call, NOW + 1_000_000 + 1_800_000).status, 401, "expired");
+        instance.drop_tokens();
+        assert_eq!(instance.handle(&call, NOW + 1_000_000).status, 401, "dropped");
+    }
+
+    #[test]
+    fn every_token_refusal_looks_the_same() {
+        let mut instance = instance_with(Switches { password_grant_disabled: true, ..Switches::default() });
+        let (status, credentials) = ask(&mut instance, &format!("grant_type=client_credentials&{CLIENT}"), NOW);
+        assert_eq!((status, credentials.get("refresh_token")), (200, None));
+        let refused = json!({"error_description": "access_denied", "error": "server_error"});
+        for form in [
+            "grant_type=client_credentials&client_id=snowgate-client&client_secret=wrong".to_owned(),
+            format!("grant_type=password&username=snowgate&password=snowgate&{CLIENT}"),
+            format!("grant_type=refresh_token&refresh_token=dead&{CLIENT}"),
+            format!("grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion=x&{CLIENT}"),
+            String::new(),
+        ] {
+            assert_eq!(ask(&mut instance, &form, NOW), (401, refused.clone()), "{form}");
+        }
+        let as_json = Request::new("POST", "/oauth_token.do").with_json(&json!({"grant_type": "client_credentials"}));
+        let in_query = Request::new("POST", &format!("/oauth_token.do?grant_type=client_credentials&{CLIENT}"));
+        for request in [as_json, in_query.with_header("Content-Type", "application/x-www-form-urlencoded")] {
+            assert_eq!(instance.handle(&request, NOW).value(), Some(refused.clone()));
+        }
+    }
+
+    #[test]
+    fn switches_decide_what_asking_again_gives() {
+        let form = format!("grant_type=client_credentials&{CLIENT}");
+        let disabled = Switches { client_credentials_enabled: false, ..Switches::default() };
+        assert_eq!(ask(&mut instance_with(disabled), &form, NOW).0, 401);
+        let mut instance =
+            instance_with(Switches { token_reuse_extends: true, access_token_secs: 60, ..Switches::default() });
+        let (_, first) = ask(&mut instance, &form, NOW);
+        let (_, again) = ask(&mut instance, &form, NOW + 30_000);
+        assert_eq!((&again["access_token"], &again["expires_in"]), (&first["access_token"], &json!(59)));
+        let (_, later) = ask(&mut instance, &form, NOW + 90_000);
+        assert_ne!(later["access_token"], first["access_token"], "a dead token is not given out again");
+    }
+
+    #[test]
+    fn a_revoked_token_is_dead_and_a_client_may_sign_in_with_basic() {
+        let mut instance = instance_with(Switches::default());
+        let form = "grant_type=password&username=snowgate&password=snowgate";
+        let request = Request { body: form.as_bytes().to_vec(), ..Request::new("POST", "/oauth_token.do") };
+        let request = request.with_header("Content-Type", "application/x-www-form-urlencoded");
+        assert_eq!(instance.handle(&request, NOW).status, 401);
+        // `snowgate-client:snowgate-secret`
+        let basic = "Basic c25vd2dhdGUtY2xpZW50OnNub3dnYXRlLXNlY3JldA==";
+        let answer = instance.handle(&request.with_header("Authorization", basic), NOW).value().expect("json");
+        let access = answer["access_token"].as_str().expect("a token");
+        let call = Request::new("GET", TABLE).with_header("Authorization", &format!("Bearer {access}"));
+        assert_eq!(instance.handle(&call, NOW).status, 200);
+        let revoke = Request::new("GET", &format!("/oauth_revoke_token.do?token={access}"));
+        assert_eq!(instance.handle(&revoke, NOW).status, 200);
+        assert_eq!(instance.handle(&call, NOW).status, 401);
+    }
+}

@@ -1,7 +1,7 @@
 //! The `sysparm_…` parameters of a call.
 //!
 //! Owns: reading them with their defaults. Never: acts on them. Fails: a number that is none, or a negative offset.
-//! Proved by: `table_api`. Source: "Table API" reference, query parameters (facts/servicenow 1.2).
+//! Proved by: `tests`. Source: "Table API" reference, query parameters (facts/servicenow 1.2).
 
 use super::errors::Refusal;
 use super::message;

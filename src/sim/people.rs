@@ -203,6 +203,9 @@ mod tests {
         let resolved = [("state", "6"), ("close_code", "Solution provided"), ("close_notes", "Restarted")];
         let id = instance.create_as("beth.anglin", "incident", &resolved, NOW).expect("created");
         assert_eq!(instance.run_jobs(NOW + 7 * DAY), 0, "exactly a week is not longer than a week");
+        instance.switches_mut().autoclose_days = 0;
+        assert_eq!(instance.run_jobs(NOW + 70 * DAY), 0, "0 is off");
+        instance.switches_mut().autoclose_days = 7;
         assert_eq!(instance.run_jobs(NOW + 7 * DAY + 1_000), 1);
         let record = instance.record("incident", &id).expect("it is there");
         assert_eq!(record.get("state").map(String::as_str), Some("7"));

@@ -1,7 +1,7 @@
 //! How a record comes to be, changes and goes: the one path for REST, for people and for scheduled jobs.
 //!
 //! Owns: system columns, numbers, ids, the order of rules, and the list of changes. Never: reads HTTP.
-//! Fails: with the refusal a REST caller would get. Proved by: `table_api` and the tests of `people`.
+//! Fails: with the refusal a REST caller would get. Proved by: `tests` and the tests of `people`.
 //! Source: facts/servicenow 1.5 (ids, ignored writes), 1.9 (`sys_mod_count`), 5.3 (defaults).
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What a fresh instance contains: a few people, groups, devices, and the readable dictionary.
 //!
 //! Owns: the seeded rows; their ids depend only on their names ([`sys_id_of`]), so they may be quoted.
-//! Never: tickets; those come from the tests and the demo. Fails: it cannot. Proved by: `table_api`.
+//! Never: tickets; those come from the tests and the demo. Fails: it cannot. Proved by: `tests`.
 
 use super::dictionary::{Dictionary, Kind, Table};
 use super::random::sys_id_of;

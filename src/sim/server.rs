@@ -242,6 +242,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
+    use crate::limits::SIM_API_THREADS;
 
     const TABLE: &str = "/api/now/table/incident";
     /// Long enough for a busy machine; a test that waits this long has failed.
@@ -371,6 +372,9 @@ mod tests {
         let simulator = simulator("", 200);
         let mut leaving = connect(&simulator).await;
         write(&mut leaving, "POST", TABLE, "{}").await;
+        eventually(|| simulator.shell.gate.idle_threads() < SIM_API_THREADS).await;
+        // A reset, not a farewell: the server notices at once.
+        leaving.set_zero_linger().expect("an option of every socket");
         drop(leaving);
         eventually(|| tickets(&simulator) == 1).await;
         simulator.stop().await;

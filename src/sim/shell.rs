@@ -59,7 +59,7 @@ pub(super) struct Shell {
     /// What the instance was made from, for a reset.
     options: Options,
     outage: watch::Sender<Option<Outage>>,
-    gate: Gate,
+    pub(super) gate: Gate,
     work_ms: u64,
 }
 

@@ -1,7 +1,7 @@
 //! The switches: one named field per behaviour that differs between real instances, or that no public source settles.
 //!
 //! Owns: the defaults, each with its reason. Never: behaviour. Fails: it cannot.
-//! Proved by: the tables of the modules that read a switch; each runs both positions.
+//! Proved by: `tests`, `rules`, `oauth` and `rate`, which run both positions of every switch.
 //!
 //! `..Switches::default()` is a current base system with an integration user that has the role `itil`.
 

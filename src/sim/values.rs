@@ -2,7 +2,7 @@
 //!
 //! Owns: raw, display and both, links of references, dot-walks. Never: changes a record or checks a right to a row.
 //! Fails: an unknown or unreadable column is `None` and is left out of the answer, without an error.
-//! Proved by: the table below and `tests/sim_clients.rs`. Source: "Table API" reference, samples (facts/servicenow 1.4);
+//! Proved by: `tests`, `references_are_shown_in_the_documented_shapes`, and `tests/sim_clients.rs`. Source: "Table API" reference, samples (facts/servicenow 1.4);
 //! the shapes `all` with link and the empty forms have no public source and follow what every client reads.
 
 use serde_json::{Map, Value, json};

@@ -2,7 +2,7 @@
 //!
 //! Owns: the rules for one column at a time. Never: refuses; everything a column cannot hold vanishes without an error,
 //! which is the platform's most expensive habit. Rules over several columns are in `rules`.
-//! Fails: it cannot. Proved by: the table below.
+//! Fails: it cannot. Proved by: `tests`, `values_that_do_not_fit_vanish_without_an_error` and its neighbours.
 //! Source: facts/servicenow 1.5 ("Table API" reference; KB0534905; `PySNC` `test_snc_api_write.py`).
 
 use serde_json::{Map, Value};

@@ -56,10 +56,13 @@ pub enum Accepted {
     Stored(Receipt),
     /// The same event was accepted before; the same receipt as then.
     Repeat(Receipt),
-    /// The same event id was accepted before with another body. Nothing of this call was stored.
+    /// The same event id was accepted before with another body. Nothing of this call was stored. (Sequence 0: the
+    /// other one stands in the same call.)
     Conflict(Receipt),
     /// The lane holds as much waiting work as it may. Nothing of this call was stored.
     LaneFull,
+    /// Nothing speaks against this change, but another one of the call could not be stored.
+    NotStored,
 }
 
 /// What a sender holds.
@@ -162,7 +165,8 @@ impl<T> Held<T> {
 /// The end of one or more deliveries at the head of a lane.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// The last sequence that ends; the ones before it (of a fold) are superseded by it.
+    /// The last sequence that ends; the ones before it (of a fold) are superseded by it. Outside of what waits in
+    /// the lane it changes nothing and the answer is [`Held::Lost`].
     pub upto: u64,
     /// `Delivered` or `Parked`.
     pub state: State,
@@ -177,7 +181,7 @@ pub struct Settlement {
 /// Giving a lane back undone.
 #[derive(Clone, Debug)]
 pub struct Postponement {
-    /// Not before.
+    /// Not before; reckoned from a time that the store gave, whose clock may differ from the machine's.
     pub at: Timestamp,
     /// Whether this was a try of the delivery's own.
     pub counted: bool,

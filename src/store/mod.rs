@@ -13,9 +13,13 @@
 //! Fails: with [`StoreError`], after which nothing was changed, or (a lost commit answer) it is unknown and the sender
 //! repeats. Proved by: `tests/store`, one suite over every engine; [`memory`] is the model the others are held to.
 
+mod admission;
 mod contract;
 pub mod memory;
+pub mod sqlite;
+mod steady;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,23 +33,56 @@ use crate::domain::time::Timestamp;
 pub enum Store {
     /// The model: everything in memory, for simulations and as the yardstick of the contract suite.
     Memory(Arc<memory::MemoryStore>),
+    /// One SQLite file, for one process.
+    Sqlite(Arc<sqlite::SqliteStore>),
 }
 
-/// Calls the same method on whichever engine this is. The model answers at once; the others are waited for.
+/// Calls the same method on whichever engine this is. The model answers at once, but yields before and after as a real
+/// engine would, so that a simulation meets the same interleavings.
 macro_rules! on_engine {
     ($store:expr, $method:ident($($argument:expr),*)) => {
         match $store {
-            Store::Memory(engine) => Ok(engine.$method($($argument),*)),
+            Store::Memory(engine) => {
+                tokio::task::yield_now().await;
+                let answer = engine.$method($($argument),*);
+                tokio::task::yield_now().await;
+                Ok(answer)
+            }
+            Store::Sqlite(engine) => engine.$method($($argument),*).await,
         }
     };
 }
 
 impl Store {
+    /// Opens the store that a URL names: `sqlite:` and a path, relative to the working directory.
+    pub fn open(url: &str, options: sqlite::Options) -> Result<Self, StoreError> {
+        let refused = |reason: String| Err(StoreError::Refused(reason));
+        match url.split_once(':') {
+            Some(("sqlite", path)) if path.is_empty() || path.starts_with(":memory:") || path.contains('?') => {
+                refused(format!("`{url}` names no file: write `sqlite:data/snowgate.db`"))
+            }
+            Some(("sqlite", path)) => {
+                // `sqlite:///var/lib/x.db` is how other programs write an absolute path.
+                let path = path.strip_prefix("//").unwrap_or(path);
+                sqlite::SqliteStore::open(Path::new(path), options).map(|store| Self::Sqlite(Arc::new(store)))
+            }
+            Some(("postgres" | "postgresql", _)) => {
+                refused("PostgreSQL comes later: use `sqlite:data/snowgate.db`".to_owned())
+            }
+            Some(_) | None => refused(format!(
+                "`{url}` is not a store: write `sqlite:` and a path, such as `sqlite:data/snowgate.db`"
+            )),
+        }
+    }
+
     /// Commits changes, all or none, and gives each its place in its lane. Durable when it returns.
     ///
     /// If any of them conflicts or finds its lane full, nothing is stored and every item says how it stands.
     pub async fn accept(&self, changes: Vec<NewDelivery>) -> Result<Vec<Accepted>, StoreError> {
-        on_engine!(self, accept(changes))
+        match self {
+            Self::Memory(engine) => Ok(engine.accept(&changes)),
+            Self::Sqlite(engine) => engine.accept(changes).await,
+        }
     }
 
     /// Says which tenants may be claimed and how many lanes of each at once. A tenant that is not named keeps its
@@ -133,6 +170,7 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         match self {
             Self::Memory(_) => Ok(()),
+            Self::Sqlite(engine) => engine.ping().await,
         }
     }
 }

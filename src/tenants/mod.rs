@@ -1,1 +1,72 @@
-//! To come.
+//! The customers as they are served now: settings and compiled mapping together, replaced as a whole.
+//!
+//! Owns: [`mod@load`] (settings, tenants and mappings, read and checked together), [`registry`] (who is served, and who is
+//! calling) and [`Tenant`]. Never: knows the store, a client or a request; writes anything.
+//! Fails: a load with errors changes nothing. Proved by: `tests/tenants.rs`, and the tests in `load`.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::id::TenantId;
+use crate::mapping::Mapping;
+use crate::security::api_key::ApiKeyHash;
+use crate::security::signature::{HexSignatures, WebhookSecret};
+use crate::settings::{Sender, SenderCredential, TenantSettings};
+
+pub mod load;
+pub mod registry;
+
+pub use load::{Loaded, Prepared, load};
+pub use registry::{Authenticated, Credential, Diff, Registry, SignedRequest, Unauthenticated};
+
+/// One customer, ready to be served. Never changes: a reload replaces it, and work in flight keeps the one it began with.
+#[derive(Debug)]
+pub struct Tenant {
+    settings: TenantSettings,
+    mapping: Arc<Mapping>,
+    /// Of the settings and the mapping's file: differs if anything of either does.
+    digest: [u8; 32],
+    keys: Vec<(ApiKeyHash, Arc<str>)>,
+    secrets: Vec<(WebhookSecret, Arc<str>)>,
+    hex: HexSignatures,
+}
+
+impl Tenant {
+    /// Puts settings and mapping together. `mapping_digest` is of the file the mapping was compiled from.
+    pub fn new(settings: TenantSettings, mapping: Arc<Mapping>, mapping_digest: [u8; 32]) -> Self {
+        let digest = Sha256::new().chain_update(settings.digest).chain_update(mapping_digest).finalize().into();
+        let (mut keys, mut secrets, mut hex) = (Vec::new(), Vec::new(), HexSignatures::Refuse);
+        for Sender { name, credential } in &settings.senders {
+            match credential {
+                SenderCredential::ApiKey(hash) => keys.push((*hash, Arc::clone(name))),
+                SenderCredential::Webhook(secret, accepted) => {
+                    secrets.push((secret.clone(), Arc::clone(name)));
+                    // A signature in hexadecimal proves as much as one in base64, so one sender's need may serve all.
+                    hex = hex.or(*accepted);
+                }
+            }
+        }
+        Self { settings, mapping, digest, keys, secrets, hex }
+    }
+
+    /// Its name.
+    pub const fn id(&self) -> &TenantId {
+        &self.settings.tenant
+    }
+
+    /// What its file says.
+    pub const fn settings(&self) -> &TenantSettings {
+        &self.settings
+    }
+
+    /// Its mapping, shared with every tenant that names the same file.
+    pub const fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
+    }
+
+    /// Whether anything is accepted and delivered for it.
+    pub const fn is_enabled(&self) -> bool {
+        self.settings.enabled
+    }
+}

@@ -6,7 +6,7 @@ use crate::domain::incident::{State, Visibility, Word};
 use crate::domain::wire::{Field, Shape};
 use crate::mapping::diagnostic::At;
 use crate::mapping::draft::JournalField;
-use crate::mapping::raw::{Named, RawStateBack, RawToIncident, Said, Scalar};
+use crate::mapping::raw::{Block, Named, RawStateBack, RawToIncident, Said, Scalar};
 
 /// What expressions of this direction can start with.
 const ROOTS: &[Field] = &[Field { name: "ticket", shape: Shape::Free }];
@@ -30,7 +30,7 @@ impl Compiler<'_, '_> {
         if let Some(opens) = &raw.opens {
             match &opens.when {
                 Some(when) => drop(self.condition(when, ROOTS)),
-                None => self.missing(opens.at, "when").hint("a condition on the ticket"),
+                None => opens.missing("when", "a condition on the ticket", self.notes),
             }
         }
     }
@@ -56,7 +56,7 @@ impl Compiler<'_, '_> {
             }
         }
         if !default {
-            self.missing(at, "default").hint("the state when no condition holds");
+            self.notes.error("M005", at, "`default` is missing").hint("the state when no condition holds");
         }
     }
 

@@ -8,6 +8,7 @@ use crate::mapping::Policy;
 use crate::mapping::diagnostic::At;
 use crate::mapping::raw::{Block, RawMapping, RawStateBack, Recovery};
 use crate::mapping::rule::Table;
+use crate::mapping::yaml::Key;
 
 /// The lengths of columns on instances nobody changed (ServiceNow's `task` and `incident` tables).
 const KNOWN_LENGTHS: [(&str, usize); 9] = [
@@ -23,11 +24,16 @@ const KNOWN_LENGTHS: [(&str, usize); 9] = [
 ];
 
 impl Compiler<'_, '_> {
-    pub(super) fn check_rules(&mut self, raw: &RawMapping, rules: &Rules, policy: Policy) {
+    /// Each field on its own.
+    pub(super) fn check_rules(&mut self, rules: &Rules) {
         for place in &rules.places {
             self.constant_length(place);
             self.computed(place);
         }
+    }
+
+    /// The file as a whole.
+    pub(super) fn check_whole(&mut self, raw: &RawMapping, rules: &Rules, policy: Policy) {
         let start = raw.to_ticket.as_ref().map_or_else(At::default, Block::start);
         if policy.recovery == Recovery::Resolve {
             self.resolving(raw, rules, start);
@@ -121,20 +127,19 @@ impl Compiler<'_, '_> {
             .filter(|word| over(word) && table.row(word).is_some_and(|row| open_rows.contains(&row)))
             .collect();
         if !reopening.is_empty() {
-            self.notes
-                .warning("M044", at, format!("{} are over, but become a state of open tickets", said_list(&reopening)))
-                .hint("give them rows of their own, such as `closed: 6`");
+            let message = format!("over for the managed service, but open in ServiceNow: {}", said_list(&reopening));
+            self.notes.warning("M044", at, message).hint("give them rows of their own, such as `closed: 6`");
         }
-        for (word, row) in &table.rows {
-            self.comes_back(raw, word, row);
+        let states = raw.to_incident.as_ref().and_then(|to_incident| to_incident.state.as_ref());
+        for (key, back) in states.map_or(&[][..], |states| &states.entries) {
+            let there: Vec<&str> =
+                table.rows.iter().filter(|(_, row)| **row == *key.text).map(|(word, _)| &**word).collect();
+            self.comes_back(key, &there, back);
         }
     }
 
-    fn comes_back(&mut self, raw: &RawMapping, word: &str, row: &str) {
-        let states = raw.to_incident.as_ref().and_then(|to_incident| to_incident.state.as_ref());
-        let Some((key, back)) = states.and_then(|states| states.entries.iter().find(|(key, _)| key.text == row)) else {
-            return;
-        };
+    /// What becomes this ticket state must come back as something of the same meaning.
+    fn comes_back(&mut self, key: &Key, there: &[&str], back: &RawStateBack) {
         let words: Vec<&str> = match back {
             RawStateBack::Word(word) => vec![word.value.as_str()],
             RawStateBack::Choice(_, choices) => {
@@ -143,8 +148,10 @@ impl Compiler<'_, '_> {
             }
         };
         let over = |word: &str| State::known(word).map(State::is_finished);
-        if !words.is_empty() && over(word).is_some() && !words.iter().any(|back| over(back) == over(word)) {
-            let message = format!("`{word}` becomes `{row}`, which comes back as {}", said_list(&words));
+        let turned: Vec<&str> =
+            there.iter().copied().filter(|word| words.iter().all(|back| over(back) != over(word))).collect();
+        if !turned.is_empty() {
+            let message = format!("what leaves as {} comes back as {}", said_list(&turned), said_list(&words));
             self.notes
                 .warning("M044", key.at, message)
                 .hint("a state that comes back with another meaning makes the two sides fight");

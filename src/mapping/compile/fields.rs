@@ -8,7 +8,9 @@ use crate::domain::wire::Field;
 use crate::limits::MAPPING_FIELDS_COUNT_MAX;
 use crate::mapping::diagnostic::At;
 use crate::mapping::draft::{JournalField, Write};
-use crate::mapping::raw::{MissingWord, Named, RawField, RawFieldBody, RawLookup, RawMissing, RawToTicket, Scalar};
+use crate::mapping::raw::{
+    Block, MissingWord, Named, RawField, RawFieldBody, RawLookup, RawMissing, RawToTicket, Scalar,
+};
 use crate::mapping::rule::{FieldRule, LookupRule, Missing};
 use crate::mapping::template::Template;
 use crate::mapping::yaml::Key;
@@ -111,7 +113,7 @@ impl Compiler<'_, '_> {
 
     fn long_field(&mut self, key: &Key, body: &RawFieldBody, roots: &[Field]) -> Option<(FieldRule, At)> {
         let Some(value) = &body.value else {
-            self.missing(body.at, "value").hint("what to write: `value: \"{{ incident.title }}\"`");
+            body.missing("value", "what to write: `value: \"{{ incident.title }}\"`", self.notes);
             return None;
         };
         let template = Template::compile(value, roots, self.notes);
@@ -150,20 +152,17 @@ impl Compiler<'_, '_> {
                 MissingWord::Skip => Missing::Skip,
             }),
             Some(RawMissing::Block(block)) => {
-                if block.value.is_none() {
-                    self.missing(block.at, "use").hint("write `missing: {use: …}`, `park` or `skip`");
-                }
+                block.missing("use", "write `missing: {use: …}`, `park` or `skip`", self.notes);
                 let value = block.value.as_ref();
                 value.and_then(|value| Template::compile(value, roots, self.notes)).map(Missing::Use)
             }
         };
-        for (said, key) in [(&raw.table, "table"), (&raw.by, "by")] {
-            match said {
-                Some(said) => drop(self.name(said, if key == "table" { "table" } else { "field" })),
-                None => self.missing(raw.at, key).hint("write `lookup: {table: sys_user_group, by: name}`"),
-            }
-        }
+        let hint = "write `lookup: {table: sys_user_group, by: name}`";
+        raw.missing("table", hint, self.notes);
+        raw.missing("by", hint, self.notes);
         let (table, by) = (raw.table.as_ref()?, raw.by.as_ref()?);
+        self.name(table, "table");
+        self.name(by, "field");
         Some(LookupRule { table: table.value.as_str().into(), by: by.value.as_str().into(), missing: missing? })
     }
 

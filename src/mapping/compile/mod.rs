@@ -46,25 +46,19 @@ struct Compiler<'c, 'n> {
 
 impl Compiler<'_, '_> {
     fn mapping(mut self, raw: &RawMapping) -> Option<Mapping> {
-        let start = raw.start();
-        match &raw.version {
-            Some(version) if version.value != 1 => {
-                self.notes
-                    .error("M006", version.at, format!("version {} is not known", version.value))
-                    .hint("write `version: 1`");
-            }
-            Some(_) => {}
-            None => self.missing(start, "version").hint("write `version: 1`"),
+        raw.missing("version", "write `version: 1`", self.notes);
+        if let Some(version) = raw.version.as_ref().filter(|version| version.value != 1) {
+            let message = format!("version {} is not known", version.value);
+            self.notes.error("M006", version.at, message).hint("write `version: 1`");
         }
-        let name = raw.name.as_ref();
-        if name.is_none_or(|name| name.value.trim().is_empty()) {
-            self.missing(name.map_or(start, |name| name.at), "name").hint("one word that says what is bridged");
+        raw.missing("name", "one word that says what is bridged", self.notes);
+        if let Some(name) = raw.name.as_ref().filter(|name| name.value.trim().is_empty()) {
+            self.notes.error("M004", name.at, "the name is empty");
         }
-        let target = self.target(raw.target.as_ref(), start);
+        raw.missing("target", "write `target: {table: incident}`", self.notes);
+        raw.missing("to_ticket", "the way from the incident to the ticket", self.notes);
+        let target = raw.target.as_ref().and_then(|target| self.target(target));
         self.read_tables(raw.tables.as_ref());
-        if raw.to_ticket.is_none() {
-            self.missing(start, "to_ticket").hint("the way from the incident to the ticket");
-        }
         let policy = policy(raw.policy.as_ref());
         let rules = raw.to_ticket.as_ref().map(|to_ticket| self.rules(to_ticket));
         let messages = raw.to_ticket.as_ref().and_then(|to_ticket| to_ticket.messages.as_ref());
@@ -75,24 +69,18 @@ impl Compiler<'_, '_> {
             self.check_back(to_incident);
         }
         let cases = self.cases(raw);
-        if let Some(rules) = &rules {
-            self.check_rules(raw, rules, policy);
-        }
-        self.check_tables();
         let rules = rules?;
-        let name = name?.value.as_str().into();
+        self.check_rules(&rules);
+        // What follows are guesses about the whole, which a broken part would only make noise of.
+        if self.notes.usable() {
+            self.check_whole(raw, &rules, policy);
+            self.check_tables();
+        }
+        let name = raw.name.as_ref()?.value.as_str().into();
         Some(Mapping { name, target: target?, rules: rules.by_kind, messages, attachments, policy, cases })
     }
 
-    fn missing(&mut self, at: At, key: &str) -> super::diagnostic::Hint<'_> {
-        self.notes.error("M005", at, format!("`{key}` is missing"))
-    }
-
-    fn target(&mut self, raw: Option<&RawTarget>, start: At) -> Option<Target> {
-        let Some(raw) = raw else {
-            self.missing(start, "target").hint("write `target: {table: incident}`");
-            return None;
-        };
+    fn target(&mut self, raw: &RawTarget) -> Option<Target> {
         match (&raw.table, &raw.import_set) {
             (Some(table), None) => self.name(table, "table").then(|| Target::Table(table.value.as_str().into())),
             (None, Some(table)) => self.name(table, "table").then(|| Target::ImportSet(table.value.as_str().into())),
@@ -101,7 +89,7 @@ impl Compiler<'_, '_> {
                 None
             }
             (None, None) => {
-                self.missing(raw.at, "table").hint("write `target: {table: incident}`");
+                raw.missing("table", "write `target: {table: incident}`", self.notes);
                 None
             }
         }

@@ -12,7 +12,7 @@ use super::yaml::{Kind, Node};
 
 mod read;
 
-pub(crate) use read::{Block, FromYaml, Json, Named, Said, Scalar};
+pub(crate) use read::{Block, Expected, FromYaml, Json, Named, Said, Scalar};
 use read::{block, choice};
 
 block! {
@@ -266,9 +266,9 @@ block! {
     /// What must come of a case; only what is named is compared. A field that must not be written is `null`.
     RawExpect "an expectation" {
         /// The fields of the ticket that is created.
-        create "create": Named<Option<Scalar>>,
+        create "create": Named<Expected>,
         /// The fields of the ticket that is updated.
-        update "update": Named<Option<Scalar>>,
+        update "update": Named<Expected>,
         /// The fields that cannot be mapped, so that a person must look.
         parked "parked": Vec<Said<String>>,
         /// A message, a file or a recovery that is left out: a part of the reason.

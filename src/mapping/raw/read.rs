@@ -16,6 +16,16 @@ pub(crate) trait FromYaml: Sized {
 pub(crate) trait Block {
     /// Where it starts, for findings about what is not in it.
     fn start(&self) -> At;
+
+    /// Whether a key was there, right or wrong.
+    fn tried(&self, key: &str) -> bool;
+
+    /// Notes that a key is missing, unless it was there and wrong.
+    fn missing(&self, key: &str, hint: &str, notes: &mut Notes<'_>) {
+        if !self.tried(key) {
+            notes.error("M005", self.start(), format!("`{key}` is missing")).hint(hint);
+        }
+    }
 }
 
 /// Notes a value of the wrong type.
@@ -95,12 +105,29 @@ impl FromYaml for Scalar {
     }
 }
 
-impl FromYaml for Option<Scalar> {
+/// What a case expects of a field: a value, or `null` for not written.
+#[derive(Clone, Debug)]
+pub(crate) struct Expected(pub(crate) Option<Scalar>);
+
+impl JsonSchema for Expected {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Expected".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<Scalar>();
+        json_schema!({"anyOf": [value, {"const": null}]})
+    }
+}
+
+impl FromYaml for Expected {
     fn from_yaml(node: &Node, notes: &mut Notes<'_>) -> Option<Self> {
         match &node.kind {
-            Kind::Null => Some(None),
+            Kind::Null => Some(Self(None)),
             Kind::Flag(_) | Kind::Number(_) | Kind::Text(_) | Kind::List(_) | Kind::Map(_) => {
-                Scalar::from_yaml(node, notes).map(Some)
+                Scalar::from_yaml(node, notes).map(|scalar| Self(Some(scalar)))
             }
         }
     }
@@ -177,23 +204,36 @@ macro_rules! block {
             /// Where the block starts.
             #[schemars(skip)]
             pub(crate) at: At,
+            /// The keys that were there with a wrong value or in a wrong spelling: they are not missing.
+            #[schemars(skip)]
+            tried: Vec<&'static str>,
         }
 
         impl Block for $name {
             fn start(&self) -> At {
                 At::new(self.at.start, self.at.start)
             }
+
+            fn tried(&self, key: &str) -> bool {
+                self.tried.contains(&key)
+            }
         }
 
         impl FromYaml for $name {
             fn from_yaml(node: &Node, notes: &mut Notes<'_>) -> Option<Self> {
-                let mut block = Self { $($field: None,)* at: node.at };
+                let mut block = Self { $($field: None,)* at: node.at, tried: Vec::new() };
                 for (key, value) in $crate::mapping::raw::read::entries(node, concat!($what, " (a block of keys)"), notes)? {
                     match key.text.as_str() {
-                        $($key => block.$field = <$type as FromYaml>::from_yaml(value, notes),)*
-                        unknown => notes
-                            .error("M002", key.at, format!(concat!("`{}` is not a key of ", $what), unknown))
-                            .nearest(unknown, [$($key),*]),
+                        $($key => {
+                            block.$field = <$type as FromYaml>::from_yaml(value, notes);
+                            block.tried.push($key);
+                        })*
+                        unknown => {
+                            notes
+                                .error("M002", key.at, format!(concat!("`{}` is not a key of ", $what), unknown))
+                                .nearest(unknown, [$($key),*]);
+                            block.tried.extend($crate::mapping::diagnostic::nearest(unknown, [$($key),*]));
+                        }
                     }
                 }
                 Some(block)

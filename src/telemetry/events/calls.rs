@@ -105,7 +105,7 @@ pub struct TenantPaused<'a> {
     /// Whose.
     pub tenant: &'a TenantId,
     /// The reason's stable name, such as `operator` or `auth`.
-    pub reason: &'static str,
+    pub reason: &'a str,
     /// The reason in words, with the next step.
     pub detail: &'a str,
 }
@@ -114,7 +114,7 @@ impl TenantPaused<'_> {
     /// Tells it.
     pub fn emit(self) {
         let Self { tenant, reason, detail } = self;
-        gauge!(PAUSED, "tenant" => label(tenant), "reason" => reason).set(1.0);
+        gauge!(PAUSED, "tenant" => label(tenant), "reason" => reason.to_owned()).set(1.0);
         warn!(tenant.id = %tenant, reason, "Paused {tenant}: {detail}");
     }
 }
@@ -125,14 +125,14 @@ pub struct TenantResumed<'a> {
     /// Whose.
     pub tenant: &'a TenantId,
     /// The reason for which it had been paused.
-    pub reason: &'static str,
+    pub reason: &'a str,
 }
 
 impl TenantResumed<'_> {
     /// Tells it.
     pub fn emit(self) {
         let Self { tenant, reason } = self;
-        gauge!(PAUSED, "tenant" => label(tenant), "reason" => reason).set(0.0);
+        gauge!(PAUSED, "tenant" => label(tenant), "reason" => reason.to_owned()).set(0.0);
         info!(tenant.id = %tenant, reason, "Resumed {tenant}");
     }
 }

@@ -54,7 +54,7 @@ pub struct Parked<'a> {
     /// Which.
     pub delivery: &'a DeliveryId,
     /// The reason's stable name.
-    pub reason: &'static str,
+    pub reason: &'a str,
     /// The reason in words, with the next step; never a body.
     pub detail: &'a str,
 }
@@ -63,7 +63,8 @@ impl Parked<'_> {
     /// Tells it.
     pub fn emit(self) {
         let Self { tenant, direction, incident, delivery, reason, detail } = self;
-        counter!(PARKED, "tenant" => label(tenant), "direction" => direction, "reason" => reason).increment(1);
+        counter!(PARKED, "tenant" => label(tenant), "direction" => direction, "reason" => reason.to_owned())
+            .increment(1);
         warn!(tenant.id = %tenant, direction, incident.id = %incident, delivery.id = %delivery, reason,
             "Parked {delivery} of incident {incident}: {detail}");
     }
@@ -81,7 +82,7 @@ pub struct Retried<'a> {
     /// Which.
     pub delivery: &'a DeliveryId,
     /// The reason's stable name.
-    pub reason: &'static str,
+    pub reason: &'a str,
     /// Attempts so far.
     pub attempts: u32,
     /// Until the next one.
@@ -92,7 +93,8 @@ impl Retried<'_> {
     /// Tells it.
     pub fn emit(self) {
         let Self { tenant, direction, incident, delivery, reason, attempts, wait } = self;
-        counter!(RETRIED, "tenant" => label(tenant), "direction" => direction, "reason" => reason).increment(1);
+        counter!(RETRIED, "tenant" => label(tenant), "direction" => direction, "reason" => reason.to_owned())
+            .increment(1);
         info!(tenant.id = %tenant, direction, incident.id = %incident, delivery.id = %delivery, reason, attempts,
             wait_secs = wait.as_secs_f64(), "Will retry {delivery} of incident {incident} in {wait:.0?}: {reason}");
     }
@@ -133,14 +135,14 @@ pub struct FieldDropped<'a> {
     /// The ticket's field.
     pub field: &'a str,
     /// The likely reason's stable name, such as `unknown_field`, `no_right` or `too_long`.
-    pub reason: &'static str,
+    pub reason: &'a str,
 }
 
 impl FieldDropped<'_> {
     /// Tells it.
     pub fn emit(self) {
         let Self { tenant, incident, delivery, field, reason } = self;
-        counter!(FIELDS_DROPPED, "tenant" => label(tenant), "reason" => reason).increment(1);
+        counter!(FIELDS_DROPPED, "tenant" => label(tenant), "reason" => reason.to_owned()).increment(1);
         warn!(tenant.id = %tenant, incident.id = %incident, delivery.id = %delivery, field, reason,
             "Field {field} was not stored as asked: {reason}");
     }

@@ -3,26 +3,30 @@
 //! It is not a mock: the contract suite holds the other engines to it, and the seeded simulation runs on it. It is
 //! as durable as the value it lives in.
 
+mod lane;
+
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use self::lane::{Event, Lane, waiting};
+use super::admission::{Admission, Known, admit, store};
 use super::contract::{
     Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, Learned, Lease, NewDelivery, Pause,
-    Postponement, REPLAY_SOURCE, Receipt, Replayed, Settlement, TenantRecord, TenantShare, Waiting,
+    Postponement, REPLAY_SOURCE, Receipt, Replayed, Settlement, TenantRecord, TenantShare,
 };
-use crate::delivery::lane::LaneMemory;
-use crate::delivery::record::{Attempt, Delivery, Direction, Ending, State, Urgency};
+use super::steady::SteadyClock;
+use crate::delivery::record::{Delivery, Direction, Ending, State};
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use crate::domain::time::{SharedClock, Timestamp};
-use crate::limits::{ATTEMPT_RECORDS_MAX, LANE_WAITING_MAX};
 
 /// The in-memory engine.
 #[derive(Debug)]
 pub struct MemoryStore {
-    clock: SharedClock,
+    clock: SteadyClock,
     state: Mutex<Tables>,
 }
 
@@ -34,36 +38,12 @@ struct Tables {
     by_id: BTreeMap<DeliveryId, Place>,
     tenants: BTreeMap<TenantId, TenantRow>,
     served: u64,
+    /// Only for proving that a simulation notices what the fence prevents.
+    unfenced: bool,
 }
 
 /// A lane's index and a sequence in it.
 type Place = (usize, u64);
-
-#[derive(Debug)]
-struct Lane {
-    tenant: TenantId,
-    direction: Direction,
-    incident: IncidentId,
-    head: u64,
-    due: Option<Timestamp>,
-    fence: u64,
-    leased_until: Option<Timestamp>,
-    attempts: u32,
-    parked: bool,
-    memory: LaneMemory,
-    events: Vec<Event>,
-}
-
-#[derive(Debug)]
-struct Event {
-    change: NewDelivery,
-    state: State,
-    accepted_at: Timestamp,
-    ended_at: Option<Timestamp>,
-    sending_since: Option<Timestamp>,
-    ending: Option<Ending>,
-    attempts: Vec<Attempt>,
-}
 
 #[derive(Debug, Default)]
 struct TenantRow {
@@ -76,7 +56,14 @@ struct TenantRow {
 impl MemoryStore {
     /// An empty store on this clock.
     pub fn new(clock: SharedClock) -> Self {
-        Self { clock, state: Mutex::default() }
+        Self { clock: SteadyClock::new(clock, Timestamp::EPOCH), state: Mutex::default() }
+    }
+
+    /// A store that lets a stale owner write: a simulation must catch it, or its checks prove nothing.
+    pub fn without_fence(clock: SharedClock) -> Self {
+        let store = Self::new(clock);
+        store.tables().unfenced = true;
+        store
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -84,24 +71,18 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn accept(&self, changes: Vec<NewDelivery>) -> Vec<Accepted> {
+    pub(super) fn accept(&self, changes: &[NewDelivery]) -> Vec<Accepted> {
         let now = self.clock.now();
         let mut tables = self.tables();
-        let stands = tables.standing(&changes);
-        let refused = |stand: &Option<Accepted>| matches!(stand, Some(Accepted::Conflict(_) | Accepted::LaneFull));
-        if stands.iter().any(refused) {
-            // All or none: those that could have been stored are reported without a place.
-            return stands.into_iter().map(|stand| stand.unwrap_or(Accepted::LaneFull)).collect();
-        }
-        let stored = changes.into_iter().zip(stands).map(|(change, stand)| match stand {
-            Some(repeat) => repeat,
-            // A repeat inside the same call is found here, after its twin was stored.
-            None => match tables.repeat_of(&change) {
-                Some(repeat) => repeat,
-                None => Accepted::Stored(tables.append(change, now)),
-            },
-        });
-        stored.collect()
+        let known = |change: &NewDelivery| Ok::<_, Infallible>(tables.known(change));
+        let Ok(admission) = admit(changes, known);
+        let places = match admission {
+            Admission::Refuse(answers) => return answers,
+            Admission::Store(places) => places,
+        };
+        let append = |change: &NewDelivery| Ok::<_, Infallible>(tables.append(change.clone(), now));
+        let Ok(answers) = store(changes, places, append);
+        answers
     }
 
     pub(super) fn serve_tenants(&self, shares: Vec<TenantShare>) {
@@ -145,6 +126,9 @@ impl MemoryStore {
         let now = self.clock.now();
         let mut tables = self.tables();
         let Some(lane) = tables.held(lease) else { return Held::Lost };
+        if !(lane.head..=lane.tail()).contains(&settlement.upto) {
+            return Held::Lost;
+        }
         lane.settle(settlement, now);
         Held::Yes(())
     }
@@ -276,28 +260,16 @@ impl MemoryStore {
 }
 
 impl Tables {
-    /// How each change stands before anything is stored; `None` means that it can be.
-    fn standing(&self, changes: &[NewDelivery]) -> Vec<Option<Accepted>> {
-        let mut added: HashMap<(&TenantId, Direction, &IncidentId), usize> = HashMap::new();
-        let stand = |change| {
-            self.repeat_of(change).or_else(|| {
-                let lane = (&change.tenant, change.direction, &change.incident);
-                let added = added.entry(lane).or_default();
-                *added += 1;
-                let key = (change.tenant.clone(), change.direction, change.incident.clone());
-                let waiting = self.lane_of.get(&key).map_or(0, |index| self.lanes[*index].waiting());
-                (waiting + *added > LANE_WAITING_MAX).then_some(Accepted::LaneFull)
-            })
-        };
-        changes.iter().map(stand).collect()
-    }
-
-    fn repeat_of(&self, change: &NewDelivery) -> Option<Accepted> {
-        let (lane, sequence) = *self.by_key.get(&(change.tenant.clone(), change.event.clone()))?;
-        let event = self.lanes[lane].event(sequence)?;
-        let receipt = Receipt { delivery: event.change.id.clone(), sequence };
-        let same = event.change.body_hash == change.body_hash && event.change.incident == change.incident;
-        Some(if same { Accepted::Repeat(receipt) } else { Accepted::Conflict(receipt) })
+    /// What is known of a change before it is stored.
+    fn known(&self, change: &NewDelivery) -> Known {
+        let place = self.by_key.get(&(change.tenant.clone(), change.event.clone()));
+        if let Some((sequence, event)) = place.and_then(|(lane, at)| Some((*at, self.lanes[*lane].event(*at)?))) {
+            let receipt = Receipt { delivery: event.change.id.clone(), sequence };
+            let same = event.change.body_hash == change.body_hash && event.change.incident == change.incident;
+            return Known::Before { receipt, same };
+        }
+        let key = (change.tenant.clone(), change.direction, change.incident.clone());
+        Known::New { waiting: self.lane_of.get(&key).map_or(0, |index| self.lanes[*index].waiting()) }
     }
 
     fn append(&mut self, change: NewDelivery, now: Timestamp) -> Receipt {
@@ -368,7 +340,8 @@ impl Tables {
     /// The lane, if the lease still holds it.
     fn held(&mut self, lease: &Lease) -> Option<&mut Lane> {
         let lane = self.lanes.get_mut(usize::try_from(lease.lane).ok()?)?;
-        (lane.fence == lease.fence && lane.leased_until.is_some() && lane.head == lease.head).then_some(lane)
+        let fenced = lane.fence == lease.fence && lane.leased_until.is_some();
+        ((fenced || self.unfenced) && lane.head == lease.head).then_some(lane)
     }
 
     fn find(&self, tenant: &TenantId, id: &DeliveryId) -> Option<Place> {
@@ -394,127 +367,5 @@ impl Tables {
             due: if event.state.is_end() { None } else { lane.due },
             body: RawValue::from_string(event.change.body.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
         })
-    }
-}
-
-impl Lane {
-    fn new(change: &NewDelivery) -> Self {
-        Self {
-            tenant: change.tenant.clone(),
-            direction: change.direction,
-            incident: change.incident.clone(),
-            head: 1,
-            due: None,
-            fence: 0,
-            leased_until: None,
-            attempts: 0,
-            parked: false,
-            memory: LaneMemory::default(),
-            events: Vec::new(),
-        }
-    }
-
-    fn tail(&self) -> u64 {
-        self.events.len() as u64
-    }
-
-    fn waiting(&self) -> usize {
-        usize::try_from(self.tail() + 1 - self.head).unwrap_or(usize::MAX)
-    }
-
-    fn event(&self, sequence: u64) -> Option<&Event> {
-        self.events.get(usize::try_from(sequence.checked_sub(1)?).ok()?)
-    }
-
-    fn event_mut(&mut self, sequence: u64) -> Option<&mut Event> {
-        self.events.get_mut(usize::try_from(sequence.checked_sub(1)?).ok()?)
-    }
-
-    fn events_mut(&mut self, from: u64, upto: u64) -> impl Iterator<Item = &mut Event> {
-        self.events.iter_mut().zip(1_u64..).filter(move |(_, at)| (from..=upto).contains(at)).map(|(event, _)| event)
-    }
-
-    /// The most urgent of what waits decides when the lane gets its turn.
-    fn urgency(&self) -> Urgency {
-        let from = usize::try_from(self.head - 1).unwrap_or(usize::MAX);
-        self.events.iter().skip(from).map(|event| Urgency::of(event.change.kind)).min().unwrap_or(Urgency::Low)
-    }
-
-    fn lease_until(&mut self, until: Timestamp) {
-        self.leased_until = Some(until);
-        self.due = Some(until);
-    }
-
-    fn settle(&mut self, settlement: Settlement, now: Timestamp) {
-        let Settlement { upto, state, ending, attempt, memory } = settlement;
-        let blocks = ending.parking.as_ref().is_some_and(|parking| parking.blocks);
-        let by = self.event(upto).map(|last| last.change.id.clone());
-        for event in self.events_mut(self.head, upto.saturating_sub(1)) {
-            event.end(State::Superseded, Ending { superseded_by: by.clone(), ..Ending::default() }, now);
-        }
-        if let Some(event) = self.event_mut(upto) {
-            event.end(state, ending, now);
-            if let Some(attempt) = attempt {
-                event.remember(attempt);
-            }
-        }
-        self.memory = memory;
-        self.attempts = 0;
-        self.leased_until = None;
-        self.parked = blocks;
-        self.head = if blocks { upto } else { upto + 1 };
-        self.due = (!blocks && self.head <= self.tail()).then_some(now);
-    }
-
-    fn unpark(&mut self, now: Timestamp) {
-        self.parked = false;
-        self.attempts = 0;
-        self.due = (self.head <= self.tail()).then_some(now);
-    }
-}
-
-impl Event {
-    fn new(change: NewDelivery, now: Timestamp) -> Self {
-        Self {
-            change,
-            state: State::Waiting,
-            accepted_at: now,
-            ended_at: None,
-            sending_since: None,
-            ending: None,
-            attempts: Vec::new(),
-        }
-    }
-
-    fn end(&mut self, state: State, ending: Ending, now: Timestamp) {
-        self.state = state;
-        self.sending_since = None;
-        self.ended_at = Some(now);
-        self.ending = Some(ending);
-    }
-
-    fn wake(&mut self) {
-        self.state = State::Waiting;
-        self.ended_at = None;
-        self.ending = None;
-    }
-
-    /// Keeps the newest attempts; an old one says nothing new.
-    fn remember(&mut self, attempt: Attempt) {
-        if self.attempts.len() == ATTEMPT_RECORDS_MAX {
-            self.attempts.remove(0);
-        }
-        self.attempts.push(attempt);
-    }
-}
-
-fn waiting((sequence, event): (u64, &Event)) -> Waiting {
-    Waiting {
-        id: event.change.id.clone(),
-        sequence,
-        kind: event.change.kind,
-        body: Arc::clone(&event.change.body),
-        accepted_at: event.accepted_at,
-        sending_since: event.sending_since,
     }
 }

@@ -1,0 +1,123 @@
+//! Side by side: the gateway beside the least that keeps the same promise, as separate processes on this machine.
+//!
+//! Owns: the command line, the order, the report. `cargo bench --bench gateway` runs everything in about two minutes;
+//! `-- --quick` in half of one, with rounds too short to quote; `-- --references` only the references, which need no
+//! gateway. The references are this very program in another role, so each has a process of its own like the gateway.
+//! Never: judges absolute numbers of a shared machine; a ratio within one round is what counts.
+//! Fails: when something could not be measured. A missed target is a result and not a failure.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measuring program reads clocks, starts its own tasks and prints its report"
+)]
+
+mod support;
+
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use support::figures::Figure;
+use support::process::parent_gone;
+use support::runs::{Bench, Plan};
+use support::{Failed, machine, references, upstream};
+
+/// What is worth quoting: about two minutes.
+const FULL: Plan = Plan {
+    rounds: 3,
+    slice: Duration::from_secs(4),
+    warm_up: Duration::from_millis(500),
+    tickets: 10_000,
+    backlog: 100_000,
+    watch: Duration::from_secs(10),
+};
+/// Does everything once, for those who changed the harness: less than half a minute.
+const QUICK: Plan = Plan {
+    rounds: 1,
+    slice: Duration::from_secs(1),
+    warm_up: Duration::from_millis(250),
+    tickets: 2_000,
+    backlog: 10_000,
+    watch: Duration::from_secs(1),
+};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        [role @ ("upstream" | "handler" | "durable" | "proxy"), argument] => {
+            play(role, argument).map_err(|error| Failed::io(&format!("the role {role}"), &error))
+        }
+        // `cargo test --all-targets` starts benches without this word; a test run is no place to measure.
+        words if !words.contains(&"--bench") => Ok(()),
+        words => measure(words.contains(&"--quick"), words.contains(&"--references")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("bench gateway: {failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the comparisons and prints their figures as they come.
+fn measure(quick: bool, references_only: bool) -> Result<(), Failed> {
+    let scratch = machine::scratch()?;
+    println!("machine: {}", machine::facts(&scratch)?);
+    let bench = Bench { plan: if quick { QUICK } else { FULL }, scratch: &scratch };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failed::io("could not start the runtime", &error))?;
+    runtime.block_on(async {
+        if references_only {
+            print(&bench.references().await?);
+            return Ok(());
+        }
+        print(&bench.intake().await?);
+        print(&bench.end_to_end().await?);
+        print(&[bench.idle_memory().await?]);
+        print(&bench.backlog_memory().await?);
+        Ok(())
+    })
+}
+
+fn print(figures: &[Figure]) {
+    for figure in figures {
+        println!("{}", figure.line());
+    }
+}
+
+/// Serves in one role until the process that started this one is gone.
+fn play(role: &str, argument: &str) -> io::Result<()> {
+    if role == "upstream" {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        return runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+            let address = listener.local_addr()?;
+            serve(address, upstream::serve(listener)).await
+        });
+    }
+    actix_web::rt::System::new().block_on(async {
+        let (server, address) = match role {
+            "handler" => references::handler()?,
+            "durable" => references::durable(Path::new(argument))?,
+            _ => references::proxy(argument.parse().map_err(io::Error::other)?)?,
+        };
+        serve(address, server).await
+    })
+}
+
+/// Says where it listens, then serves.
+async fn serve(address: SocketAddr, server: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    writeln!(io::stdout(), "{address}")?;
+    let gone = parent_gone()?;
+    tokio::select! {
+        ended = server => ended,
+        _ = gone => Ok(()),
+    }
+}

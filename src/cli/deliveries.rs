@@ -1,0 +1,231 @@
+//! `snowgate deliveries`: what waits and what is parked, asked of a running gateway's admin listener.
+//!
+//! It goes through the gateway and not into the store: an embedded store belongs to one process.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use super::print::{Ink, Printer};
+use super::{DONE, WRONG, runtime};
+use crate::settings::{self, Environment};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// The admin listener of the gateway; by default the one that the settings name
+    #[arg(long, global = true, value_name = "URL")]
+    admin: Option<String>,
+    /// An operator's token, where the admin listener asks for one
+    #[arg(long, global = true, env = "SNOWGATE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List deliveries, newest first
+    List {
+        #[arg(long)]
+        tenant: String,
+        /// waiting, sending, delivered, superseded, parked or dropped
+        #[arg(long)]
+        state: Option<String>,
+        #[arg(long)]
+        incident: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// Go on where the page before ended
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Show everything on record about one delivery
+    Show(One),
+    /// Put a parked delivery back to work
+    Replay(One),
+    /// Give a parked delivery up; what waits behind it goes on
+    Drop(One),
+}
+
+#[derive(Debug, clap::Args)]
+struct One {
+    /// `dlv_…`
+    delivery: String,
+    #[arg(long)]
+    tenant: String,
+}
+
+pub(super) fn run(
+    config: &Path,
+    arguments: &Arguments,
+    printer: &Printer,
+    environment: &Environment,
+) -> anyhow::Result<u8> {
+    let base = match &arguments.admin {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{}", admin_address(config, environment)?),
+    };
+    let (method, path) = request(&arguments.command);
+    let url = format!("{base}/v1/tenants/{path}");
+    let (status, answer) = runtime()?.block_on(call(method, &url, arguments.token.as_deref()))?;
+    if !status.is_success() {
+        let detail = answer["detail"].as_str().unwrap_or("no detail");
+        printer.note(format_args!("{} {status}: {detail}", printer.ink(Ink::Bad, "refused:")));
+        return Ok(WRONG);
+    }
+    if printer.is_json() {
+        printer.document(&answer);
+        return Ok(DONE);
+    }
+    match &arguments.command {
+        Command::List { .. } => list(&answer, printer),
+        Command::Show(_) => show(&answer, printer),
+        Command::Replay(_) => printer.line(format_args!("back to work as {}", text(&answer["delivery"]))),
+        Command::Drop(_) => printer.line(format_args!("dropped {}", text(&answer["dropped"]))),
+    }
+    Ok(DONE)
+}
+
+fn admin_address(config: &Path, environment: &Environment) -> anyhow::Result<String> {
+    let loaded = settings::load(config, environment);
+    let Some(settings) = loaded.settings else {
+        bail!("the settings cannot be read (`snowgate check` says why); name the gateway with --admin URL");
+    };
+    Ok(settings.server.admin_listen.to_string())
+}
+
+fn request(command: &Command) -> (Method, String) {
+    match command {
+        Command::List { tenant, state, incident, limit, cursor } => {
+            let mut query = format!("?limit={limit}");
+            for (name, value) in [("state", state), ("incident", incident), ("cursor", cursor)] {
+                if let Some(value) = value {
+                    query.extend(["&", name, "=", &escaped(value)]);
+                }
+            }
+            (Method::GET, format!("{}/deliveries{query}", escaped(tenant)))
+        }
+        Command::Show(one) => (Method::GET, one.path("")),
+        Command::Replay(one) => (Method::POST, one.path("/replay")),
+        Command::Drop(one) => (Method::POST, one.path("/drop")),
+    }
+}
+
+impl One {
+    fn path(&self, action: &str) -> String {
+        format!("{}/deliveries/{}{action}", escaped(&self.tenant), escaped(&self.delivery))
+    }
+}
+
+async fn call(method: Method, url: &str, token: Option<&str>) -> anyhow::Result<(StatusCode, Value)> {
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
+    let mut request = client.request(method, url).timeout(std::time::Duration::from_secs(30));
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let response =
+        request.send().await.with_context(|| format!("no gateway answers at {url}; is `snowgate serve` running?"))?;
+    let status = response.status();
+    #[expect(clippy::disallowed_methods, reason = "the answer of our own admin listener, which pages its lists")]
+    let body = response.text().await.context("the answer broke off")?;
+    Ok((status, serde_json::from_str(&body).unwrap_or(Value::Null)))
+}
+
+fn list(answer: &Value, printer: &Printer) {
+    let deliveries = answer["deliveries"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if deliveries.is_empty() {
+        printer.line("nothing here");
+        return;
+    }
+    printer.line(printer.ink(
+        Ink::Dim,
+        format_args!(
+            "{:<36}  {:<20}  {:>4}  {:<26}  {:<10}  {:<12}  {}",
+            "delivery", "incident", "#", "what", "state", "ticket", "why"
+        ),
+    ));
+    for delivery in deliveries {
+        let state = text(&delivery["state"]);
+        let ink = match state {
+            "parked" => Ink::Bad,
+            "waiting" | "sending" => Ink::Warn,
+            _ => Ink::Plain,
+        };
+        let why = text(&delivery["ending"]["parking"]["code"]);
+        let why = if why.is_empty() { last_outcome(delivery) } else { why };
+        printer.line(format_args!(
+            "{:<36}  {:<20}  {:>4}  {:<26}  {}  {:<12}  {why}",
+            text(&delivery["id"]),
+            text(&delivery["incident"]),
+            delivery["sequence"],
+            text(&delivery["kind"]),
+            printer.ink(ink, format_args!("{state:<10}")),
+            text(&delivery["ending"]["ticket"]["number"]),
+        ));
+    }
+    if let Some(next) = answer["next"].as_str() {
+        printer.line(printer.ink(Ink::Dim, format_args!("more: --cursor {next}")));
+    }
+}
+
+fn show(delivery: &Value, printer: &Printer) {
+    let line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            printer.line(format_args!("{} {value}", printer.ink(Ink::Dim, format_args!("{name:<12}"))));
+        }
+    };
+    line("delivery", text(&delivery["id"]));
+    line("incident", &format!("{} #{}", text(&delivery["incident"]), delivery["sequence"]));
+    line("what", text(&delivery["kind"]));
+    line("state", text(&delivery["state"]));
+    line("how", text(&delivery["ending"]["how"]));
+    line("ticket", text(&delivery["ending"]["ticket"]["number"]));
+    let parking = &delivery["ending"]["parking"];
+    line("parked", text(&parking["code"]));
+    line("reason", text(&parking["reason"]));
+    line("whose turn", text(&parking["owner"]));
+    line("next step", text(&parking["next_step"]));
+    for difference in list_of(&delivery["ending"]["differences"]) {
+        let stored = difference["stored"].as_str().unwrap_or("nothing");
+        let said = format!(
+            "{}: asked `{}`, stored `{stored}` ({})",
+            text(&difference["field"]),
+            text(&difference["asked"]),
+            text(&difference["reason"])
+        );
+        line("difference", &said);
+    }
+    for left_out in list_of(&delivery["ending"]["left_out"]) {
+        line("left out", text(left_out));
+    }
+    for attempt in list_of(&delivery["attempts"]) {
+        let outcome = &attempt["outcome"];
+        line(
+            "attempt",
+            &format!("{}: {}; {}", text(&outcome["code"]), text(&outcome["detail"]), text(&attempt["next"])),
+        );
+    }
+    printer.line(format_args!("{:#}", delivery["body"]));
+}
+
+fn last_outcome(delivery: &Value) -> &str {
+    list_of(&delivery["attempts"]).last().map_or("", |attempt| text(&attempt["outcome"]["code"]))
+}
+
+fn list_of(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Percent-encodes everything that is not plainly allowed in a path segment or a query value.
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let escape = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(escape).collect()
+}

@@ -1,0 +1,75 @@
+//! `snowgate serve`: the gateway, until it is told to stop.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::check;
+use super::print::Printer;
+use super::{DONE, UNAVAILABLE, WRONG, runtime};
+use crate::app::{Gateway, Parts};
+use crate::limits::STOP_GRACE;
+use crate::runtime::clock::SystemClock;
+use crate::runtime::failpoint;
+use crate::runtime::signals::Signals;
+use crate::settings::{Environment, LogFormat};
+use crate::telemetry::logging;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Log lines for people or for machines; the settings say it otherwise
+    #[arg(long, value_enum)]
+    log_format: Option<Form>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Form {
+    Human,
+    Json,
+}
+
+pub(super) fn run(
+    config: &Path,
+    arguments: &Arguments,
+    printer: &Printer,
+    environment: &Environment,
+) -> anyhow::Result<u8> {
+    let Some(parts) = check::load_for_serving(config, printer, environment) else { return Ok(WRONG) };
+    let json =
+        arguments.log_format.map_or(parts.settings.log.format == LogFormat::Json, |form| matches!(form, Form::Json));
+    let format = if json { logging::LogFormat::Json } else { logging::LogFormat::Human };
+    logging::init(format, &parts.settings.log.filter).context("cannot start logging")?;
+    if let Some(crash) = &parts.settings.crash_at
+        && !failpoint::arm(&crash.point, crash.pass)
+    {
+        tracing::warn!("This build cannot die on purpose at {}", crash.point);
+    }
+    runtime()?.block_on(serve(parts))
+}
+
+async fn serve(parts: Parts) -> anyhow::Result<u8> {
+    let tenants = parts.tenants.len();
+    let gateway = Gateway::start(Parts { clock: Arc::new(SystemClock), ..parts }).await?;
+    tracing::info!(
+        public = gateway.public_url(),
+        admin = gateway.admin_url(),
+        tenants,
+        "Serving {tenants} tenants on {}, operators on {}",
+        gateway.public_url(),
+        gateway.admin_url()
+    );
+    let signals = Signals::catch().context("cannot catch signals")?;
+    let stopper = gateway.stopper().clone();
+    tokio::select! {
+        // A second signal means now: what is being sent is found again by the next start.
+        _twice = signals.drive(stopper, STOP_GRACE) => Ok(UNAVAILABLE),
+        drained = gateway.run_until_stopped(Gateway::ACCEPT_AFTER_STOP) => {
+            match drained {
+                Ok(()) => tracing::info!("Stopped; nothing was left unfinished"),
+                Err(still) => tracing::warn!("Stopped with unfinished work, which the next start looks after: {still}"),
+            }
+            Ok(DONE)
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What a caller is told when something is wrong: one code, one status, fixed words. Nothing else in the program knows
+//! a status code of ours. The cause behind it goes to the log, never to the caller.
+
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+/// A stable code; documented in `docs/http.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The body is not JSON.
+    MalformedJson,
+    /// A header or the path makes no sense.
+    BadRequest,
+    /// The credentials are missing or wrong, or the tenant is not theirs; one answer for all of these.
+    Unauthorized,
+    /// The operator's role does not allow this.
+    Forbidden,
+    /// There is nothing here, or not for you.
+    NotFound,
+    /// Another method is needed.
+    MethodNotAllowed,
+    /// The request took too long to arrive.
+    RequestTimeout,
+    /// The delivery is not in a state that allows this.
+    NotParked,
+    /// The body is larger than allowed.
+    BodyTooLarge,
+    /// The media type or encoding of the body is not accepted.
+    UnsupportedMediaType,
+    /// The JSON is no valid event; `faults` names each place.
+    InvalidEvent,
+    /// The event id was used before for another body.
+    EventConflict,
+    /// Too much already waits for this incident.
+    LaneFull,
+    /// The store cannot take work just now; nothing was stored.
+    StoreUnavailable,
+    /// The gateway is stopping.
+    Draining,
+    /// A defect of ours.
+    Internal,
+}
+
+impl Code {
+    /// The word in the answer.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MalformedJson => "malformed_json",
+            Self::BadRequest => "bad_request",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::NotParked => "not_parked",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::InvalidEvent => "invalid_event",
+            Self::EventConflict => "event_conflict",
+            Self::LaneFull => "lane_full",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::Draining => "draining",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Its HTTP status.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::MalformedJson | Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::NotParked => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::InvalidEvent | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::LaneFull => StatusCode::TOO_MANY_REQUESTS,
+            Self::StoreUnavailable | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::MalformedJson => "The body is not valid JSON",
+            Self::BadRequest => "The request cannot be understood",
+            Self::Unauthorized => "Credentials are missing or not valid for this tenant",
+            Self::Forbidden => "Your role does not allow this",
+            Self::NotFound => "There is nothing here",
+            Self::MethodNotAllowed => "This method is not allowed here",
+            Self::RequestTimeout => "The request took too long to arrive",
+            Self::NotParked => "The delivery is not parked",
+            Self::BodyTooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "This media type or encoding is not accepted",
+            Self::InvalidEvent => "The event is not valid",
+            Self::EventConflict => "This event id was used for another event",
+            Self::LaneFull => "Too many changes of this incident are waiting",
+            Self::StoreUnavailable => "Work cannot be stored just now",
+            Self::Draining => "The gateway is stopping",
+            Self::Internal => "Something failed inside the gateway",
+        }
+    }
+}
+
+/// One thing wrong with an event: where, and what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Which item of a batch, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<usize>,
+    /// A JSON pointer into the event.
+    pub pointer: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+/// An answer that says no: RFC 9457 problem details.
+#[derive(Debug)]
+pub struct ApiError {
+    code: Code,
+    detail: String,
+    faults: Vec<Fault>,
+    retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// With words for this case; they reach the caller.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), faults: Vec::new(), retry_after: None }
+    }
+
+    /// With each place that is wrong.
+    pub fn invalid(faults: Vec<Fault>) -> Self {
+        let detail = match faults.len() {
+            1 => "one fault; see `faults`".to_owned(),
+            count => format!("{count} faults; see `faults`"),
+        };
+        Self { code: Code::InvalidEvent, detail, faults, retry_after: None }
+    }
+
+    /// Adds the places that are wrong.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Vec<Fault>) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// The caller may come back after this long.
+    #[must_use]
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The places that are wrong.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Its code.
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The words for this case.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.detail)
+    }
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    faults: &'a [Fault],
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let code = self.code.as_str();
+        let problem = Problem {
+            r#type: format!("urn:snowgate:problem:{code}"),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            code,
+            detail: &self.detail,
+            faults: &self.faults,
+        };
+        let mut answer = HttpResponse::build(self.code.status());
+        answer.content_type("application/problem+json");
+        if let Some(wait) = self.retry_after {
+            answer.insert_header((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));
+        }
+        if self.code == Code::Unauthorized {
+            answer.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"snowgate\"")));
+        }
+        answer.body(serde_json::to_string(&problem).unwrap_or_default())
+    }
+}
+
+impl From<crate::store::StoreError> for ApiError {
+    fn from(error: crate::store::StoreError) -> Self {
+        tracing::error!(error = %error, "The store failed: {error}");
+        Self::new(Code::StoreUnavailable, "nothing was stored; send it again").retry_after(Duration::from_secs(2))
+    }
+}

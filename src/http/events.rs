@@ -1,0 +1,172 @@
+//! `POST /v1/tenants/{tenant}/events`: verify, check, store, answer. Everything else happens later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::HeaderMap;
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::cloudevents::{self, Envelope, Mode};
+use super::deliveries::{self, prefer_wait};
+use super::error::{ApiError, Code, Fault};
+use super::{Face, extract};
+use crate::delivery::record::Direction;
+use crate::domain::change::Change;
+use crate::domain::id::{DeliveryId, IncidentId, TenantId};
+use crate::limits::BODY_BYTES_MAX;
+use crate::runtime::failpoint;
+use crate::store::{Accepted, NewDelivery, Receipt};
+use crate::telemetry::events as told;
+use crate::tenants::Tenant;
+
+/// What a sender holds for one event.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ReceiptBody {
+    pub(super) delivery: DeliveryId,
+    pub(super) tenant: TenantId,
+    pub(super) incident: IncidentId,
+    pub(super) sequence: u64,
+    pub(super) duplicate: bool,
+}
+
+#[derive(Serialize)]
+struct Receipts {
+    receipts: Vec<ReceiptBody>,
+}
+
+pub(super) async fn accept(
+    face: Data<Face>,
+    tenant: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let body = extract::body(&request, payload, BODY_BYTES_MAX).await?;
+    let tenant = extract::authenticate(&face, &tenant, &request, &body)?;
+    let outcome = take(&face, &tenant, request.headers(), &body).await;
+    if let Err(refusal) = &outcome {
+        let (code, status) = (refusal.code().as_str(), refusal.code().status().as_u16());
+        told::Refused { tenant: Some(tenant.id()), code, status, reason: refusal.detail() }.emit();
+    }
+    outcome
+}
+
+async fn take(face: &Face, tenant: &Arc<Tenant>, headers: &HeaderMap, body: &[u8]) -> Result<HttpResponse, ApiError> {
+    if headers.get("content-encoding").is_some_and(|encoding| encoding.as_bytes() != b"identity") {
+        return Err(ApiError::new(Code::UnsupportedMediaType, "compressed bodies are not accepted: send it as it is"));
+    }
+    if !tenant.is_enabled() {
+        let refusal = ApiError::new(Code::StoreUnavailable, "this tenant is switched off (`enabled: false`)");
+        return Err(refusal.retry_after(Duration::from_mins(1)));
+    }
+    let mode = Mode::of(headers)?;
+    let wait = prefer_wait(headers)?;
+    let receipts = store(face, tenant.id(), cloudevents::read(mode, headers, body)?, mode == Mode::Batch).await?;
+    face.accepted.one();
+    if mode == Mode::Batch {
+        return Ok(HttpResponse::Accepted().json(Receipts { receipts }));
+    }
+    let receipt = receipts.into_iter().next().ok_or_else(|| ApiError::new(Code::Internal, "no receipt"))?;
+    if let Some(wait) = wait
+        && let Some(ended) = deliveries::ended_within(face, tenant, &receipt.delivery, wait).await?
+    {
+        return Ok(HttpResponse::Ok().insert_header(("preference-applied", "wait")).json(ended));
+    }
+    Ok(if receipt.duplicate { HttpResponse::Ok().json(receipt) } else { HttpResponse::Accepted().json(receipt) })
+}
+
+/// Checks every event, commits them together, and gives each its receipt.
+async fn store(
+    face: &Face,
+    tenant: &TenantId,
+    envelopes: Vec<Envelope<'_>>,
+    batch: bool,
+) -> Result<Vec<ReceiptBody>, ApiError> {
+    let mut changes = Vec::with_capacity(envelopes.len());
+    let mut faults = Vec::new();
+    for (item, envelope) in envelopes.into_iter().enumerate() {
+        match new_delivery(tenant, envelope) {
+            Ok(change) => changes.push(change),
+            Err(wrong) => faults.extend(wrong.into_iter().map(|fault| Fault { item: batch.then_some(item), ..fault })),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(ApiError::invalid(faults));
+    }
+    let incidents: Vec<_> = changes.iter().map(|change| change.incident.clone()).collect();
+    failpoint::hit("accept.before_commit");
+    let stands = face.store.accept(changes).await?;
+    failpoint::hit("accept.after_commit");
+    receipts(tenant, incidents, stands, batch)
+}
+
+fn new_delivery(tenant: &TenantId, envelope: Envelope<'_>) -> Result<NewDelivery, Vec<Fault>> {
+    let Envelope { event, kind, subject, data } = envelope;
+    let change = Change::from_slice(kind, subject, data.as_bytes()).map_err(|faults| {
+        let fault = |fault: crate::domain::change::Fault| Fault {
+            item: None,
+            pointer: format!("/data{}", fault.pointer),
+            message: fault.message,
+        };
+        faults.into_iter().map(fault).collect::<Vec<_>>()
+    })?;
+    let mut hash = Sha256::new();
+    hash.update(kind.as_str());
+    hash.update([0]);
+    hash.update(data);
+    Ok(NewDelivery {
+        id: DeliveryId::from_bits(uuid::Uuid::now_v7().as_u128()),
+        tenant: tenant.clone(),
+        direction: Direction::ToServicenow,
+        incident: change.incident.id,
+        event,
+        kind,
+        body: Arc::from(data),
+        body_hash: hash.finalize().into(),
+    })
+}
+
+/// Receipts in order; if anything conflicts nothing was stored, and each conflict is named.
+fn receipts(
+    tenant: &TenantId,
+    incidents: Vec<IncidentId>,
+    stands: Vec<Accepted>,
+    batch: bool,
+) -> Result<Vec<ReceiptBody>, ApiError> {
+    let mut receipts = Vec::with_capacity(stands.len());
+    let mut conflicts = Vec::new();
+    let mut full = false;
+    for (item, (incident, stand)) in incidents.into_iter().zip(stands).enumerate() {
+        match stand {
+            Accepted::Stored(receipt) => receipts.push(body(tenant, incident, receipt, false)),
+            Accepted::Repeat(receipt) => receipts.push(body(tenant, incident, receipt, true)),
+            Accepted::LaneFull => full = true,
+            // Another item of the call speaks against it, and is named.
+            Accepted::NotStored => {}
+            Accepted::Conflict(receipt) => conflicts.push(Fault {
+                item: batch.then_some(item),
+                pointer: "/id".to_owned(),
+                message: format!(
+                    "was used before with another body, as {}; a new event needs a new id",
+                    receipt.delivery
+                ),
+            }),
+        }
+    }
+    if !conflicts.is_empty() {
+        return Err(ApiError::new(Code::EventConflict, "nothing was stored; see `faults`").with_faults(conflicts));
+    }
+    if full {
+        let detail = "deliveries of this incident pile up; nothing was stored, send it again later";
+        return Err(ApiError::new(Code::LaneFull, detail).retry_after(Duration::from_secs(30)));
+    }
+    Ok(receipts)
+}
+
+fn body(tenant: &TenantId, incident: IncidentId, receipt: Receipt, duplicate: bool) -> ReceiptBody {
+    let Receipt { delivery, sequence } = receipt;
+    told::Accepted { tenant, direction: "to_servicenow", incident: &incident, delivery: &delivery, duplicate }.emit();
+    ReceiptBody { delivery, tenant: tenant.clone(), incident, sequence, duplicate }
+}

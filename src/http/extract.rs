@@ -1,0 +1,91 @@
+//! Who sends this: the credential decides the tenant, the path is only compared.
+//!
+//! Unknown tenant, wrong key, wrong signature and wrong tenant for the key are one and the same answer.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::web::{BytesMut, Payload};
+use futures_util::StreamExt;
+
+use super::Face;
+use super::error::{ApiError, Code};
+use crate::limits::REQUEST_BODY_WAIT;
+use crate::security::signature::SignedHeaders;
+use crate::telemetry::events as told;
+use crate::tenants::Tenant;
+use crate::tenants::registry::{Credential, SignedRequest};
+
+/// The tenant a request belongs to, and which of its senders made it.
+pub(super) fn authenticate(
+    face: &Face,
+    tenant: &str,
+    request: &HttpRequest,
+    body: &[u8],
+) -> Result<Arc<Tenant>, ApiError> {
+    let credential = credential(face, request, body);
+    let caller = face.registry.authenticate(tenant, credential).map_err(|why| {
+        told::Refused { tenant: None, code: "unauthorized", status: 401, reason: &why.to_string() }.emit();
+        unauthorized()
+    })?;
+    let (tenant, sender) = (caller.tenant.id(), &caller.sender);
+    told::Authenticated { tenant, sender, credential: caller.credential }.emit();
+    Ok(caller.tenant)
+}
+
+/// The whole body, not larger than `bytes_max` and not slower than [`REQUEST_BODY_WAIT`].
+pub(super) async fn body(request: &HttpRequest, payload: Payload, bytes_max: usize) -> Result<BytesMut, ApiError> {
+    let too_large = || ApiError::new(Code::BodyTooLarge, format!("a body holds at most {bytes_max} bytes"));
+    let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+    // What is announced too large is refused before a byte of it is read.
+    if announced.is_some_and(|length: usize| length > bytes_max) {
+        return Err(too_large());
+    }
+    tokio::time::timeout(REQUEST_BODY_WAIT, collect(payload, announced.unwrap_or(0), bytes_max))
+        .await
+        .map_err(|_| ApiError::new(Code::RequestTimeout, "the body came too slowly"))?
+        .ok_or_else(too_large)?
+}
+
+/// `None` as soon as the body is larger than allowed.
+async fn collect(mut payload: Payload, announced: usize, bytes_max: usize) -> Option<Result<BytesMut, ApiError>> {
+    let mut body = BytesMut::with_capacity(announced);
+    while let Some(chunk) = payload.next().await {
+        let Ok(chunk) = chunk else {
+            return Some(Err(ApiError::new(Code::BadRequest, "the body broke off")));
+        };
+        if body.len() + chunk.len() > bytes_max {
+            return None;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Some(Ok(body))
+}
+
+fn unauthorized() -> ApiError {
+    ApiError::new(
+        Code::Unauthorized,
+        "send `Authorization: Bearer <api key>` or a Standard Webhooks signature of a sender of this tenant",
+    )
+}
+
+fn credential<'a>(face: &Face, request: &'a HttpRequest, body: &'a [u8]) -> Credential<'a> {
+    let header = |name: &str| {
+        let mut values = request.headers().get_all(name);
+        // A header that is there twice says nothing: which one would count?
+        let first = values.next()?;
+        if values.next().is_some() { None } else { first.to_str().ok() }
+    };
+    if let (Some(id), Some(timestamp), Some(signature)) =
+        (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
+    {
+        let headers = SignedHeaders { id, timestamp, signature };
+        return Credential::Signature(SignedRequest { headers, body, now: face.clock.now() });
+    }
+    let bearer = header("authorization").and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    // No credential is a wrong one: both cost and say the same.
+    Credential::ApiKey(bearer.unwrap_or_default())
+}

@@ -1,0 +1,122 @@
+//! Asking for a token: the grants of the `oauth2` crate, over our own transport.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth2::basic::{BasicClient, BasicTokenResponse};
+use oauth2::{
+    AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken, RequestTokenError,
+    ResourceOwnerPassword, ResourceOwnerUsername, TokenResponse as _, TokenUrl,
+};
+
+use super::super::classify::words;
+use super::super::transport::{Allowance, Transport};
+use super::super::wire::{HeaderValue, Method, Request};
+use super::{Credentials, answer};
+use crate::delivery::outcome::{Class, Outcome};
+use crate::domain::secret::Secret;
+use crate::domain::time::SharedClock;
+use crate::limits::{TOKEN_ANSWER_BYTES_MAX, TOKEN_LIFE, TOKEN_LIFE_MAX, TOKEN_LIFE_MIN, TOKEN_TIMEOUT};
+
+/// What is needed to ask.
+#[derive(Clone, Debug)]
+pub struct TokenEndpoint {
+    /// Such as `https://contoso.service-now.com/oauth_token.do`.
+    pub url: String,
+    /// The way there.
+    pub transport: Transport,
+    /// For waits that the endpoint asks for.
+    pub clock: SharedClock,
+}
+
+/// What was granted.
+#[derive(Debug)]
+pub struct Granted {
+    /// The token.
+    pub access: Secret,
+    /// How long it lives, within sensible bounds.
+    pub life: Duration,
+    /// A refresh token other than the one used, if the endpoint rotates them.
+    pub refresh: Option<Secret>,
+}
+
+/// Asks once. `refresh` is the newest refresh token known, where that is how the tenant asks.
+pub async fn ask(
+    endpoint: &TokenEndpoint,
+    credentials: &Credentials,
+    refresh: Option<&Secret>,
+) -> Result<Granted, Outcome> {
+    let unusable = |why: &str| Outcome::new(Class::Misconfigured, "credentials_unusable").with_detail(why);
+    let url = TokenUrl::new(endpoint.url.clone()).map_err(|_| unusable("the token address is not a URL"))?;
+    let (client_id, client_secret) = match credentials {
+        Credentials::ClientCredentials { client_id, client_secret }
+        | Credentials::Password { client_id, client_secret, .. } => (client_id, Some(client_secret)),
+        Credentials::RefreshToken { client_id, client_secret, .. } => (client_id, client_secret.as_ref()),
+        Credentials::Basic { .. } | Credentials::ApiKey(_) => {
+            return Err(unusable("they are not exchanged for a token"));
+        }
+    };
+    // ServiceNow reads client id and secret from the form only.
+    let mut client =
+        BasicClient::new(ClientId::new(client_id.clone())).set_token_uri(url).set_auth_type(AuthType::RequestBody);
+    if let Some(secret) = client_secret {
+        client = client.set_client_secret(ClientSecret::new(secret.expose().to_owned()));
+    }
+    let http = |request: HttpRequest| exchange(endpoint.clone(), request);
+    let reply = match credentials {
+        Credentials::Password { username, password, .. } => {
+            let username = ResourceOwnerUsername::new(username.clone());
+            let password = ResourceOwnerPassword::new(password.expose().to_owned());
+            client.exchange_password(&username, &password).request_async(&http).await
+        }
+        Credentials::RefreshToken { refresh_token, .. } => {
+            let newest = RefreshToken::new(refresh.unwrap_or(refresh_token).expose().to_owned());
+            client.exchange_refresh_token(&newest).request_async(&http).await
+        }
+        Credentials::ClientCredentials { .. } | Credentials::Basic { .. } | Credentials::ApiKey(_) => {
+            client.exchange_client_credentials().request_async(&http).await
+        }
+    };
+    match reply {
+        Ok(token) => Ok(granted(&token)),
+        Err(RequestTokenError::Request(Failed(outcome))) => Err(outcome),
+        Err(other) => {
+            Err(Outcome::new(Class::NotProcessed, "token_not_json").with_detail(words::clean(&other.to_string())))
+        }
+    }
+}
+
+fn granted(token: &BasicTokenResponse) -> Granted {
+    let life = token.expires_in().unwrap_or(TOKEN_LIFE).clamp(TOKEN_LIFE_MIN, TOKEN_LIFE_MAX);
+    Granted {
+        access: Secret::new(token.access_token().secret().as_str()),
+        life,
+        refresh: token.refresh_token().map(|refresh| Secret::new(refresh.secret().as_str())),
+    }
+}
+
+/// An outcome on its way through the `oauth2` crate.
+#[derive(Debug, thiserror::Error)]
+#[error("no token")]
+struct Failed(Outcome);
+
+/// The crate's request over our transport; the answer comes back tidied.
+async fn exchange(endpoint: TokenEndpoint, request: HttpRequest) -> Result<HttpResponse, Failed> {
+    let defect = || Failed(Outcome::new(Class::Defect, "token_request_unbuildable"));
+    let (head, body) = request.into_parts();
+    let authority = head.uri.authority().ok_or_else(defect)?;
+    let scheme = head.uri.scheme_str().ok_or_else(defect)?;
+    let mut headers = head.headers;
+    headers.insert("user-agent", HeaderValue::from_static(concat!("snowgate/", env!("CARGO_PKG_VERSION"))));
+    let request = Request {
+        method: Method::Post,
+        origin: Arc::from(format!("{scheme}://{authority}")),
+        path_and_query: head.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+        headers,
+        body,
+    };
+    let allowance = Allowance { time: TOKEN_TIMEOUT, body_bytes_max: TOKEN_ANSWER_BYTES_MAX };
+    let reply = endpoint.transport.send(request, allowance).await;
+    let body = answer::tidy(endpoint.clock.now(), reply).map_err(Failed)?;
+    oauth2::http::Response::builder().header("content-type", "application/json").body(body).map_err(|_| defect())
+}

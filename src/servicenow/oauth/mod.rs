@@ -1,0 +1,103 @@
+//! Who we are to an instance: credentials, and the tokens they are exchanged for.
+//!
+//! Owns: the one token of a tenant, in memory only; [`keeper`] decides when it is fetched, [`grant`] fetches it through
+//! the `oauth2` crate, [`answer`] makes a token endpoint's answer fit for it. Never: writes a token anywhere, follows a
+//! redirect, revokes anything (ServiceNow gives every caller of an account the *same* token: revoking ours ends others').
+//! Fails: with an [`Outcome`] whose code starts with `token_`; the call it was for was then not sent.
+//! Proved by: `tests/servicenow.rs`: fifty refused calls fetch one token, a hanging endpoint holds one connection.
+
+pub mod answer;
+pub mod grant;
+pub mod keeper;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::wire::{HeaderName, HeaderValue};
+use crate::delivery::outcome::{Class, Outcome};
+use crate::domain::secret::Secret;
+
+/// How a tenant proves who it is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// OAuth 2.0 client credentials: the usual choice.
+    ClientCredentials {
+        /// The client's id.
+        client_id: String,
+        /// The client's secret.
+        client_secret: Secret,
+    },
+    /// OAuth 2.0 resource owner password: for instances where client credentials are switched off.
+    Password {
+        /// The client's id.
+        client_id: String,
+        /// The client's secret.
+        client_secret: Secret,
+        /// The integration user.
+        username: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// A refresh token that a person obtained. ServiceNow never extends its life of 100 days.
+    RefreshToken {
+        /// The client's id.
+        client_id: String,
+        /// The client's secret; public clients have none.
+        client_secret: Option<Secret>,
+        /// The refresh token.
+        refresh_token: Secret,
+    },
+    /// HTTP Basic. Newer instances refuse it to users who may also log in.
+    Basic {
+        /// The integration user.
+        username: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// `x-sn-apikey`, where the instance has an inbound profile for it.
+    ApiKey(Secret),
+}
+
+impl Credentials {
+    /// The header of credentials that are sent as they are; `None` for those that are exchanged for a token.
+    fn fixed_header(&self) -> Option<Result<(HeaderName, HeaderValue), Outcome>> {
+        match self {
+            Self::Basic { username, password } => {
+                let pair = STANDARD.encode(format!("{username}:{}", password.expose()));
+                Some(header(HeaderName::from_static("authorization"), &format!("Basic {pair}")))
+            }
+            Self::ApiKey(key) => Some(header(HeaderName::from_static("x-sn-apikey"), key.expose())),
+            Self::ClientCredentials { .. } | Self::Password { .. } | Self::RefreshToken { .. } => None,
+        }
+    }
+}
+
+/// A header that no `Debug` shows.
+fn header(name: HeaderName, text: &str) -> Result<(HeaderName, HeaderValue), Outcome> {
+    let unusable =
+        || Outcome::new(Class::Misconfigured, "credentials_unusable").with_detail("they cannot stand in a header");
+    let mut value = HeaderValue::from_str(text).map_err(|_| unusable())?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_and_their_headers_never_show() {
+        let basic = Credentials::Basic { username: "snowgate".to_owned(), password: Secret::new("hunter2") };
+        assert!(!format!("{basic:?}").contains("hunter2"));
+        let (name, value) = basic.fixed_header().unwrap().unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("authorization", "Basic c25vd2dhdGU6aHVudGVyMg=="));
+        assert_eq!(format!("{value:?}"), "Sensitive");
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_sent_is_the_tenants_mistake() {
+        let broken = Credentials::ApiKey(Secret::new("a\nb"));
+        assert_eq!(broken.fixed_header().unwrap().unwrap_err().code, "credentials_unusable");
+    }
+}

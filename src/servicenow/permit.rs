@@ -1,0 +1,130 @@
+//! The right to make one call. There is no way to call without one, and none to use one twice: it is moved into the call.
+//!
+//! A permit holds a slot; dropping it, by a finished call or by a cancelled one, gives the slot back and wakes the next
+//! waiter. An unanswered probe of the breaker goes back as well.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::pace::{Closed, Halt, Pace, Purpose, Told};
+use crate::delivery::outcome::Outcome;
+use crate::domain::time::{SharedClock, Timestamp};
+use crate::limits::{BUSY_WAIT, PERMIT_WAIT_MAX};
+
+/// Where permits come from: the pace of one tenant.
+#[derive(Debug)]
+pub(super) struct Permits {
+    pace: Mutex<Pace>,
+    freed: Notify,
+    clock: SharedClock,
+}
+
+/// One call's right to be made.
+pub struct Permit {
+    permits: Arc<Permits>,
+    probe: bool,
+    answered: bool,
+    send_before: Option<Timestamp>,
+}
+
+impl Permits {
+    pub(super) fn new(pace: Pace, clock: SharedClock) -> Arc<Self> {
+        Arc::new(Self { pace: Mutex::new(pace), freed: Notify::new(), clock })
+    }
+
+    /// The tenant's limits, for a moment.
+    pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a slot and for the rate, both together at most [`PERMIT_WAIT_MAX`].
+    pub(super) async fn take(self: &Arc<Self>, purpose: Purpose) -> Result<Permit, Closed> {
+        let deadline = Instant::now() + PERMIT_WAIT_MAX;
+        let permit = self.slot(purpose, deadline).await?;
+        loop {
+            let paid = self.pace().pay(self.clock.now(), purpose);
+            match paid {
+                Ok(()) => return Ok(permit),
+                Err(Halt::Closed(closed)) => return Err(closed),
+                Err(Halt::Soon(wait)) if Instant::now() + wait <= deadline => {
+                    // At least a millisecond: the clock counts in those.
+                    sleep(wait.max(Duration::from_millis(1))).await;
+                }
+                Err(Halt::Soon(wait)) => return Err(self.later(wait, "calls_per_second", "calls a second")),
+                Err(Halt::Busy) => return Err(self.later(BUSY_WAIT, "all_slots_busy", "calls at once")),
+            }
+        }
+    }
+
+    async fn slot(self: &Arc<Self>, purpose: Purpose, deadline: Instant) -> Result<Permit, Closed> {
+        loop {
+            // Listening begins before looking, so that a slot freed in between is not missed.
+            let freed = self.freed.notified();
+            let entered = self.pace().enter(self.clock.now(), purpose);
+            match entered {
+                Ok(probe) => {
+                    return Ok(Permit { permits: Arc::clone(self), probe, answered: false, send_before: None });
+                }
+                Err(Halt::Closed(closed)) => {
+                    // What woke this caller may be of use to the next one.
+                    self.freed.notify_one();
+                    return Err(closed);
+                }
+                Err(Halt::Busy | Halt::Soon(_)) => {}
+            }
+            if timeout_at(deadline, freed).await.is_err() {
+                return Err(self.later(BUSY_WAIT, "all_slots_busy", "calls at once"));
+            }
+        }
+    }
+
+    fn later(&self, wait: Duration, code: &'static str, what: &str) -> Closed {
+        let until = self.clock.now().plus(wait.max(Duration::from_millis(1)));
+        Closed { until, code, reason: format!("the tenant's {what} are all in use") }
+    }
+}
+
+impl Permit {
+    /// The request's first byte leaves before this moment or not at all, whatever a token takes to fetch: whoever waits
+    /// for a lost write to settle counts from here.
+    #[must_use]
+    pub const fn send_before(mut self, moment: Timestamp) -> Self {
+        self.send_before = Some(moment);
+        self
+    }
+
+    /// Whether it is too late to send.
+    pub(super) fn is_late(&self) -> bool {
+        self.send_before.is_some_and(|moment| self.permits.clock.now() > moment)
+    }
+
+    /// The outcome of the call if the gate has closed since this permit was taken.
+    pub(super) fn overtaken(&self) -> Option<Outcome> {
+        self.permits.pace().overtaken(self.permits.clock.now())
+    }
+
+    /// Lets the pace learn from the call's outcome, and the outcome from the pace.
+    pub(super) fn settle(&mut self, outcome: &mut Outcome, told: Told, luck: f64) {
+        let now = self.permits.clock.now();
+        let told = Told { probe: self.probe, ..told };
+        outcome.not_before = self.permits.pace().learn(now, outcome, told, luck);
+        self.answered = true;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.permits.pace().leave(self.probe && !self.answered);
+        self.permits.freed.notify_one();
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.probe { "Permit (probe)" } else { "Permit" })
+    }
+}

@@ -1,0 +1,254 @@
+//! Reads all files of a configuration and checks them as a whole. Start-up and reload are this same call.
+//!
+//! Owns: which files belong together, and what can only be seen across them. Never: stops at the first error; changes
+//! anything; reads mappings (that is `tenants::load`).
+//! Fails: never as a whole. [`Loaded`] has what could be understood, and every finding. Proved by: `tests/settings.rs`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::checked::{self, Settings};
+use super::finding::{Finding, Severity};
+use super::layers;
+use super::reader::{Reader, read_text, reason};
+use super::shape::{self, Shape};
+use super::tenant::{self, SenderCredential, TenantSettings};
+use super::tree::Document;
+use super::{Environment, codes, schema};
+use crate::domain::id::TenantId;
+use crate::limits::{SETTINGS_FILE_BYTES_MAX, TENANTS_MAX};
+use crate::security::target::EgressPolicy;
+
+/// What could be understood, and everything that was found.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The gateway's settings; `None` if they have errors.
+    pub settings: Option<Settings>,
+    /// The tenants without errors, by name.
+    pub tenants: Vec<TenantSettings>,
+    /// Everything, file by file.
+    pub findings: Vec<Finding>,
+}
+
+/// A configuration without errors.
+#[derive(Debug)]
+pub struct Configuration {
+    /// The gateway's settings.
+    pub settings: Settings,
+    /// Every tenant, by name.
+    pub tenants: Vec<TenantSettings>,
+    /// What somebody should look at.
+    pub warnings: Vec<Finding>,
+}
+
+impl Loaded {
+    /// Everything, if there is no error in anything; otherwise everything that was found.
+    pub fn strict(self) -> Result<Configuration, Vec<Finding>> {
+        match self.settings {
+            Some(settings) if !self.findings.iter().any(Finding::is_error) => {
+                Ok(Configuration { settings, tenants: self.tenants, warnings: self.findings })
+            }
+            Some(_) | None => Err(self.findings),
+        }
+    }
+}
+
+/// Reads the settings file at `path`, `local.yaml` beside it, the environment, and every tenant's file.
+pub fn load(path: &Path, environment: &Environment) -> Loaded {
+    let mut findings = Vec::new();
+    let parts = load_settings(path, environment, &mut findings);
+    let tenants = match &parts.tenants {
+        Some(directory) => load_tenants(directory, parts.egress.as_ref(), environment, &mut findings),
+        // Where they are is what is broken; that was reported.
+        None => Vec::new(),
+    };
+    Loaded { settings: parts.settings, tenants, findings }
+}
+
+/// The same, if there is no error in anything.
+pub fn load_strict(path: &Path, environment: &Environment) -> Result<Configuration, Vec<Finding>> {
+    load(path, environment).strict()
+}
+
+fn load_settings(path: &Path, environment: &Environment, findings: &mut Vec<Finding>) -> checked::Parts {
+    let mut shape = Shape::default();
+    let mut layers: Vec<Document> = Vec::new();
+    let local = path.with_file_name("local.yaml");
+    let has_local = local != path && environment.resolve(&local).exists();
+    for file in [Some(path), has_local.then_some(&*local)].into_iter().flatten() {
+        match read_document(file, environment) {
+            Ok(document) => {
+                let found = shape::check(&document, schema::settings());
+                shape.findings.extend(found.findings);
+                shape.broken.extend(found.broken);
+                layers.push(document);
+            }
+            Err(finding) => {
+                findings.push(finding);
+                return checked::Parts::default();
+            }
+        }
+    }
+    layers.extend(layers::of_environment(environment, schema::settings(), &mut shape));
+    match layers::merged(&layers, schema::settings()) {
+        Ok(merged) => {
+            let mut reader = Reader::new(&layers, merged, shape, environment);
+            let parts = checked::parts(&mut reader, environment);
+            findings.extend(reader.finish().0);
+            parts
+        }
+        Err(finding) => {
+            findings.extend(shape.findings);
+            findings.push(finding);
+            checked::Parts::default()
+        }
+    }
+}
+
+fn load_tenants(
+    directory: &Path,
+    egress: Option<&EgressPolicy>,
+    environment: &Environment,
+    findings: &mut Vec<Finding>,
+) -> Vec<TenantSettings> {
+    let files = match tenant_files(directory, environment, findings) {
+        Ok(files) => files,
+        Err(finding) => {
+            findings.push(finding);
+            return Vec::new();
+        }
+    };
+    if files.is_empty() {
+        let name = environment.shown(directory);
+        let finding = Finding::of_file(codes::NO_TENANTS, Severity::Warning, &name, "there is no tenant here");
+        findings.push(finding.hint("one file per tenant: copy `contoso.yaml.example` to `NAME.yaml`"));
+    }
+    let mut seen = Seen::default();
+    let mut tenants = Vec::with_capacity(files.len());
+    for file in files {
+        match load_tenant(&file, egress, environment, &mut seen) {
+            (Some(tenant), found) => {
+                tenants.push(tenant);
+                findings.extend(found);
+            }
+            (None, found) => findings.extend(found),
+        }
+    }
+    tenants.sort_by(|one: &TenantSettings, other| one.tenant.cmp(&other.tenant));
+    tenants
+}
+
+/// What earlier files said that later ones must not say again.
+#[derive(Default)]
+struct Seen {
+    /// Which file describes which tenant.
+    tenants: HashMap<String, String>,
+    /// Which tenant uses which key or secret, by its digest.
+    credentials: HashMap<[u8; 32], String>,
+}
+
+fn load_tenant(
+    file: &Path,
+    egress: Option<&EgressPolicy>,
+    environment: &Environment,
+    seen: &mut Seen,
+) -> (Option<TenantSettings>, Vec<Finding>) {
+    let document = match read_document(file, environment) {
+        Ok(document) => document,
+        Err(finding) => return (None, vec![finding]),
+    };
+    let shape = shape::check(&document, schema::tenant());
+    let layers = std::slice::from_ref(&document);
+    let mut reader = Reader::new(layers, document.root.to_json(), shape, environment);
+    let tenant = tenant::tenant(&mut reader, egress, &document.name);
+    check_name(&mut reader, file, &document.name, seen);
+    if let Some(tenant) = &tenant {
+        check_credentials(&mut reader, tenant, seen);
+    }
+    let (findings, digest) = reader.finish();
+    let tenant = tenant.filter(|_| !findings.iter().any(Finding::is_error));
+    (tenant.map(|tenant| TenantSettings { digest: tenant::digest(digest, egress), ..tenant }), findings)
+}
+
+/// A tenant is described once, and its file is named after it.
+fn check_name(reader: &mut Reader<'_>, file: &Path, shown: &str, seen: &mut Seen) {
+    let Some(name) = reader.required("tenant").filter(|name: &String| TenantId::parse(name).is_ok()) else { return };
+    if let Some(other) = seen.tenants.get(&name) {
+        let message = format!("tenant `{name}` is described in {other} already");
+        reader.error(codes::DUPLICATE_TENANT, "tenant", message);
+        return;
+    }
+    if file.file_stem().is_some_and(|stem| stem != name.as_str()) {
+        reader.warning(codes::FILE_NAME, "tenant", format!("this file describes `{name}` and is not named after it"));
+        reader.hint(&format!("rename it to `{name}.yaml`"));
+    }
+    seen.tenants.insert(name, shown.to_owned());
+}
+
+/// A key or secret that is used twice does not tell who is calling.
+fn check_credentials(reader: &mut Reader<'_>, tenant: &TenantSettings, seen: &mut Seen) {
+    let senders = tenant.senders.iter().enumerate().map(|(index, sender)| match &sender.credential {
+        SenderCredential::ApiKey(hash) => (format!("senders.{index}.api_key_sha256"), hash.digest()),
+        SenderCredential::Webhook(secret, _) => (format!("senders.{index}.webhook_secret"), secret.digest()),
+    });
+    let webhook = tenant.webhook.iter().flat_map(|webhook| webhook.secrets.iter().enumerate());
+    let webhook = webhook.map(|(index, secret)| (format!("webhook.secrets.{index}"), secret.digest()));
+    let callback = tenant.callback.iter().map(|callback| ("callback.secret".to_owned(), callback.secret.digest()));
+    for (path, digest) in senders.chain(webhook).chain(callback) {
+        match seen.credentials.get(&digest) {
+            Some(other) => {
+                reader.error(codes::DUPLICATE_CREDENTIAL, &path, format!("this is used already, as {other}"));
+                reader.hint("every sender, webhook and callback needs a secret of its own");
+            }
+            None => {
+                seen.credentials.insert(digest, format!("`{path}` of `{}`", tenant.tenant));
+            }
+        }
+    }
+}
+
+/// The tenants' files in the order of their names, so that findings come in the same order every time.
+fn tenant_files(
+    directory: &Path,
+    environment: &Environment,
+    findings: &mut Vec<Finding>,
+) -> Result<Vec<PathBuf>, Finding> {
+    let name = environment.shown(directory);
+    let unreadable = |reason: String| {
+        let message = format!("the directory of tenants {} {reason}", directory.display());
+        Finding::of_file(codes::UNREADABLE, Severity::Error, &name, message)
+    };
+    let entries = std::fs::read_dir(directory).map_err(|error| unreadable(reason(&error)))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| unreadable(reason(&error)))?.path();
+        // Editors' and Kubernetes' own entries begin with a dot.
+        let is_hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        match path.extension().and_then(|extension| extension.to_str()) {
+            _ if is_hidden => {}
+            Some("yaml") => files.push(path),
+            Some("yml") => {
+                let shown = environment.shown(&path);
+                let finding = Finding::of_file(codes::IGNORED_FILE, Severity::Warning, &shown, "this file is not read");
+                findings.push(finding.hint("tenants' files end in `.yaml`"));
+            }
+            Some(_) | None => {}
+        }
+    }
+    if files.len() > TENANTS_MAX {
+        return Err(unreadable(format!("has more than {TENANTS_MAX} files")));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Reads a file under the name by which it was named, or says with its absolute path why it could not.
+fn read_document(file: &Path, environment: &Environment) -> Result<Document, Finding> {
+    let path = environment.resolve(file);
+    let name = environment.shown(file);
+    let text = read_text(&path, SETTINGS_FILE_BYTES_MAX).map_err(|reason| {
+        let message = format!("the file {} {reason}", path.display());
+        Finding::of_file(codes::UNREADABLE, Severity::Error, &name, message)
+    })?;
+    Document::parse(&name, text)
+}

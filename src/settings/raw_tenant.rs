@@ -1,0 +1,254 @@
+//! What may stand in a tenant's file, as people write it; see [`super::raw`] for how these types are used.
+//!
+//! Owns: names, defaults and documentation of the keys. Never: judges values; that is [`super::tenant`].
+//! Fails: it cannot. Proved by: `tests/settings.rs`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::raw::{RawSecret, RawText};
+use crate::limits::{CALL_CONCURRENCY_MAX, CALLS_PER_HOUR_MAX, CALLS_PER_SECOND_MAX};
+
+/// One customer: `config/tenants/NAME.yaml`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Snowgate tenant")]
+#[expect(dead_code, reason = "describes the file for the schema; the parts are read one by one")]
+pub(super) struct RawTenant {
+    /// The tenant's name: 1 to 40 of a-z, 0-9 and `-`.
+    tenant: String,
+    /// Whether anything is accepted and delivered for it.
+    #[serde(default = "yes")]
+    enabled: bool,
+    /// The customer's instance.
+    servicenow: RawServiceNow,
+    /// The mapping file, in the directory of mappings.
+    mapping: String,
+    /// Who may push to us for this tenant. A name may stand twice while its key is being rotated.
+    #[serde(default)]
+    senders: Vec<RawSender>,
+    /// ServiceNow calls us.
+    webhook: Option<RawWebhook>,
+    /// We call the managed service.
+    callback: Option<RawCallback>,
+}
+
+/// The customer's instance.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ServiceNow")]
+#[expect(dead_code, reason = "describes the file for the schema; the parts are read one by one")]
+pub(super) struct RawServiceNow {
+    /// Its address, such as `https://contoso.service-now.com`.
+    instance: String,
+    /// How we authenticate there.
+    auth: RawAuth,
+    /// How much we may ask of it.
+    #[serde(default)]
+    limits: RawLimits,
+    /// How a ticket is created so that there is never a second one.
+    #[serde(default)]
+    create: CreateStrategy,
+    /// How long a write without an answer may still land there; only then it is looked up and sent again.
+    #[serde(default = "settle")]
+    settle: String,
+    /// Asking for what changed, so that a lost webhook costs only latency.
+    #[serde(default)]
+    sweep: RawSweep,
+}
+
+/// How we authenticate at the instance.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(rename = "Auth")]
+#[expect(dead_code, reason = "what this version cannot do yet, and what is checked on its own, is only described here")]
+pub(super) enum RawAuth {
+    /// OAuth 2.0 client credentials. Use this if the instance allows it (Washington DC and later).
+    ClientCredentials {
+        /// The client's id.
+        client_id: RawText,
+        /// The client's secret.
+        client_secret: RawSecret,
+        /// If it is not `<instance>/oauth_token.do`.
+        token_url: Option<String>,
+        /// A client certificate on top.
+        mutual_tls: Option<RawMutualTls>,
+    },
+    /// OAuth 2.0 with a signed assertion (RFC 7523).
+    JwtBearer {
+        /// The client's id.
+        client_id: RawText,
+        /// The client's secret.
+        client_secret: RawSecret,
+        /// The key that signs the assertion, PEM.
+        private_key: RawSecret,
+        /// The id under which the instance knows the key.
+        key_id: Option<String>,
+        /// The user the assertion speaks for.
+        subject: String,
+        /// If it is not `<instance>/oauth_token.do`.
+        token_url: Option<String>,
+        /// A client certificate on top.
+        mutual_tls: Option<RawMutualTls>,
+    },
+    /// OAuth 2.0 with a refresh token that somebody obtained once. It ends, after 100 days by default.
+    RefreshToken {
+        /// The client's id.
+        client_id: RawText,
+        /// The client's secret.
+        client_secret: RawSecret,
+        /// The refresh token.
+        refresh_token: RawSecret,
+        /// If it is not `<instance>/oauth_token.do`.
+        token_url: Option<String>,
+        /// A client certificate on top.
+        mutual_tls: Option<RawMutualTls>,
+    },
+    /// OAuth 2.0 with the account's password. Works everywhere; the standards advise against it.
+    Password {
+        /// The client's id.
+        client_id: RawText,
+        /// The client's secret.
+        client_secret: RawSecret,
+        /// The account.
+        username: RawText,
+        /// Its password.
+        password: RawSecret,
+        /// If it is not `<instance>/oauth_token.do`.
+        token_url: Option<String>,
+        /// A client certificate on top.
+        mutual_tls: Option<RawMutualTls>,
+    },
+    /// The account's password with every call.
+    Basic {
+        /// The account.
+        username: RawText,
+        /// Its password.
+        password: RawSecret,
+        /// A client certificate on top.
+        mutual_tls: Option<RawMutualTls>,
+    },
+    /// An inbound REST API key of the instance.
+    ApiKey {
+        /// The key.
+        key: RawSecret,
+        /// The header that carries it, `x-sn-apikey` by default.
+        header: Option<String>,
+        /// A client certificate on top.
+        mutual_tls: Option<RawMutualTls>,
+    },
+}
+
+/// A client certificate.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "MutualTls")]
+#[expect(dead_code, reason = "parsed and refused until this version can do it")]
+pub(super) struct RawMutualTls {
+    /// The certificate and what leads to its root, PEM.
+    certificate: RawSecret,
+    /// Its key, PEM.
+    key: RawSecret,
+}
+
+/// How much we may ask of the instance.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Limits")]
+pub(super) struct RawLimits {
+    /// Calls per second, over all replicas.
+    #[schemars(range(min = 1, max = CALLS_PER_SECOND_MAX))]
+    pub(super) calls_per_second: u32,
+    /// Calls per hour, over all replicas; ServiceNow counts per hour.
+    #[schemars(range(min = 60, max = CALLS_PER_HOUR_MAX))]
+    pub(super) calls_per_hour: u32,
+    /// Calls at the same time.
+    #[schemars(range(min = 1, max = CALL_CONCURRENCY_MAX))]
+    pub(super) concurrency: u32,
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        Self { calls_per_second: 5, calls_per_hour: 20_000, concurrency: 4 }
+    }
+}
+
+/// How a ticket is created so that there is never a second one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CreateStrategy {
+    /// With a `sys_id` derived by us: a repeated create cannot make a second ticket.
+    #[default]
+    DerivedSysId,
+    /// Looked up by `correlation_id` before every create.
+    LookupFirst,
+    /// Through an import set that coalesces.
+    ImportSet,
+    /// Through a unique index on a field of the customer's own.
+    UniqueIndex,
+}
+
+/// Asking for what changed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Sweep")]
+pub(super) struct RawSweep {
+    /// How often: `30s` to `1d`.
+    pub(super) every: String,
+}
+
+impl Default for RawSweep {
+    fn default() -> Self {
+        Self { every: "5m".to_owned() }
+    }
+}
+
+/// Who may push to us. Exactly one of `api_key_sha256` and `webhook_secret`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Sender")]
+pub(super) struct RawSender {
+    /// For the log and the metrics: 1 to 40 of a-z, 0-9 and `-`.
+    pub(super) name: String,
+    /// The hash that `snowgate key new` prints; the sender holds the key.
+    pub(super) api_key_sha256: Option<String>,
+    /// The shared secret of Standard Webhooks, `whsec_…`.
+    pub(super) webhook_secret: Option<RawSecret>,
+    /// Also take signatures in hexadecimal, from senders that can print nothing else.
+    #[serde(default)]
+    pub(super) hex_signatures: bool,
+}
+
+/// ServiceNow calls us, signed as Standard Webhooks.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Webhook")]
+pub(super) struct RawWebhook {
+    /// The shared secrets, `whsec_…`; two during a rotation.
+    #[schemars(length(min = 1))]
+    pub(super) secrets: Vec<RawSecret>,
+    /// Also take signatures in hexadecimal.
+    #[serde(default)]
+    pub(super) hex_signatures: bool,
+}
+
+/// We call the managed service with CloudEvents, signed as Standard Webhooks.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Callback")]
+#[expect(dead_code, reason = "the URL is read on its own, where it is checked")]
+pub(super) struct RawCallback {
+    /// Where to.
+    pub(super) url: String,
+    /// The shared secret, `whsec_…`.
+    pub(super) secret: RawSecret,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// 150 s: ServiceNow's own transaction quota ends a REST call after 60 s, with room for a queue before it.
+fn settle() -> String {
+    "150s".to_owned()
+}

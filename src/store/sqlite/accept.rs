@@ -1,0 +1,89 @@
+//! Accepting changes: the hot path. Two look-ups and three inserts per change, all on cached statements.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::fault::Fault;
+use super::rows::{direction_number, kind_word, receipt_bytes, receipt_of, signed, unsigned};
+use super::session::Session;
+use crate::delivery::record::Urgency;
+use crate::domain::time::Timestamp;
+use crate::store::admission::{Admission, Known, admit, store};
+use crate::store::contract::{Accepted, NewDelivery, Receipt};
+
+impl Session {
+    pub(super) fn accept(&mut self, changes: &[NewDelivery]) -> Result<Vec<Accepted>, Fault> {
+        let now = self.now();
+        self.space.check(now).map_err(Fault::Declined)?;
+        match admit(changes, |change| self.known(change))? {
+            Admission::Refuse(answers) => Ok(answers),
+            Admission::Store(places) => store(changes, places, |change| self.append(change, now)),
+        }
+    }
+
+    /// What is known of a change before it is stored.
+    fn known(&self, change: &NewDelivery) -> Result<Known, Fault> {
+        let Some(tenant) = self.tenants.known_row(&change.tenant) else { return Ok(Known::New { waiting: 0 }) };
+        let event = "SELECT d.receipt, d.sequence, d.body_hash, l.incident FROM delivery d \
+                     JOIN lane l ON l.id = d.lane WHERE d.tenant = ?1 AND d.event = ?2";
+        let before = self
+            .connection
+            .prepare_cached(event)?
+            .query_row(params![tenant, change.event.as_str()], |row| {
+                let receipt = Receipt { delivery: receipt_of(row.get(0)?), sequence: unsigned(row.get(1)?) };
+                let same = row.get_ref(2)?.as_blob()? == change.body_hash.as_slice()
+                    && row.get_ref(3)?.as_str()? == change.incident.as_str();
+                Ok(Known::Before { receipt, same })
+            })
+            .optional()?;
+        if let Some(before) = before {
+            return Ok(before);
+        }
+        let lane = "SELECT tail + 1 - head FROM lane WHERE tenant = ?1 AND incident = ?2 AND direction = ?3";
+        let row = params![tenant, change.incident.as_str(), direction_number(change.direction)];
+        let waiting: Option<i64> = self.connection.prepare_cached(lane)?.query_row(row, |row| row.get(0)).optional()?;
+        Ok(Known::New { waiting: usize::try_from(waiting.unwrap_or(0)).unwrap_or(0) })
+    }
+
+    /// Appends a change to its lane, which is made if it is the first.
+    pub(super) fn append(&mut self, change: &NewDelivery, now: Timestamp) -> Result<Receipt, Fault> {
+        let tenant = self.tenants.row(&self.connection, &change.tenant)?;
+        let rank = Urgency::of(change.kind).rank();
+        let lane = "INSERT INTO lane (tenant, direction, incident, tail, rank, due) VALUES (?1, ?2, ?3, 1, ?4, ?5) \
+                    ON CONFLICT (tenant, incident, direction) DO UPDATE SET \
+                      tail = tail + 1, \
+                      rank = CASE WHEN head > tail THEN excluded.rank ELSE min(rank, excluded.rank) END, \
+                      due = CASE WHEN due IS NULL AND NOT parked THEN excluded.due ELSE due END \
+                    RETURNING id, tail";
+        let row = params![tenant, direction_number(change.direction), change.incident.as_str(), rank, now.millis()];
+        let (lane, sequence): (i64, i64) =
+            self.connection.prepare_cached(lane)?.query_row(row, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        self.connection.prepare_cached("INSERT INTO body (text) VALUES (?1)")?.execute(params![change.body])?;
+        let delivery = "INSERT INTO delivery (lane, sequence, tenant, receipt, event, kind, rank, accepted_at, body, \
+                        body_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        self.connection.prepare_cached(delivery)?.execute(params![
+            lane,
+            sequence,
+            tenant,
+            receipt_bytes(&change.id),
+            change.event.as_str(),
+            kind_word(change.kind),
+            rank,
+            now.millis(),
+            self.connection.last_insert_rowid(),
+            change.body_hash.as_slice(),
+        ])?;
+        self.tenants.wake(tenant, now);
+        Ok(Receipt { delivery: change.id.clone(), sequence: unsigned(sequence) })
+    }
+
+    /// A change that was accepted before, to be appended once more.
+    pub(super) fn stored_change(&self, lane: i64, sequence: u64) -> Result<NewDelivery, Fault> {
+        let sql = "SELECT t.name, l.direction, l.incident, d.receipt, d.event, d.kind, d.body_hash, b.text \
+                   FROM delivery d JOIN lane l ON l.id = d.lane JOIN tenant t ON t.id = d.tenant \
+                   JOIN body b ON b.id = d.body WHERE d.lane = ?1 AND d.sequence = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![lane, signed(sequence)])?;
+        let Some(row) = rows.next()? else { return Err(Fault::nonsense("delivery", "a row is gone")) };
+        super::rows::change(row)
+    }
+}

@@ -1,0 +1,133 @@
+//! Claiming: who may work on what. The cost depends on what is claimed, never on what waits.
+//!
+//! Tenants come from memory in the order of their turns. For each one, at most one short range of the index
+//! `(tenant, rank, due)` is read per rank, and exactly as many entries as it has room for. Leased and backing-off
+//! lanes lie behind `now` in that index and parked ones are not in it at all, so no backlog is ever walked through.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::fault::Fault;
+use super::rows::{direction_of, from_json, incident_of, kind_of, receipt_of, unsigned};
+use super::session::Session;
+use super::tenants::Candidate;
+use crate::delivery::lane::LaneMemory;
+use crate::delivery::record::Urgency;
+use crate::domain::id::TenantId;
+use crate::domain::time::Timestamp;
+use crate::store::contract::{Claim, ClaimRequest, Lease, Waiting};
+
+impl Session {
+    pub(super) fn claim(&mut self, request: &ClaimRequest) -> Result<Vec<Claim>, Fault> {
+        let now = self.now();
+        let mut claims = Vec::new();
+        for candidate in self.tenants.by_turn(now) {
+            let left = request.lanes_max - claims.len();
+            if left == 0 {
+                break;
+            }
+            for lane in self.due_lanes(&candidate, now, left)? {
+                self.tenants.served(candidate.row);
+                match self.lease(lane, &candidate.id, now, request) {
+                    Ok(claim) => claims.push(claim),
+                    // It stays leased, so the next claim does not meet it again at once.
+                    Err(Fault::Unreadable(_)) => self.unreadable += 1,
+                    Err(fault) => return Err(fault),
+                }
+            }
+        }
+        Ok(claims)
+    }
+
+    /// The tenant's due lanes, most urgent and longest waiting first, as many as its share has room for.
+    fn due_lanes(&mut self, candidate: &Candidate, now: Timestamp, left: usize) -> Result<Vec<i64>, Fault> {
+        let leased = "SELECT count(*) FROM lane INDEXED BY lane_leased WHERE tenant = ?1 AND leased_until > ?2";
+        let row = params![candidate.row, now.millis()];
+        let leased: u32 = self.connection.prepare_cached(leased)?.query_row(row, |row| row.get(0))?;
+        let room = left.min(candidate.lanes_max.saturating_sub(leased) as usize);
+        if room == 0 {
+            return Ok(Vec::new());
+        }
+        let due = "SELECT id FROM lane INDEXED BY lane_due WHERE tenant = ?1 AND rank = ?2 AND due <= ?3 \
+                   ORDER BY due, id LIMIT ?4";
+        let mut statement = self.connection.prepare_cached(due)?;
+        let mut lanes = Vec::with_capacity(room);
+        for urgency in Urgency::ALL {
+            let least = i64::try_from(room - lanes.len()).unwrap_or(i64::MAX);
+            let mut rows = statement.query(params![candidate.row, urgency.rank(), now.millis(), least])?;
+            while let Some(row) = rows.next()? {
+                lanes.push(row.get(0)?);
+            }
+        }
+        drop(statement);
+        if lanes.is_empty() {
+            let next = self.next_due(candidate.row)?;
+            self.tenants.rest(candidate.row, next);
+        }
+        Ok(lanes)
+    }
+
+    fn next_due(&self, tenant: i64) -> Result<Timestamp, Fault> {
+        let sql = "SELECT min(due) FROM lane INDEXED BY lane_due WHERE tenant = ?1 AND rank = ?2 AND due IS NOT NULL";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut next = Timestamp::NEVER;
+        for urgency in Urgency::ALL {
+            let due: Option<i64> = statement.query_row(params![tenant, urgency.rank()], |row| row.get(0))?;
+            next = due.map_or(next, |due| next.min(Timestamp::from_millis(due)));
+        }
+        Ok(next)
+    }
+
+    fn lease(&self, lane: i64, tenant: &TenantId, now: Timestamp, request: &ClaimRequest) -> Result<Claim, Fault> {
+        let sql = "UPDATE lane SET fence = fence + 1, attempts = attempts + 1, leased_until = ?2, due = ?2 \
+                   WHERE id = ?1 RETURNING fence, head, attempts, direction, incident";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![lane, now.plus(request.lease_for).millis()])?;
+        let Some(row) = rows.next()? else { return Err(Fault::nonsense("lane", "a due lane is gone")) };
+        let incident: String = row.get(4)?;
+        let (attempts, direction): (u32, i64) = (row.get(2)?, row.get(3)?);
+        let lease = Lease { lane, fence: unsigned(row.get(0)?), head: unsigned(row.get(1)?) };
+        // A statement that answers rows has done its work only when it was stepped to its end.
+        if rows.next()?.is_some() {
+            return Err(Fault::nonsense("lane", "two lanes have one id"));
+        }
+        Ok(Claim {
+            waiting: self.waiting(&lease, request.waiting_max)?,
+            memory: self.memory(lane)?,
+            lease,
+            tenant: tenant.clone(),
+            direction: direction_of(direction)?,
+            incident: incident_of(&incident)?,
+            attempts,
+            now,
+        })
+    }
+
+    fn memory(&self, lane: i64) -> Result<LaneMemory, Fault> {
+        let sql = "SELECT memory FROM lane_memory WHERE lane = ?1";
+        let text: Option<String> =
+            self.connection.prepare_cached(sql)?.query_row(params![lane], |row| row.get(0)).optional()?;
+        // A cache: what cannot be read is found again in ServiceNow.
+        Ok(from_json(text.as_deref()).unwrap_or_default())
+    }
+
+    fn waiting(&self, lease: &Lease, waiting_max: usize) -> Result<Vec<Waiting>, Fault> {
+        let sql = "SELECT d.receipt, d.sequence, d.kind, b.text, d.accepted_at, d.sending_since \
+                   FROM delivery d CROSS JOIN body b ON b.id = d.body \
+                   WHERE d.lane = ?1 AND d.sequence >= ?2 ORDER BY d.sequence LIMIT ?3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let most = i64::try_from(waiting_max).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![lease.lane, super::rows::signed(lease.head), most])?;
+        let mut waiting = Vec::new();
+        while let Some(row) = rows.next()? {
+            waiting.push(Waiting {
+                id: receipt_of(row.get(0)?),
+                sequence: unsigned(row.get(1)?),
+                kind: kind_of(row.get(2)?)?,
+                body: row.get(3)?,
+                accepted_at: Timestamp::from_millis(row.get(4)?),
+                sending_since: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis),
+            });
+        }
+        Ok(waiting)
+    }
+}

@@ -1,0 +1,244 @@
+//! The embedded engine: one SQLite file, one writer, durable before it answers.
+//!
+//! Owns: the file, its lock, one writing thread, two reading threads and one that copies the log back (a checkpoint).
+//! Never: writes from two places, answers before the sync, or repairs a damaged file.
+//!
+//! * Writing: [`session`] gathers what waits into one transaction and answers after its commit.
+//! * Reading: short statements on connections of their own; receipts have a thread that no list can hold up.
+//! * Time: [`super::steady`], stored now and then, so that a clock set back cannot hold lanes.
+//!
+//! Fails: a full disk is [`StoreError::Unavailable`] until there is room again; a damaged file or a failed sync stops
+//! the writer for good ([`StoreError::Damaged`]), and only a restart or a backup helps.
+//! Proved by: `tests/store`, and `benches/store.rs` for the speed.
+
+mod accept;
+mod checkpoint;
+mod claim;
+mod connection;
+mod fault;
+mod lease;
+mod migrate;
+mod operate;
+mod place;
+mod read;
+mod rows;
+mod session;
+mod tenants;
+mod thread;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use self::checkpoint::Checkpointer;
+use self::connection::Use;
+use self::place::{FreeSpace, Lock};
+use self::read::Reader;
+pub use self::session::{Batch, Observer};
+use self::session::{Halt, Session};
+use self::tenants::Tenants;
+use self::thread::Desk;
+use super::contract::{
+    Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, Learned, Lease, NewDelivery, Pause,
+    Postponement, Replayed, Settlement, StoreError, TenantRecord, TenantShare,
+};
+use super::steady::SteadyClock;
+use crate::delivery::record::Delivery;
+use crate::domain::id::{DeliveryId, TenantId};
+use crate::domain::time::{SharedClock, Timestamp};
+use crate::limits::{STORE_QUEUE_MAX, STORE_READS_MAX};
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the time comes from.
+    pub clock: SharedClock,
+    /// Whether a file system that may lose data is good enough.
+    pub accept_data_loss: bool,
+    /// The size the file may grow to; without it, the disk's.
+    pub bytes_max: Option<u64>,
+    /// Is told of every commit.
+    pub observer: Option<Observer>,
+}
+
+impl Options {
+    /// The usual ones on this clock.
+    pub const fn new(clock: SharedClock) -> Self {
+        Self { clock, accept_data_loss: false, bytes_max: None, observer: None }
+    }
+}
+
+/// The embedded engine.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // The order of the fields is the order of their ends: readers, checkpoints, the writer, and last the lock.
+    quick: Desk<Reader>,
+    lists: Desk<Reader>,
+    _checkpointer: Checkpointer,
+    writer: Desk<Session>,
+    _lock: Lock,
+    warnings: Vec<String>,
+}
+
+impl SqliteStore {
+    /// Opens the file, which is made if it is not there, and takes it for this process alone.
+    pub fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
+        let directory = place::directory_of(path)?;
+        let mut warnings = Vec::new();
+        warnings.extend(place::check_file_system(&directory, options.accept_data_loss)?);
+        let lock = Lock::take(path)?;
+        let mut connection = connection::open(path, Use::Write)?;
+        warnings.extend(connection::quick_check(path, &connection)?);
+        migrate::migrate(&mut connection, options.clock.now()).map_err(|error| at(path, error))?;
+        if let Some(bytes_max) = options.bytes_max {
+            limit_size(&connection, bytes_max).map_err(|error| connection::meaning(path, &error))?;
+        }
+        let floor = stored_time(&connection).map_err(|error| connection::meaning(path, &error))?;
+        let clock = Arc::new(SteadyClock::new(options.clock, floor));
+        release_leases(&connection, clock.now()).map_err(|error| connection::meaning(path, &error))?;
+        let commits = Arc::new(AtomicU64::new(0));
+        let checkpointer = Checkpointer::start(connection::open(path, Use::Checkpoint)?, Arc::clone(&commits))?;
+        let halted = Halt::default();
+        let reader = |name| {
+            let (clock, halted) = (Arc::clone(&clock), Arc::clone(&halted));
+            let reader = Reader { connection: connection::open(path, Use::Read)?, clock, halted };
+            Desk::start(name, STORE_READS_MAX, move |jobs| reader.serve(jobs))
+        };
+        let (quick, lists) = (reader("store reader")?, reader("store lister")?);
+        let session = Session {
+            tenants: Tenants::read(&connection, &Tenants::default()).map_err(fault::Fault::into_error)?,
+            connection,
+            clock,
+            space: FreeSpace::new(directory),
+            time_stored: floor,
+            commits,
+            observer: options.observer,
+            unreadable: 0,
+            halted,
+        };
+        let writer = Desk::start("store writer", STORE_QUEUE_MAX, move |jobs| session.serve(jobs))?;
+        Ok(Self { quick, lists, _checkpointer: checkpointer, writer, _lock: lock, warnings })
+    }
+
+    /// What an operator should know about where the file lives.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    pub(super) async fn accept(&self, changes: Vec<NewDelivery>) -> Result<Vec<Accepted>, StoreError> {
+        self.writer.ask_now(move |session| session.accept(&changes)).await
+    }
+
+    pub(super) async fn serve_tenants(&self, shares: Vec<TenantShare>) -> Result<(), StoreError> {
+        self.writer.ask(move |session| session.tenants.serve(&session.connection, &shares)).await
+    }
+
+    pub(super) async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        let request = request.clone();
+        self.writer.ask(move |session| session.claim(&request)).await
+    }
+
+    pub(super) async fn intend(
+        &self,
+        lease: &Lease,
+        upto: u64,
+        lease_for: Duration,
+    ) -> Result<Held<Timestamp>, StoreError> {
+        let lease = lease.clone();
+        self.writer.ask(move |session| session.intend(&lease, upto, lease_for)).await
+    }
+
+    pub(super) async fn renew(&self, lease: &Lease, lease_for: Duration) -> Result<Held<()>, StoreError> {
+        let lease = lease.clone();
+        self.writer.ask(move |session| session.renew(&lease, lease_for)).await
+    }
+
+    pub(super) async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<Held<()>, StoreError> {
+        let lease = lease.clone();
+        self.writer.ask(move |session| session.settle(&lease, &settlement)).await
+    }
+
+    pub(super) async fn postpone(&self, lease: &Lease, postponement: Postponement) -> Result<Held<()>, StoreError> {
+        let lease = lease.clone();
+        self.writer.ask(move |session| session.postpone(&lease, &postponement)).await
+    }
+
+    pub(super) async fn pause_tenant(&self, tenant: &TenantId, pause: Pause) -> Result<(), StoreError> {
+        let tenant = tenant.clone();
+        self.writer.ask(move |session| session.pause(&tenant, &pause)).await
+    }
+
+    pub(super) async fn resume_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let tenant = tenant.clone();
+        self.writer.ask(move |session| session.resume(&tenant)).await
+    }
+
+    pub(super) async fn learn(&self, tenant: &TenantId, learned: Learned) -> Result<(), StoreError> {
+        let tenant = tenant.clone();
+        self.writer.ask(move |session| session.learn(&tenant, &learned)).await
+    }
+
+    pub(super) async fn tenant(&self, tenant: &TenantId) -> Result<TenantRecord, StoreError> {
+        let tenant = tenant.clone();
+        self.quick.ask(move |reader| reader.tenant(&tenant)).await
+    }
+
+    pub(super) async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        self.lists.ask(|reader| reader.backlog()).await
+    }
+
+    pub(super) async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.quick.ask(move |reader| reader.delivery(&tenant, &id)).await
+    }
+
+    pub(super) async fn deliveries(&self, query: &DeliveryQuery) -> Result<DeliveryPage, StoreError> {
+        let query = query.clone();
+        self.lists.ask(move |reader| reader.deliveries(&query)).await
+    }
+
+    pub(super) async fn replay(
+        &self,
+        tenant: &TenantId,
+        id: &DeliveryId,
+        new: DeliveryId,
+    ) -> Result<Replayed, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.writer.ask(move |session| session.replay(&tenant, &id, &new)).await
+    }
+
+    pub(super) async fn drop_parked(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Replayed, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.writer.ask(move |session| session.drop_parked(&tenant, &id)).await
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        self.writer.ask(Session::prove).await
+    }
+}
+
+fn at(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Refused(reason) => StoreError::Refused(format!("{}: {reason}", path.display())),
+        StoreError::Damaged(_) | StoreError::Unavailable(_) => error,
+    }
+}
+
+fn limit_size(connection: &Connection, bytes_max: u64) -> rusqlite::Result<()> {
+    let page: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let pages = i64::try_from(bytes_max / u64::from(page.max(1))).unwrap_or(i64::MAX);
+    connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+}
+
+fn stored_time(connection: &Connection) -> rusqlite::Result<Timestamp> {
+    connection.query_row("SELECT now FROM store_time", [], |row| row.get(0)).map(Timestamp::from_millis)
+}
+
+/// The process that held these leases is dead: the lock says so. What it was sending stays marked as being sent.
+fn release_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
+    let sql = "UPDATE lane INDEXED BY lane_leased SET leased_until = NULL, due = ?1 WHERE leased_until IS NOT NULL";
+    connection.execute(sql, params![now.millis()])
+}

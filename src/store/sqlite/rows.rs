@@ -1,0 +1,155 @@
+//! How values stand in columns: numbers for closed sets, bytes for ids, JSON for what is only ever shown.
+
+use rusqlite::Row;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::fault::Fault;
+use crate::delivery::record::{Delivery, Direction, State};
+use crate::domain::change::ChangeKind;
+use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
+use crate::domain::time::Timestamp;
+use crate::store::contract::NewDelivery;
+
+/// Deliveries that are waiting or being sent; which of the two says `sending_since`.
+pub(super) const OPEN: i64 = 0;
+
+/// The column `state`.
+pub(super) const fn state_number(state: State) -> i64 {
+    match state {
+        State::Waiting | State::Sending => OPEN,
+        State::Delivered => 1,
+        State::Superseded => 2,
+        State::Parked => 3,
+        State::Dropped => 4,
+    }
+}
+
+/// Every value of the column `state`.
+pub(super) const STATE_NUMBERS: [i64; 5] = [OPEN, 1, 2, 3, 4];
+
+fn state_of(number: i64, sending_since: Option<i64>) -> Option<State> {
+    match (number, sending_since) {
+        (OPEN, None) => Some(State::Waiting),
+        (OPEN, Some(_)) => Some(State::Sending),
+        _ => State::ALL.into_iter().filter(|state| state.is_end()).find(|state| state_number(*state) == number),
+    }
+}
+
+/// The column `direction`.
+pub(super) const fn direction_number(direction: Direction) -> i64 {
+    match direction {
+        Direction::ToServicenow => 0,
+        Direction::ToService => 1,
+    }
+}
+
+/// Reads the column `direction`.
+pub(super) fn direction_of(number: i64) -> Result<Direction, Fault> {
+    match number {
+        0 => Ok(Direction::ToServicenow),
+        1 => Ok(Direction::ToService),
+        other => Err(Fault::nonsense("lane.direction", other)),
+    }
+}
+
+/// The column `receipt`: the 128 bits of the id.
+pub(super) fn receipt_bytes(id: &DeliveryId) -> [u8; 16] {
+    let bits = id.as_str().strip_prefix("dlv_").and_then(|hex| u128::from_str_radix(hex, 16).ok());
+    // A delivery id is 32 hexadecimal digits by its type.
+    bits.unwrap_or_default().to_be_bytes()
+}
+
+/// Reads the column `receipt`.
+pub(super) fn receipt_of(bytes: [u8; 16]) -> DeliveryId {
+    DeliveryId::from_bits(u128::from_be_bytes(bytes))
+}
+
+/// The column `kind`: the event type's word.
+pub(super) fn kind_word(kind: ChangeKind) -> String {
+    match serde_json::to_value(kind) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => format!("{other:?}"),
+    }
+}
+
+/// Reads the column `kind`.
+pub(super) fn kind_of(word: String) -> Result<ChangeKind, Fault> {
+    serde_json::from_value(serde_json::Value::String(word)).map_err(|error| Fault::nonsense("delivery.kind", error))
+}
+
+/// Reads a column that holds an incident's id.
+pub(super) fn incident_of(text: &str) -> Result<IncidentId, Fault> {
+    IncidentId::parse(text).map_err(|error| Fault::nonsense("lane.incident", error))
+}
+
+/// A column of JSON text.
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|error| Fault::nonsense("a record", error))
+}
+
+/// Reads a column of JSON text; an absent one is the default.
+pub(super) fn from_json<T: DeserializeOwned + Default>(text: Option<&str>) -> Result<T, Fault> {
+    text.map_or_else(
+        || Ok(T::default()),
+        |text| serde_json::from_str(text).map_err(|error| Fault::nonsense("a record", error)),
+    )
+}
+
+/// A sequence or a fence: SQLite's numbers are signed, ours are never negative.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Reads a sequence or a fence.
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// The columns that [`delivery`] reads, of `delivery d`, `lane l` and `body b`.
+pub(super) const DELIVERY_COLUMNS: &str = "d.receipt, l.direction, l.incident, d.sequence, d.event, d.kind, d.state, \
+     d.sending_since, d.accepted_at, d.ended_at, d.ending, d.attempts, l.due, b.text";
+
+/// Reads a row of [`DELIVERY_COLUMNS`].
+pub(super) fn delivery(tenant: &TenantId, row: &Row<'_>) -> Result<Delivery, Fault> {
+    let number: i64 = row.get(6)?;
+    let state = state_of(number, row.get(7)?).ok_or_else(|| Fault::nonsense("delivery.state", number))?;
+    let ending: Option<String> = row.get(10)?;
+    let attempts: Option<String> = row.get(11)?;
+    let event: String = row.get(4)?;
+    let body: String = row.get(13)?;
+    Ok(Delivery {
+        id: receipt_of(row.get(0)?),
+        tenant: tenant.clone(),
+        direction: direction_of(row.get(1)?)?,
+        incident: incident_of(row.get_ref(2)?.as_str().map_err(|error| Fault::nonsense("lane.incident", error))?)?,
+        sequence: unsigned(row.get(3)?),
+        event: EventKey::parse(&event).map_err(|error| Fault::nonsense("delivery.event", error))?,
+        kind: kind_of(row.get(5)?)?,
+        state,
+        accepted_at: Timestamp::from_millis(row.get(8)?),
+        ended_at: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_millis),
+        ending: from_json(ending.as_deref())?,
+        attempts: from_json(attempts.as_deref())?,
+        due: row.get::<_, Option<i64>>(12)?.map(Timestamp::from_millis).filter(|_| !state.is_end()),
+        body: RawValue::from_string(body).map_err(|error| Fault::nonsense("body.text", error))?,
+    })
+}
+
+/// Reads a change as it was accepted: tenant, direction, incident, receipt, event, kind, hash, body.
+pub(super) fn change(row: &Row<'_>) -> Result<NewDelivery, Fault> {
+    let tenant: String = row.get(0)?;
+    let event: String = row.get(4)?;
+    let incident: String = row.get(2)?;
+    Ok(NewDelivery {
+        id: receipt_of(row.get(3)?),
+        tenant: TenantId::parse(&tenant).map_err(|error| Fault::nonsense("tenant.name", error))?,
+        direction: direction_of(row.get(1)?)?,
+        incident: incident_of(&incident)?,
+        event: EventKey::parse(&event).map_err(|error| Fault::nonsense("delivery.event", error))?,
+        kind: kind_of(row.get(5)?)?,
+        body: row.get(7)?,
+        body_hash: row.get(6)?,
+    })
+}

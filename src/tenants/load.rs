@@ -1,0 +1,147 @@
+//! Reads everything a gateway is configured by: settings, tenants, and the mappings they name, each compiled once.
+//!
+//! Owns: reading mapping files, and bringing the compiler's findings and the settings' findings into one report.
+//! Never: changes anything. Start-up and reload are this same call.
+//! Fails: with every finding of all files at once. Proved by: `tests/tenants.rs`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::Tenant;
+use crate::limits::MAPPING_FILE_BYTES_MAX;
+use crate::mapping::{self, Diagnostic, FindingSeverity, Mapping, SourceFile};
+use crate::settings::{self, Environment, Excerpt, Finding, Settings, Severity, TenantSettings, codes, read_text};
+
+/// What could be understood, and everything that was found.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The gateway's settings; `None` if they have errors.
+    pub settings: Option<Settings>,
+    /// The tenants without errors, by name.
+    pub tenants: Vec<Tenant>,
+    /// Everything, file by file: settings, tenants, mappings.
+    pub findings: Vec<Finding>,
+}
+
+/// A configuration without errors, ready to be served.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The gateway's settings.
+    pub settings: Settings,
+    /// Every tenant, by name.
+    pub tenants: Vec<Tenant>,
+    /// What somebody should look at.
+    pub warnings: Vec<Finding>,
+}
+
+impl Loaded {
+    /// Everything, if there is no error in anything; otherwise everything that was found.
+    pub fn strict(self) -> Result<Prepared, Vec<Finding>> {
+        match self.settings {
+            Some(settings) if !self.findings.iter().any(Finding::is_error) => {
+                Ok(Prepared { settings, tenants: self.tenants, warnings: self.findings })
+            }
+            Some(_) | None => Err(self.findings),
+        }
+    }
+}
+
+/// Reads the settings file at `path`, every tenant, and every mapping that a tenant names.
+pub fn load(path: &Path, environment: &Environment) -> Loaded {
+    let settings::Loaded { settings, tenants, mut findings } = settings::load(path, environment);
+    let Some(settings) = settings else { return Loaded { settings: None, tenants: Vec::new(), findings } };
+    let mut shelf = Shelf { directory: &settings.mappings, environment, files: BTreeMap::new(), findings: Vec::new() };
+    let tenants = tenants.into_iter().filter_map(|tenant| {
+        let compiled = shelf.mapping(&tenant)?;
+        Some(Tenant::new(tenant, compiled.mapping, compiled.digest))
+    });
+    let tenants = tenants.collect();
+    findings.append(&mut shelf.findings);
+    Loaded { settings: Some(settings), tenants, findings }
+}
+
+/// The mapping files that have been read, each compiled once and shared.
+struct Shelf<'a> {
+    directory: &'a Path,
+    environment: &'a Environment,
+    /// `None` is a file with errors; they have been reported.
+    files: BTreeMap<String, Option<Compiled>>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Clone)]
+struct Compiled {
+    mapping: Arc<Mapping>,
+    digest: [u8; 32],
+}
+
+impl Shelf<'_> {
+    fn mapping(&mut self, tenant: &TenantSettings) -> Option<Compiled> {
+        if let Some(known) = self.files.get(&tenant.mapping) {
+            return known.clone();
+        }
+        let path = self.directory.join(&tenant.mapping);
+        match read_text(&path, MAPPING_FILE_BYTES_MAX as u64) {
+            Ok(text) => {
+                let compiled = self.compile(&path, text);
+                self.files.insert(tenant.mapping.clone(), compiled.clone());
+                compiled
+            }
+            Err(reason) => {
+                // Not put on the shelf: every tenant that names it is to be told.
+                let message = format!("the mapping file {} {reason}", path.display());
+                let finding = Finding::of_file(codes::MAPPING_FILE, Severity::Error, &tenant.file, message);
+                let (line, column) = (tenant.mapping_place.line, tenant.mapping_place.column);
+                self.findings.push(Finding { line, column, ..finding });
+                None
+            }
+        }
+    }
+
+    fn compile(&mut self, path: &Path, text: String) -> Option<Compiled> {
+        let digest = Sha256::digest(text.as_bytes()).into();
+        let (mapping, found) = mapping::compile(&SourceFile::new(self.environment.shown(path), text));
+        self.findings.extend(found.into_iter().map(finding));
+        mapping.map(|mapping| Compiled { mapping: Arc::new(mapping), digest })
+    }
+}
+
+/// The compiler's finding in the form of all others.
+fn finding(found: Diagnostic) -> Finding {
+    let start = found.column.saturating_sub(1);
+    let from = found.excerpt.char_indices().nth(start).map_or(found.excerpt.len(), |(byte, _)| byte);
+    let until = found.excerpt.len().min(from.saturating_add(found.span.len()));
+    let width = found.excerpt.get(from..until).map_or(1, |meant| meant.chars().count().max(1));
+    Finding {
+        code: found.code,
+        severity: match found.severity {
+            FindingSeverity::Error => Severity::Error,
+            FindingSeverity::Warning => Severity::Warning,
+        },
+        file: found.file,
+        line: found.line,
+        column: found.column,
+        message: found.message,
+        hint: found.hint,
+        excerpt: Some(Box::new(Excerpt { text: found.excerpt, start, width })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_of_the_compiler_reads_the_same_in_the_common_report() {
+        let text = "version: 1\nname: x\ntarget: {table: incident}\nto_ticket:\n  fields:\n    short_description: \"{{ incident.title | trimm }}\"\n";
+        let (_, found) = mapping::compile(&SourceFile::new("mappings/x.yaml", text));
+        assert!(!found.is_empty());
+        for diagnostic in found {
+            let said = diagnostic.render(false);
+            assert_eq!(finding(diagnostic).render(false), said);
+        }
+    }
+}

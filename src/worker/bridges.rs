@@ -1,0 +1,231 @@
+//! What a tenant's deliveries need: its mapping, its client, its table. Made when first needed, and again when the
+//! tenant's files changed.
+//!
+//! A bridge is small until it is used: clients share one connection pool, mappings are shared by file.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::id::TenantId;
+use crate::domain::time::SharedClock;
+use crate::mapping::{Mapping, Target};
+use crate::runtime::luck;
+use crate::servicenow::client::{CallReport, Client, ClientOptions};
+use crate::servicenow::oauth::Credentials;
+use crate::servicenow::pace::Limits;
+use crate::servicenow::transport::Transport;
+use crate::settings::{Auth, CreateStrategy, OAuthClient};
+use crate::telemetry::events::CallFinished;
+use crate::tenants::{Registry, Tenant};
+
+/// What one tenant's deliveries need.
+#[derive(Debug)]
+pub struct Bridge {
+    pub(super) client: Client,
+    pub(super) mapping: Arc<Mapping>,
+    pub(super) table: String,
+    pub(super) deployment_key: Arc<str>,
+    pub(super) settle: Duration,
+    /// Whether a create carries a `sys_id` chosen by us.
+    pub(super) sends_sys_id: bool,
+    /// What was learned of an instance holds only for this instance, table and deployment key.
+    pub(super) fingerprint: String,
+    tenant: TenantId,
+}
+
+/// What a bridge is made of.
+pub struct BridgeParts {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its mapping.
+    pub mapping: Arc<Mapping>,
+    /// Its instance, scheme and host.
+    pub instance: String,
+    /// Who we are there.
+    pub credentials: Credentials,
+    /// Where tokens come from, if not from the instance's usual place.
+    pub token_url: Option<String>,
+    /// What we may use.
+    pub limits: Limits,
+    /// How long a write without an answer may still land.
+    pub settle: Duration,
+    /// Whether a create carries a `sys_id` chosen by us.
+    pub sends_sys_id: bool,
+    /// The text all keys are derived from.
+    pub deployment_key: Arc<str>,
+    /// The way there.
+    pub transport: Transport,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+impl Bridge {
+    /// A bridge that has not been used yet.
+    pub fn new(parts: BridgeParts) -> Self {
+        let BridgeParts { tenant, mapping, instance, credentials, token_url, limits, settle, .. } = parts;
+        let table = match mapping.target() {
+            Target::Table(table) | Target::ImportSet(table) => table.to_string(),
+        };
+        let observed = tenant.clone();
+        let client = Client::new(ClientOptions {
+            instance: instance.clone(),
+            credentials,
+            token_url,
+            limits,
+            transport: parts.transport,
+            clock: parts.clock,
+            luck_seed: luck::bits(),
+            observer: Some(Arc::new(move |report: &CallReport<'_>| tell(&observed, report))),
+        });
+        Self {
+            client,
+            fingerprint: fingerprint(&instance, &table, &parts.deployment_key),
+            mapping,
+            table,
+            deployment_key: parts.deployment_key,
+            settle,
+            sends_sys_id: parts.sends_sys_id,
+            tenant,
+        }
+    }
+}
+
+/// Every tenant's bridge.
+#[derive(Debug)]
+pub struct Bridges {
+    source: Source,
+    made: Mutex<HashMap<TenantId, Made>>,
+}
+
+/// A bridge, and the tenant it was made for.
+type Made = (Arc<Tenant>, Arc<Bridge>);
+
+#[derive(Debug)]
+enum Source {
+    /// As the registry says, which may change.
+    Registry(Arc<Registry>, Box<Surroundings>),
+    /// These and no others.
+    Fixed(HashMap<TenantId, Arc<Bridge>>),
+}
+
+/// One way for https, one for plain http, which dials only addresses that the operator opened for it.
+#[derive(Clone, Debug)]
+pub struct Ways {
+    /// For https.
+    pub encrypted: Transport,
+    /// For plain http, such as a simulator on this machine.
+    pub plain: Transport,
+}
+
+/// What all bridges share.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// The text all keys are derived from.
+    pub deployment_key: Arc<str>,
+    /// The ways to every instance.
+    pub ways: Ways,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+impl Bridges {
+    /// Bridges for the registry's tenants.
+    pub fn new(registry: Arc<Registry>, surroundings: Surroundings) -> Self {
+        Self { source: Source::Registry(registry, Box::new(surroundings)), made: Mutex::default() }
+    }
+
+    /// Exactly these bridges, for those who compose tenants themselves.
+    pub fn fixed(bridges: impl IntoIterator<Item = Bridge>) -> Self {
+        let bridges = bridges.into_iter().map(|bridge| (bridge.tenant.clone(), Arc::new(bridge)));
+        Self { source: Source::Fixed(bridges.collect()), made: Mutex::default() }
+    }
+
+    /// A tenant's bridge; `None` if there is no such tenant any more.
+    pub(super) fn of(&self, id: &TenantId) -> Option<Arc<Bridge>> {
+        let (registry, surroundings) = match &self.source {
+            Source::Fixed(bridges) => return bridges.get(id).cloned(),
+            Source::Registry(registry, surroundings) => (registry, surroundings),
+        };
+        let tenant = registry.find(id)?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, bridge)) = made.get(id)
+            && Arc::ptr_eq(of, &tenant)
+        {
+            return Some(Arc::clone(bridge));
+        }
+        let bridge = Arc::new(Bridge::new(surroundings.parts_of(&tenant)));
+        made.insert(id.clone(), (tenant, Arc::clone(&bridge)));
+        Some(bridge)
+    }
+}
+
+impl Surroundings {
+    fn parts_of(&self, tenant: &Tenant) -> BridgeParts {
+        let settings = &tenant.settings().servicenow;
+        let (credentials, token_url) = credentials(&settings.auth);
+        BridgeParts {
+            tenant: tenant.id().clone(),
+            mapping: Arc::clone(tenant.mapping()),
+            instance: settings.instance.origin(),
+            credentials,
+            token_url,
+            limits: Limits {
+                calls_per_second: settings.limits.calls_per_second,
+                calls_per_hour: settings.limits.calls_per_hour,
+                concurrency: u16::try_from(settings.limits.concurrency).unwrap_or(u16::MAX),
+            },
+            settle: settings.settle,
+            sends_sys_id: settings.create == CreateStrategy::DerivedSysId,
+            deployment_key: Arc::clone(&self.deployment_key),
+            transport: if settings.instance.is_plain() { &self.ways.plain } else { &self.ways.encrypted }.clone(),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+}
+
+fn credentials(auth: &Auth) -> (Credentials, Option<String>) {
+    let token_url = |client: &OAuthClient| Some(client.token_url.to_string());
+    match auth {
+        Auth::ClientCredentials { client } => {
+            let (client_id, client_secret) = (client.id.clone(), client.secret.clone());
+            (Credentials::ClientCredentials { client_id, client_secret }, token_url(client))
+        }
+        Auth::RefreshToken { client, refresh_token } => {
+            let (client_id, client_secret) = (client.id.clone(), Some(client.secret.clone()));
+            let refresh_token = refresh_token.clone();
+            (Credentials::RefreshToken { client_id, client_secret, refresh_token }, token_url(client))
+        }
+        Auth::Password { client, account } => {
+            let (client_id, client_secret) = (client.id.clone(), client.secret.clone());
+            let (username, password) = (account.username.clone(), account.password.clone());
+            (Credentials::Password { client_id, client_secret, username, password }, token_url(client))
+        }
+        Auth::Basic { account } => {
+            let (username, password) = (account.username.clone(), account.password.clone());
+            (Credentials::Basic { username, password }, None)
+        }
+    }
+}
+
+fn fingerprint(instance: &str, table: &str, deployment_key: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [instance, table, deployment_key] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(8).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+fn tell(tenant: &TenantId, report: &CallReport<'_>) {
+    CallFinished {
+        tenant,
+        class: report.class.as_str(),
+        operation: report.call.as_str(),
+        status: report.status,
+        took: Duration::from_millis(report.millis),
+    }
+    .emit();
+}

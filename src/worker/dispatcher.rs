@@ -1,0 +1,134 @@
+//! Claims due lanes and runs each in a task of its own, as many at once as there are slots.
+//!
+//! A wake-up says "look"; the store says what there is. When a stop is requested nothing more is claimed, lanes in
+//! flight run on until the deadline, and what is still open then is left as it is: its intent is on disk, its lease runs
+//! out, and the next owner looks before it sends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::error;
+
+use super::Protections;
+use super::bridges::Bridges;
+use super::journey::Journey;
+use crate::domain::time::SharedClock;
+use crate::limits::{CLAIM_POLL, FOLD_MAX, LEASE, WORKER_LANES_MAX};
+use crate::runtime::drain::Stop;
+use crate::runtime::wake::Wake;
+use crate::runtime::{failpoint, tasks};
+use crate::store::{Claim, ClaimRequest, Store, StoreError};
+
+/// How long to leave a store alone that just failed.
+const STORE_REST: Duration = Duration::from_secs(1);
+
+/// What a worker works with.
+#[derive(Clone)]
+pub struct Worker {
+    /// Where the lanes are.
+    pub store: Store,
+    /// What each tenant's deliveries need.
+    pub bridges: Arc<Bridges>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Rung when something was accepted, or put back to work.
+    pub accepted: Wake,
+    /// Rung when a delivery ended.
+    pub settled: Wake,
+    /// Names this worker in the store.
+    pub owner: String,
+    /// Everything on, outside of simulations.
+    pub protections: Protections,
+}
+
+impl Worker {
+    /// Works until a stop is requested, then until the last lane is given back.
+    pub async fn run(self, stop: Stop) {
+        let slots = Arc::new(Semaphore::new(WORKER_LANES_MAX));
+        while !stop.is_requested() {
+            let free = slots.available_permits();
+            let claimed = if free == 0 { Ok(Vec::new()) } else { self.claim(free).await };
+            match claimed {
+                Ok(claims) if claims.is_empty() => self.rest(&stop, CLAIM_POLL).await,
+                Ok(claims) => self.start_all(claims, &slots, &stop).await,
+                Err(failed) => {
+                    error!(error = %failed, "Cannot claim work: {failed}");
+                    self.rest(&stop, STORE_REST).await;
+                }
+            }
+        }
+    }
+
+    /// Claims lanes and works through them one after the other; for simulations that step a worker by hand.
+    pub async fn turn(&self, lanes_max: usize) -> Result<usize, StoreError> {
+        let claims = self.claim(lanes_max).await?;
+        let count = claims.len();
+        for claim in claims {
+            self.work(claim).await;
+        }
+        Ok(count)
+    }
+
+    async fn claim(&self, lanes_max: usize) -> Result<Vec<Claim>, StoreError> {
+        let request = ClaimRequest { owner: self.owner.clone(), lanes_max, lease_for: LEASE, waiting_max: FOLD_MAX };
+        self.store.claim(&request).await
+    }
+
+    async fn start_all(&self, claims: Vec<Claim>, slots: &Arc<Semaphore>, stop: &Stop) {
+        for claim in claims {
+            // As many were asked for as there were free slots, and only the dispatcher takes them.
+            if let Ok(slot) = Arc::clone(slots).acquire_owned().await {
+                self.start(claim, slot, stop);
+            }
+        }
+    }
+
+    fn start(&self, claim: Claim, slot: OwnedSemaphorePermit, stop: &Stop) {
+        let worker = self.clone();
+        let listed = stop.in_flight("delivery");
+        // Whoever stops the process waits for the list, not for the handle.
+        drop(tasks::spawn("delivery", async move {
+            worker.work(claim).await;
+            // The slot is free before the dispatcher is woken, or it would look in vain.
+            drop(slot);
+            worker.accepted.one();
+            drop(listed);
+        }));
+    }
+
+    async fn work(&self, claim: Claim) {
+        failpoint::hit("worker.after_claim");
+        let Some(bridge) = self.bridges.of(&claim.tenant) else {
+            // The tenant was removed between claim and now; its lease runs out and its work stays.
+            return;
+        };
+        let learned = match self.store.tenant(&claim.tenant).await {
+            Ok(record) => record.learned,
+            Err(failed) => {
+                error!(tenant.id = %claim.tenant, error = %failed, "Cannot read what is known of the tenant: {failed}");
+                return;
+            }
+        };
+        let journey = Journey {
+            bridge: &bridge,
+            store: &self.store,
+            clock: &self.clock,
+            claim: &claim,
+            learned,
+            protections: self.protections,
+        };
+        if let Err(failed) = journey.run().await {
+            error!(tenant.id = %claim.tenant, incident.id = %claim.incident, error = %failed,
+                "Cannot record what became of a delivery of incident {}; its lease runs out and the next owner looks", claim.incident);
+        }
+        self.settled.all();
+    }
+
+    async fn rest(&self, stop: &Stop, most: Duration) {
+        tokio::select! {
+            () = stop.requested() => {}
+            () = self.accepted.or_after(most) => {}
+        }
+    }
+}

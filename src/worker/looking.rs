@@ -1,0 +1,109 @@
+//! What became of an earlier send: one read of the instance, and the decision from that one read.
+//!
+//! Two reads would be a race (`facts/reliability.md` 2.3): the row can appear between them. Every row found by
+//! `correlation_id` must really carry it, because an instance ignores a query part it does not understand and then
+//! returns strangers (`facts/servicenow.md` 1.2).
+
+use tracing::warn;
+
+use super::journey::{Journey, Stop};
+use super::work::Work;
+use crate::domain::ticket::Ticket;
+use crate::servicenow::wire::rows::Row;
+
+/// How the ticket stands when work on it begins.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// There is none.
+    New,
+    /// There is one; this work is not applied to it yet.
+    Known(Ticket),
+    /// There is one and it carries this work's mark: done, whatever the answer was.
+    Applied(Box<Row>),
+    /// There is one, and whether this work was applied cannot be told: the instance does not keep our mark.
+    CannotTell,
+}
+
+impl Journey<'_> {
+    /// How the ticket stands before the first send of this work, or after an earlier send without a recorded end.
+    pub(super) async fn standing(&self, work: &Work) -> Result<Standing, Stop> {
+        if let Some(since) = work.sending_since {
+            return self.standing_after_send(work, since).await;
+        }
+        match &work.memory.ticket {
+            Some(ticket) => Ok(Standing::Known(ticket.clone())),
+            // Where our key is proved to be kept, a second POST cannot make a second ticket: no look-up is needed.
+            None if self.honours_sys_id() == Some(true) => Ok(Standing::New),
+            None if !self.protections.look_up => Ok(Standing::New),
+            None => {
+                let row = self.find_by_correlation(work).await?;
+                Ok(row.map_or(Standing::New, |row| Standing::Known(self.ticket(&row))))
+            }
+        }
+    }
+
+    async fn standing_after_send(&self, work: &Work, since: crate::domain::time::Timestamp) -> Result<Standing, Stop> {
+        let settled_at = since.plus(self.settle_time(work));
+        if self.now() < settled_at {
+            return Err(Stop::wait_until(settled_at));
+        }
+        if !self.protections.look_up {
+            return Ok(work.memory.ticket.clone().map_or(Standing::New, Standing::Known));
+        }
+        self.look(work).await
+    }
+
+    /// One read, and what it says about this work.
+    pub(super) async fn look(&self, work: &Work) -> Result<Standing, Stop> {
+        let row = match &work.memory.ticket {
+            Some(ticket) => match self.find_by_sys_id(&ticket.sys_id).await? {
+                Some(row) => Some(row),
+                None => self.find_by_correlation(work).await?,
+            },
+            None if self.honours_sys_id() == Some(true) => self.find_by_sys_id(&work.identity.sys_id).await?,
+            None => self.find_by_correlation(work).await?,
+        };
+        match row {
+            Some(row) => Ok(self.judge(work, row)),
+            None if work.memory.ticket.is_some() => Err(Stop::ticket_missing()),
+            None => Ok(Standing::New),
+        }
+    }
+
+    /// Whether a row carries this work's mark.
+    fn judge(&self, work: &Work, row: Row) -> Standing {
+        let marked = row.get("correlation_display").unwrap_or_default();
+        if self.protections.mark && marked == work.mark() {
+            return Standing::Applied(Box::new(row));
+        }
+        let ticket = self.ticket(&row);
+        // Text must never be written twice. Where the mark cannot be trusted, a person decides.
+        let trusted = !self.protections.mark || marked.starts_with("sg:");
+        if work.has_journal() && !trusted { Standing::CannotTell } else { Standing::Known(ticket) }
+    }
+
+    async fn find_by_correlation(&self, work: &Work) -> Result<Option<Row>, Stop> {
+        let correlation = &work.identity.correlation_id;
+        let permit = self.permit_to_read().await?;
+        let found = self.bridge.client.find_by_correlation(permit, &self.bridge.table, correlation).await;
+        let rows = match found {
+            Ok(rows) => rows,
+            Err(outcome) => return Err(self.read_failed(outcome)),
+        };
+        if let Some(stranger) = rows.iter().find(|row| row.get("correlation_id") != Some(correlation.as_str())) {
+            return Err(Stop::stranger(&stranger.number));
+        }
+        if rows.len() > 1 {
+            let numbers: Vec<_> = rows.iter().map(|row| row.number.as_str()).collect();
+            warn!(tenant.id = %self.claim.tenant, incident.id = %self.claim.incident, tickets = ?numbers,
+                "Found {} tickets for one incident; the oldest is used, merge the others by hand", rows.len());
+        }
+        Ok(rows.into_iter().next())
+    }
+
+    async fn find_by_sys_id(&self, sys_id: &crate::domain::id::SysId) -> Result<Option<Row>, Stop> {
+        let permit = self.permit_to_read().await?;
+        let found = self.bridge.client.find_by_sys_id(permit, &self.bridge.table, sys_id, &[]).await;
+        found.map_err(|outcome| self.read_failed(outcome))
+    }
+}

@@ -1,0 +1,160 @@
+//! What the head of a lane asks for: the changes that go as one call, and the fields still to be written. Pure.
+
+use crate::delivery::identity::{self, Identity};
+use crate::delivery::lane::{LaneMemory, fold};
+use crate::domain::change::Change;
+use crate::domain::id::DeliveryId;
+use crate::domain::time::Timestamp;
+use crate::mapping::{Draft, DraftField, Write};
+use crate::store::Claim;
+
+/// The work at the head of a claimed lane.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// The change to apply: the last of a fold, its incident completed by everything told before.
+    pub(super) change: Change,
+    /// The last sequence it covers.
+    pub(super) upto: u64,
+    /// The delivery that ends as delivered; earlier ones of a fold end as superseded by it.
+    pub(super) delivery: DeliveryId,
+    /// How many deliveries it covers.
+    pub(super) folded: usize,
+    /// When the first of them was accepted.
+    pub(super) accepted_at: Timestamp,
+    /// When an earlier owner began to send it, if one did.
+    pub(super) sending_since: Option<Timestamp>,
+    /// What the lane remembers; a new episode starts with nothing but what was told.
+    pub(super) memory: LaneMemory,
+    /// The keys of its ticket.
+    pub(super) identity: Identity,
+}
+
+/// Why a stored change cannot be read back: the record is damaged or from a newer program.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored event cannot be read: {0}")]
+pub(super) struct Unreadable(String);
+
+impl Work {
+    /// Reads the head of the claim and everything that folds with it.
+    pub(super) fn of(claim: &Claim, deployment_key: &str) -> Result<Self, Unreadable> {
+        let changes = together(claim)?;
+        let first = claim.waiting.first().ok_or_else(|| Unreadable("a claim without work".to_owned()))?;
+        let last = claim.waiting.get(changes.len().saturating_sub(1)).unwrap_or(first);
+        let folded = changes.len();
+        let mut memory = claim.memory.clone();
+        let mut newest = None;
+        for mut change in changes {
+            memory = continued(memory, &change);
+            let told = memory.told_with(&change.incident);
+            memory.told = Some(told.clone());
+            change.incident = told;
+            newest = Some(change);
+        }
+        let change = newest.ok_or_else(|| Unreadable("a claim without work".to_owned()))?;
+        let episode = change.incident.episode.unwrap_or(1);
+        Ok(Self {
+            identity: identity::derive(deployment_key, &claim.tenant, &claim.incident, episode),
+            upto: last.sequence,
+            delivery: last.id.clone(),
+            accepted_at: first.accepted_at,
+            sending_since: first.sending_since,
+            folded,
+            memory,
+            change,
+        })
+    }
+
+    /// What this work writes to `correlation_display`.
+    pub(super) fn mark(&self) -> String {
+        identity::mark(self.upto, &self.delivery)
+    }
+
+    /// Whether it carries text that must never be written twice.
+    pub(super) fn has_journal(&self) -> bool {
+        self.change.message.is_some()
+    }
+}
+
+/// The changes that go as one call. What was begun as one call stays one, so that its mark keeps its meaning.
+fn together(claim: &Claim) -> Result<Vec<Change>, Unreadable> {
+    let waiting = &claim.waiting;
+    let begun = waiting.iter().take_while(|delivery| delivery.sending_since.is_some()).count();
+    let parsed = waiting.iter().map(|delivery| {
+        let read = Change::from_slice(delivery.kind, Some(claim.incident.clone()), delivery.body.as_bytes());
+        read.map_err(|faults| Unreadable(faults.first().map_or_else(String::new, ToString::to_string)))
+    });
+    if begun > 0 {
+        return parsed.take(begun).collect();
+    }
+    let mut changes = Vec::new();
+    for change in parsed {
+        let change = change?;
+        let plain = change.folds();
+        changes.push(change);
+        if !plain {
+            break;
+        }
+    }
+    let count = fold(changes.iter().map(Change::folds));
+    changes.truncate(count);
+    Ok(changes)
+}
+
+/// A new episode of an incident is a new ticket: what was remembered of the old one no longer holds.
+fn continued(memory: LaneMemory, change: &Change) -> LaneMemory {
+    let told = memory.told.as_ref().and_then(|told| told.episode);
+    let new_episode = change.incident.episode.is_some_and(|said| told.unwrap_or(1) != said);
+    if new_episode && memory.told.is_some() { LaneMemory::default() } else { memory }
+}
+
+/// Column and value, as they go into the request.
+pub(super) type Fields = Vec<(String, String)>;
+
+/// The fields of a new ticket: everything mapped that has a value, and the keys under which it is found again.
+pub(super) fn fields_to_create(work: &Work, draft: &Draft, sends_sys_id: bool) -> Fields {
+    let mut fields: Fields = draft.fields.iter().filter(|field| !field.value.is_empty()).map(pair).collect();
+    fields.extend(journal(draft));
+    if sends_sys_id {
+        fields.push(("sys_id".to_owned(), work.identity.sys_id.to_string()));
+    }
+    fields.push(("correlation_id".to_owned(), work.identity.correlation_id.clone()));
+    fields.push(("correlation_display".to_owned(), work.mark()));
+    fields
+}
+
+/// The fields an update writes: those that insist, those whose mapped value changed since we last wrote it, the
+/// message, and the mark. Empty if there is nothing to write.
+pub(super) fn fields_to_update(work: &Work, draft: &Draft) -> Fields {
+    let wanted = |field: &&DraftField| match field.write {
+        Write::Always => true,
+        Write::Change => {
+            let never_set = field.value.is_empty() && !work.memory.written.contains_key(&*field.name);
+            !never_set && !work.memory.has_written(&field.name, &field.hash())
+        }
+        Write::Create => false,
+    };
+    let mut fields: Fields = draft.fields.iter().filter(wanted).map(pair).collect();
+    fields.extend(journal(draft));
+    if !fields.is_empty() {
+        fields.push(("correlation_display".to_owned(), work.mark()));
+    }
+    fields
+}
+
+/// Remembers what was written, so that it is not written again unless its mapped value changes.
+pub(super) fn remember_written(memory: &mut LaneMemory, draft: &Draft) {
+    for field in &draft.fields {
+        if !field.value.is_empty() || memory.written.contains_key(&*field.name) {
+            memory.written.insert(field.name.to_string(), field.hash());
+        }
+    }
+}
+
+fn pair(field: &DraftField) -> (String, String) {
+    (field.name.to_string(), field.value.clone())
+}
+
+fn journal(draft: &Draft) -> Option<(String, String)> {
+    let (field, text) = draft.journal.as_ref()?;
+    Some((field.as_str().to_owned(), text.clone()))
+}

@@ -1,0 +1,14 @@
+//! The client of ServiceNow over real sockets and in virtual time: what an instance does to it, and what it does then.
+//!
+//! Three peers: the simulator for everything an instance does by design or by accident (`instance`), hand-written
+//! servers for what no HTTP framework can be made to do (`hostile`), and a peer without sockets for hours of waiting
+//! (`patience`).
+
+#[path = "servicenow/harness.rs"]
+mod harness;
+#[path = "servicenow/hostile.rs"]
+mod hostile;
+#[path = "servicenow/instance.rs"]
+mod instance;
+#[path = "servicenow/patience.rs"]
+mod patience;

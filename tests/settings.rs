@@ -1,0 +1,300 @@
+//! Configurations as people write them, good and broken, and what is said about them.
+//!
+//! Each directory under `fixtures/settings` is a working directory with `snowgate.yaml` and `tenants/`. Its `expected.txt`
+//! is the whole report, as `snowgate check` would print it. Run with `UPDATE_EXPECTED=1` to write it anew, then read it.
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail like the test itself")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use snowgate::settings::{
+    Auth, CreateStrategy, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl, load, load_strict,
+    schema,
+};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const OTHER_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+const THIRD_SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// Stands where a secret stands in the fixtures; no report may hold it.
+const CANARY: &str = "hunter2";
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/settings")
+}
+
+fn environment(directory: &Path) -> Environment {
+    Environment::empty_in(directory)
+        .with("CLIENT_SECRET", CANARY)
+        .with("NOT_A_WEBHOOK_SECRET", CANARY)
+        .with("WEBHOOK_SECRET", SECRET)
+        .with("OTHER_SECRET", OTHER_SECRET)
+        .with("THIRD_SECRET", THIRD_SECRET)
+        .with("EMPTY", "")
+}
+
+fn loaded(directory: &Path) -> Loaded {
+    load(Path::new("snowgate.yaml"), &environment(directory))
+}
+
+fn report(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| finding.render(false) + "\n\n").collect()
+}
+
+/// A working directory with these files.
+fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("tenants")).unwrap();
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    directory
+}
+
+const MINIMAL: &str = "tenants: tenants\n";
+
+fn tenant(name: &str, more: &str) -> String {
+    format!(
+        "tenant: {name}\nservicenow:\n  instance: https://{name}.service-now.com\n  auth: {{kind: client_credentials, \
+         client_id: us, client_secret: {{env: CLIENT_SECRET}}}}\nmapping: teams-rooms.yaml\n{more}"
+    )
+}
+
+#[test]
+fn every_broken_configuration_is_reported_as_expected() {
+    let update = std::env::vars_os().any(|(name, _)| name == "UPDATE_EXPECTED");
+    let mut directories: Vec<PathBuf> = fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    directories.sort();
+    assert!(directories.len() >= 5, "the fixtures are there");
+    for directory in directories {
+        let loaded = loaded(&directory);
+        let said = report(&loaded.findings).replace(&directory.display().to_string(), "<directory>");
+        let expected = directory.join("expected.txt");
+        if update {
+            fs::write(&expected, &said).unwrap();
+        }
+        assert!(!said.contains(CANARY), "a secret in the report on {}:\n{said}", directory.display());
+        let json = serde_json::to_string(&loaded.findings).unwrap();
+        assert!(!json.contains(CANARY), "a secret in the JSON on {}:\n{json}", directory.display());
+        assert_eq!(said, fs::read_to_string(&expected).unwrap_or_default(), "{}", directory.display());
+    }
+}
+
+#[test]
+fn the_shipped_configuration_has_no_error() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let environment = Environment::empty_in(root);
+    let configuration = load_strict(&environment.settings_file(None), &environment);
+    let configuration = configuration.unwrap_or_else(|findings| panic!("{}", report(&findings)));
+    let codes: Vec<&str> = configuration.warnings.iter().map(|warning| warning.code).collect();
+    assert_eq!(codes, ["S037"], "a fresh checkout has no tenant, and nothing else is to be said");
+    assert_eq!(configuration.settings.server.listen.to_string(), "127.0.0.1:8080");
+}
+
+#[test]
+fn the_shipped_example_of_a_tenant_is_right_but_for_what_must_be_filled_in() {
+    let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/tenants/contoso.yaml.example"));
+    let example =
+        example.unwrap().replace("64 hexadecimal digits, as `snowgate key new` prints them", &"ab".repeat(32));
+    let secret_file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(secret_file.path(), "s3\n").unwrap();
+    let example = example.replace("/run/secrets/contoso_client_secret", &secret_file.path().display().to_string());
+    let settings = format!("{MINIMAL}egress: {{allow_hosts: [\"*.service-now.com\", soc.example]}}\n");
+    let directory = directory(&[("snowgate.yaml", &settings), ("tenants/contoso.yaml", &example)]);
+    let environment = environment(directory.path())
+        .with("CONTOSO_CLIENT_ID", "us")
+        .with("CONTOSO_ROOMS_SECRET", SECRET)
+        .with("CONTOSO_SNOW_SECRET", OTHER_SECRET)
+        .with("CONTOSO_CALLBACK_SECRET", THIRD_SECRET);
+    let configuration = load_strict(Path::new("snowgate.yaml"), &environment);
+    let configuration = configuration.unwrap_or_else(|findings| panic!("{}", report(&findings)));
+    assert_eq!(report(&configuration.warnings), "");
+    let [tenant] = configuration.tenants.as_slice() else { panic!("one tenant") };
+    assert_eq!(tenant.tenant.as_str(), "contoso");
+    assert_eq!(tenant.servicenow.create, CreateStrategy::DerivedSysId);
+    let Auth::ClientCredentials { client } = &tenant.servicenow.auth else { panic!("client credentials") };
+    assert_eq!(client.secret.expose(), "s3", "one line feed at the end of a secret file is not part of it");
+    assert_eq!(client.token_url.to_string(), "https://contoso.service-now.com/oauth_token.do");
+    assert_eq!(tenant.senders.len(), 2);
+    assert!(tenant.webhook.is_some() && tenant.callback.is_some());
+}
+
+#[test]
+fn a_short_tenant_gets_the_defaults() {
+    let directory = directory(&[("snowgate.yaml", MINIMAL), ("tenants/a.yaml", &tenant("a", ""))]);
+    let loaded = loaded(directory.path());
+    let [tenant] = loaded.tenants.as_slice() else { panic!("{}", report(&loaded.findings)) };
+    let limits = tenant.servicenow.limits;
+    assert_eq!((limits.calls_per_second, limits.calls_per_hour, limits.concurrency), (5, 20_000, 4));
+    assert_eq!(tenant.servicenow.settle, Duration::from_secs(150));
+    assert_eq!(tenant.servicenow.sweep_every, Duration::from_mins(5));
+    assert!(tenant.enabled && tenant.webhook.is_none() && tenant.callback.is_none());
+    let codes: Vec<&str> = loaded.findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["S032"], "only the warning that nobody may push");
+}
+
+#[test]
+fn the_environment_goes_over_the_local_file_and_that_over_the_file() {
+    let directory = directory(&[
+        (
+            "snowgate.yaml",
+            "tenants: tenants\nserver: {listen: 127.0.0.1:1, admin_listen: 127.0.0.1:2}\nlog: {level: warn}\n",
+        ),
+        ("local.yaml", "server: {admin_listen: 127.0.0.1:3, workers: 2}\nlog: {format: json}\n"),
+    ]);
+    let environment = environment(directory.path())
+        .with("SNOWGATE__SERVER__WORKERS", "7")
+        .with("SNOWGATE__EGRESS__ALLOW_PRIVATE", "127.0.0.0/8, ::1")
+        .with("SNOWGATE__STORE__URL", "postgres://gate@db/snowgate")
+        .with("SNOWGATE__STORE__PASSWORD__ENV", "CLIENT_SECRET");
+    let configuration = load_strict(Path::new("snowgate.yaml"), &environment);
+    let settings = configuration.unwrap_or_else(|findings| panic!("{}", report(&findings))).settings;
+    assert_eq!(settings.server.listen.port(), 1);
+    assert_eq!(settings.server.admin_listen.port(), 3);
+    assert_eq!(settings.server.workers, Some(7));
+    assert_eq!((settings.log.format, settings.log.filter.as_str()), (LogFormat::Json, "warn"));
+    assert_eq!(settings.egress.allow_private.len(), 2);
+    let StoreUrl::Postgres { url, password } = settings.store.url else { panic!("PostgreSQL") };
+    assert_eq!(url, "postgres://gate@db/snowgate");
+    assert_eq!(password.unwrap().expose(), CANARY);
+}
+
+#[test]
+fn a_wrong_variable_is_named_with_the_one_that_was_meant() {
+    let directory = directory(&[("snowgate.yaml", MINIMAL)]);
+    let environment = environment(directory.path())
+        .with("SNOWGATE__SERVER__LISTNE", "127.0.0.1:1")
+        .with("SNOWGATE__SERVER__WORKERS", "many")
+        .with("SNOWGATE__STORE", "sqlite:x")
+        .with("SNOWGATE__SERVER__LISTEN", "nowhere");
+    let said = report(&load(Path::new("snowgate.yaml"), &environment).findings);
+    for expected in [
+        "SNOWGATE__SERVER__LISTNE S003 there is no setting `server.listne`\nhint: did you mean `SNOWGATE__SERVER__LISTEN`?",
+        "SNOWGATE__SERVER__WORKERS S004 it is not a whole number",
+        "SNOWGATE__STORE S004 it holds keys and cannot be set by one variable",
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_missing_settings_file_is_named_by_its_absolute_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = report(&load(Path::new("config/snowgate.yaml"), &environment(directory.path())).findings);
+    let tried = directory.path().join("config/snowgate.yaml");
+    assert_eq!(said.trim(), format!("config/snowgate.yaml S001 the file {} does not exist", tried.display()));
+}
+
+#[test]
+fn a_file_that_is_cut_short_or_too_large_is_an_error_and_not_half_a_configuration() {
+    let long = format!("{MINIMAL}# {}\n", "x".repeat(300_000));
+    for text in ["tenants: tenants\nserver: {listen: 127.0", long.as_str()] {
+        let directory = directory(&[("snowgate.yaml", text)]);
+        let loaded = loaded(directory.path());
+        assert!(loaded.settings.is_none());
+        assert!(loaded.strict().is_err());
+    }
+}
+
+#[test]
+fn a_file_that_means_to_exhaust_us_is_refused() {
+    let level = |name: char, of: char| format!("{name}: &{name} [{}]\n", vec![format!("*{of}"); 9].join(","));
+    let levels = "bcdefgh".chars().zip("abcdefg".chars()).map(|(name, of)| level(name, of));
+    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned() + &levels.collect::<String>();
+    for text in [bomb, "[".repeat(20_000), "{a: ".repeat(20_000)] {
+        let directory = directory(&[("snowgate.yaml", &text)]);
+        let codes: Vec<&str> = loaded(directory.path()).findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, ["S002"]);
+    }
+}
+
+#[test]
+fn rust_log_goes_before_the_level_in_the_file() {
+    let directory = directory(&[("snowgate.yaml", MINIMAL)]);
+    let filter = |value: &str| {
+        let environment = environment(directory.path()).with("RUST_LOG", value);
+        load(Path::new("snowgate.yaml"), &environment).settings.map(|settings| settings.log.filter)
+    };
+    assert_eq!(filter("info,snowgate=debug").as_deref(), Some("info,snowgate=debug"));
+    assert_eq!(filter("").as_deref(), Some("info"));
+    assert_eq!(filter("snowgate=loud"), None);
+}
+
+#[test]
+fn crash_points_are_read_in_builds_for_tests() {
+    let directory = directory(&[("snowgate.yaml", MINIMAL)]);
+    let crash_at = |value: &str| {
+        let environment = environment(directory.path()).with("SNOWGATE_CRASH_AT", value);
+        load_strict(Path::new("snowgate.yaml"), &environment).map(|configuration| configuration.settings.crash_at)
+    };
+    if cfg!(debug_assertions) {
+        let crash = crash_at("accept.after_commit:3").unwrap().unwrap();
+        assert_eq!((crash.point.as_str(), crash.pass.get()), ("accept.after_commit", 3));
+        assert!(crash_at("accept.after_commit:0").is_err());
+    } else {
+        assert_eq!(crash_at("accept.after_commit:3").unwrap(), None);
+    }
+}
+
+#[test]
+fn a_sender_stands_twice_during_a_rotation() {
+    let senders = "senders:\n  - {name: rooms, webhook_secret: {env: WEBHOOK_SECRET}}\n  - {name: rooms, webhook_secret: {env: OTHER_SECRET}}\n";
+    let directory = directory(&[("snowgate.yaml", MINIMAL), ("tenants/a.yaml", &tenant("a", senders))]);
+    let loaded = loaded(directory.path());
+    assert_eq!(report(&loaded.findings), "");
+    let [tenant] = loaded.tenants.as_slice() else { panic!("one tenant") };
+    assert!(tenant.senders.iter().all(|sender| &*sender.name == "rooms"));
+    assert!(matches!(tenant.senders[0].credential, SenderCredential::Webhook(..)));
+}
+
+#[test]
+fn the_digest_of_a_tenant_changes_with_its_file_its_secrets_and_the_policy() {
+    let digest = |more: &str, secret: &str, settings: &str| {
+        let directory = directory(&[("snowgate.yaml", settings), ("tenants/a.yaml", &tenant("a", more))]);
+        let environment = environment(directory.path()).with("CLIENT_SECRET", secret);
+        load(Path::new("snowgate.yaml"), &environment).tenants.remove(0).digest
+    };
+    let first = digest("", "one", MINIMAL);
+    assert_eq!(first, digest("", "one", MINIMAL));
+    assert_ne!(first, digest("enabled: false\n", "one", MINIMAL));
+    assert_ne!(first, digest("", "two", MINIMAL));
+    assert_ne!(first, digest("", "one", "tenants: tenants\negress: {allow_private: [127.0.0.0/8]}\n"));
+}
+
+#[test]
+fn debug_output_never_shows_a_secret() {
+    let directory = directory(&[("snowgate.yaml", MINIMAL), ("tenants/a.yaml", &tenant("a", ""))]);
+    let loaded = loaded(directory.path());
+    assert_eq!(loaded.tenants.len(), 1);
+    assert!(!format!("{loaded:?} {:?}", environment(directory.path())).contains(CANARY));
+}
+
+#[test]
+fn settings_that_need_a_restart_are_named() {
+    let read = |text: &str| {
+        let directory = directory(&[("snowgate.yaml", &format!("{MINIMAL}{text}"))]);
+        loaded(directory.path()).settings.unwrap()
+    };
+    let before = read("store: {url: \"sqlite:/x\"}\n");
+    assert_eq!(before.needs_restart(&read("store: {url: \"sqlite:/x\"}\nmappings: elsewhere\n")), [""; 0]);
+    let after = read("store: {url: \"sqlite:/y\"}\ndeployment_key: other\n");
+    assert_eq!(before.needs_restart(&after), ["store", "deployment_key"]);
+}
+
+#[test]
+fn the_schemas_say_what_the_check_says() {
+    for (schema, title) in [(schema::settings(), "Snowgate settings"), (schema::tenant(), "Snowgate tenant")] {
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(schema["title"], title);
+        assert_eq!(schema["additionalProperties"], false);
+        let undocumented: Vec<&String> = properties(schema)
+            .filter(|(_, property)| property.get("description").is_none())
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(undocumented, [""; 0], "every key of {title} has a description");
+    }
+}
+
+fn properties(schema: &serde_json::Value) -> impl Iterator<Item = (&String, &serde_json::Value)> {
+    schema["properties"].as_object().unwrap().iter()
+}

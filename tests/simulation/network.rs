@@ -1,0 +1,159 @@
+//! The way between the client and the simulated instance, on virtual time. Once bytes are handed to it they travel on,
+//! whether or not their sender is still alive.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use snowgate::domain::time::{Clock, SharedClock, Timestamp};
+use snowgate::runtime::{luck, tasks};
+use snowgate::servicenow::transport::{Exchange, Replying};
+use snowgate::servicenow::wire;
+use snowgate::servicenow::wire::{FaultKind, TransportFault};
+use snowgate::sim::faults::{Faults, Performed, perform};
+use snowgate::sim::instance::Instance;
+use snowgate::sim::{Request, Response};
+
+/// Time as tokio's paused runtime tells it.
+#[derive(Debug)]
+pub(crate) struct VirtualClock {
+    start: tokio::time::Instant,
+}
+
+impl VirtualClock {
+    pub(crate) fn shared() -> SharedClock {
+        Arc::new(Self { start: tokio::time::Instant::now() })
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_795_327_200_000).plus(self.start.elapsed())
+    }
+}
+
+/// One call, as the network saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) at: Timestamp,
+    pub(crate) what: String,
+    pub(crate) fate: &'static str,
+    pub(crate) status: Option<u16>,
+}
+
+/// The network, with the instance at its end.
+pub(crate) struct Network {
+    pub(crate) clock: SharedClock,
+    pub(crate) instance: Mutex<Instance>,
+    pub(crate) faults: Mutex<Faults>,
+    pub(crate) log: Mutex<Vec<Call>>,
+    /// Until when the instance asked to be left alone, as far as the living client was told.
+    pub(crate) quiet_until: Mutex<Timestamp>,
+    pub(crate) broken_windows: Mutex<Vec<String>>,
+}
+
+/// What a client holds of the network.
+#[derive(Clone)]
+pub(crate) struct Way(pub(crate) Arc<Network>);
+
+impl Exchange for Way {
+    fn exchange(&self, request: wire::Request) -> Replying {
+        let network = Arc::clone(&self.0);
+        network.watch_window(&request);
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        drop(tasks::spawn("network", async move {
+            let outcome = Arc::clone(&network).carry(request).await;
+            let asked_for_quiet = outcome.as_ref().ok().and_then(retry_after);
+            // Whoever asked may be dead by now, and then was told nothing.
+            if let (Ok(()), Some(seconds)) = (answer.send(outcome), asked_for_quiet) {
+                network.quiet_for(Duration::from_secs(seconds));
+            }
+        }));
+        Box::pin(async move { answered.await.unwrap_or_else(|_| Err(reset())) })
+    }
+}
+
+impl Network {
+    fn watch_window(&self, request: &wire::Request) {
+        let (now, quiet) = (self.clock.now(), *self.quiet_until.lock().unwrap());
+        if now < quiet {
+            let what = format!("call inside a Retry-After window: {request:?} at {now}, window until {quiet}");
+            self.broken_windows.lock().unwrap().push(what);
+        }
+    }
+
+    fn quiet_for(&self, duration: Duration) {
+        let until = self.clock.now().plus(duration);
+        let mut quiet = self.quiet_until.lock().unwrap();
+        *quiet = until.max(*quiet);
+    }
+
+    async fn carry(self: Arc<Self>, request: wire::Request) -> Result<wire::Answer, TransportFault> {
+        travel().await;
+        let request = translated(&request);
+        let fate = self.faults.lock().unwrap().decide(&request);
+        tokio::time::sleep(Duration::from_millis(fate.wait_before_ms())).await;
+        let now = self.clock.now();
+        let performed = perform(&mut self.instance.lock().unwrap(), &request, fate, now.millis());
+        let Performed { answer, applied: _, apply_later_ms, wait_after_ms } = performed;
+        let what = format!("{} {}", request.method, request.path);
+        let status = answer.as_ref().map(|answer| answer.status);
+        self.log.lock().unwrap().push(Call { at: now, what, fate: fate.word(), status });
+        if let Some(later) = apply_later_ms {
+            self.apply_later(request, later);
+        }
+        tokio::time::sleep(Duration::from_millis(wait_after_ms)).await;
+        travel().await;
+        let Some(answer) = answer else { return silence().await };
+        Ok(answered(answer))
+    }
+
+    /// A request that still runs at the other side after the client gave up.
+    fn apply_later(self: &Arc<Self>, request: Request, later: u64) {
+        let network = Arc::clone(self);
+        drop(tasks::spawn("zombie", async move {
+            tokio::time::sleep(Duration::from_millis(later)).await;
+            let now = network.clock.now().millis();
+            network.instance.lock().unwrap().handle(&request, now);
+        }));
+    }
+}
+
+/// Either the connection breaks, or nothing ever comes and the client's own deadline ends it.
+async fn silence() -> Result<wire::Answer, TransportFault> {
+    if luck::fraction() < 0.5 {
+        std::future::pending::<()>().await;
+    }
+    Err(reset())
+}
+
+fn reset() -> TransportFault {
+    TransportFault::new(FaultKind::Reset { sent: true }, "the simulated network broke the connection")
+}
+
+async fn travel() {
+    tokio::time::sleep(Duration::from_secs_f64(0.002 + 0.04 * luck::fraction())).await;
+}
+
+fn retry_after(answer: &wire::Answer) -> Option<u64> {
+    answer.header("retry-after").filter(|_| answer.status == 429)?.parse().ok()
+}
+
+fn translated(request: &wire::Request) -> Request {
+    let mut translated = Request::new(request.method.as_str(), &request.path_and_query);
+    translated.headers = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
+        .collect();
+    translated.body.clone_from(&request.body);
+    translated
+}
+
+fn answered(response: Response) -> wire::Answer {
+    let mut headers = wire::HeaderMap::new();
+    for (name, value) in response.headers {
+        let name = wire::HeaderName::try_from(name).unwrap();
+        headers.append(name, wire::HeaderValue::try_from(value).unwrap());
+    }
+    wire::Answer { status: response.status, headers, body: response.body, cut: false }
+}

@@ -1,0 +1,109 @@
+//! The store's contract: one suite, run on every engine, and what only one engine can promise beside it.
+//!
+//! A case is an `async fn(Subject)`; the macro below makes one test per case and engine, so that a failing one names
+//! both. The model and the engines are held together by a property test as well.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
+
+mod harness;
+mod reopening;
+mod same_answers;
+mod sqlite_file;
+mod sync_order;
+
+mod accepting;
+mod claiming;
+mod leasing;
+mod parking;
+mod reading;
+mod tenants;
+
+/// Runs every case on every engine.
+macro_rules! contract {
+    ($($part:ident: $($case:ident)*;)*) => {
+        mod on_memory {
+            $(mod $part { $(
+                #[tokio::test]
+                async fn $case() {
+                    crate::$part::$case(crate::harness::Subject::memory()).await;
+                }
+            )* })*
+        }
+        mod on_sqlite {
+            $(mod $part { $(
+                #[tokio::test]
+                async fn $case() {
+                    crate::$part::$case(crate::harness::Subject::sqlite()).await;
+                }
+            )* })*
+        }
+    };
+}
+
+contract! {
+    accepting:
+        a_change_gets_a_receipt_and_a_place
+        each_lane_counts_from_one_without_gaps
+        the_same_event_again_gets_the_same_receipt
+        the_same_event_with_another_body_is_a_conflict_and_the_first_stays
+        the_same_event_of_another_tenant_is_another_event
+        a_repeat_is_known_after_its_delivery_ended
+        one_conflict_keeps_the_whole_call_out
+        a_repeat_inside_a_call_is_stored_once
+        a_conflict_inside_a_call_stores_nothing
+        a_full_lane_takes_no_more_and_others_do
+        an_empty_call_is_answered
+        many_at_once_get_dense_sequences;
+    claiming:
+        nothing_is_claimed_before_a_tenant_is_served
+        a_claim_hands_out_the_head_and_what_follows
+        no_lane_is_claimed_twice
+        a_tenant_never_has_more_lanes_than_its_share
+        the_least_recently_served_tenant_goes_first
+        a_flooding_tenant_delays_another_by_one_round
+        urgent_lanes_go_first_then_the_longest_waiting
+        a_lane_is_as_urgent_as_the_most_urgent_of_what_waits
+        a_lane_that_backs_off_is_not_claimed_before_its_time
+        a_tenant_no_longer_served_keeps_its_work
+        the_directions_of_an_incident_are_lanes_of_their_own;
+    leasing:
+        an_expired_lease_offers_the_lane_again
+        an_expired_lease_holds_until_someone_else_claims
+        a_renewed_lease_lasts
+        a_stale_owner_changes_nothing
+        an_intention_marks_what_is_being_sent
+        a_sent_delivery_stays_marked_when_its_owner_dies
+        a_settled_delivery_ends_and_the_next_one_follows
+        a_fold_supersedes_all_but_the_last
+        settling_what_does_not_wait_changes_nothing
+        a_lane_remembers_what_a_settlement_said
+        a_counted_postponement_is_a_try_and_an_uncounted_is_not
+        a_postponed_delivery_that_was_surely_not_processed_is_waiting_again
+        a_postponed_delivery_that_may_be_processed_stays_being_sent
+        only_the_newest_tries_are_kept
+        time_set_back_holds_no_lane;
+    parking:
+        a_blocking_head_holds_its_lane_in_order
+        a_skipped_delivery_lets_the_lane_go_on
+        a_blocking_head_is_replayed_in_place
+        a_skipped_delivery_is_replayed_at_the_tail
+        nothing_is_replayed_twice
+        a_dropped_head_lets_the_lane_go_on
+        a_dropped_skipped_delivery_changes_no_lane
+        only_the_tenants_own_parked_deliveries_are_touched
+        a_replay_behind_a_blocking_head_waits_for_it;
+    tenants:
+        a_paused_tenant_is_not_claimed_until_it_ends
+        a_longer_pause_wins
+        a_resumed_tenant_is_claimed_at_once
+        what_was_learned_is_kept
+        an_unknown_tenant_has_no_record
+        the_store_answers_a_ping;
+    reading:
+        a_delivery_shows_what_was_accepted
+        a_strange_tenant_sees_nothing
+        lists_are_newest_first_and_paged
+        lists_are_filtered
+        an_end_is_shown_with_its_tries
+        the_backlog_counts_what_waits_and_what_is_parked;
+}

@@ -1,0 +1,78 @@
+//! Tenants: held back, let go, and what their instances taught us.
+
+use std::time::Duration;
+
+use snowgate::domain::time::{Clock, Timestamp};
+use snowgate::store::{Learned, Pause, TenantRecord};
+
+use crate::harness::{CONTOSO, Subject, tenant};
+
+fn pause(until: Timestamp, code: &str) -> Pause {
+    Pause { until, code: code.to_owned(), reason: format!("because of {code}") }
+}
+
+async fn hold(subject: &Subject, time: Duration, code: &str) {
+    let until = subject.clock.now().plus(time);
+    subject.store.pause_tenant(&tenant(CONTOSO), pause(until, code)).await.unwrap();
+}
+
+async fn paused_by(subject: &Subject) -> Option<String> {
+    subject.store.tenant(&tenant(CONTOSO)).await.unwrap().pause.map(|pause| pause.code)
+}
+
+pub(crate) async fn a_paused_tenant_is_not_claimed_until_it_ends(subject: Subject) {
+    subject.serve(&[(CONTOSO, 1), ("fabrikam", 1)]).await;
+    subject.update("MTR-1").await;
+    subject.accept(subject.change_of("fabrikam", "MTR-2")).await;
+    hold(&subject, Duration::from_mins(1), "throttled").await;
+    assert_eq!(subject.claim_incidents(10).await, ["MTR-2"], "the other tenant does not feel it");
+    subject.pass(Duration::from_millis(59_999));
+    assert_eq!(paused_by(&subject).await.as_deref(), Some("throttled"));
+    assert!(subject.claim(10).await.is_empty());
+    subject.pass(Duration::from_millis(1));
+    assert_eq!(paused_by(&subject).await, None);
+    assert_eq!(subject.claim_incidents(10).await, ["MTR-1"]);
+}
+
+pub(crate) async fn a_longer_pause_wins(subject: Subject) {
+    let minute = Duration::from_mins(1);
+    hold(&subject, minute, "first").await;
+    hold(&subject, minute / 2, "shorter").await;
+    assert_eq!(paused_by(&subject).await.as_deref(), Some("first"));
+    hold(&subject, 2 * minute, "longer").await;
+    assert_eq!(paused_by(&subject).await.as_deref(), Some("longer"));
+    let forever = pause(Timestamp::NEVER, "operator");
+    subject.store.pause_tenant(&tenant(CONTOSO), forever.clone()).await.unwrap();
+    hold(&subject, 2 * minute, "throttled").await;
+    subject.pass(Duration::from_hours(10_000));
+    assert_eq!(subject.store.tenant(&tenant(CONTOSO)).await.unwrap().pause, Some(forever));
+}
+
+pub(crate) async fn a_resumed_tenant_is_claimed_at_once(subject: Subject) {
+    subject.serve(&[(CONTOSO, 1)]).await;
+    subject.update("MTR-1").await;
+    subject.store.pause_tenant(&tenant(CONTOSO), pause(Timestamp::NEVER, "operator")).await.unwrap();
+    assert!(subject.claim(1).await.is_empty());
+    subject.store.resume_tenant(&tenant(CONTOSO)).await.unwrap();
+    assert_eq!(paused_by(&subject).await, None);
+    assert_eq!(subject.claim(1).await.len(), 1);
+    // Nothing to end is no fault.
+    subject.store.resume_tenant(&tenant("nobody")).await.unwrap();
+}
+
+pub(crate) async fn what_was_learned_is_kept(subject: Subject) {
+    let learned = Learned { fingerprint: "f1".to_owned(), honours_sys_id: Some(true), keeps_mark: None };
+    subject.store.learn(&tenant(CONTOSO), learned.clone()).await.unwrap();
+    assert_eq!(subject.store.tenant(&tenant(CONTOSO)).await.unwrap(), TenantRecord { pause: None, learned });
+    let newer = Learned { fingerprint: "f2".to_owned(), honours_sys_id: Some(false), keeps_mark: Some(true) };
+    subject.store.learn(&tenant(CONTOSO), newer.clone()).await.unwrap();
+    assert_eq!(subject.store.tenant(&tenant(CONTOSO)).await.unwrap().learned, newer);
+}
+
+pub(crate) async fn an_unknown_tenant_has_no_record(subject: Subject) {
+    assert_eq!(subject.store.tenant(&tenant("nobody")).await.unwrap(), TenantRecord::default());
+}
+
+pub(crate) async fn the_store_answers_a_ping(subject: Subject) {
+    subject.store.ping().await.unwrap();
+}

@@ -1,0 +1,248 @@
+//! Whole configurations with mappings: loaded, replaced, reloaded broken; and who gets in.
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail like the test itself")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use snowgate::domain::id::TenantId;
+use snowgate::domain::time::Timestamp;
+use snowgate::security::api_key::ApiKey;
+use snowgate::security::signature::{SignedHeaders, WebhookSecret, sign};
+use snowgate::settings::{Environment, Finding};
+use snowgate::tenants::{Authenticated, Credential, Diff, Loaded, Registry, SignedRequest, Unauthenticated, load};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_327_200_000);
+const SECRETS: [&str; 3] = [
+    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+    "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+];
+
+/// A working directory with settings and one good mapping.
+struct Site(tempfile::TempDir);
+
+impl Site {
+    fn new() -> Self {
+        let site = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(site.0.path().join("tenants")).unwrap();
+        fs::create_dir(site.0.path().join("mappings")).unwrap();
+        site.write("snowgate.yaml", "tenants: tenants\nmappings: mappings\n");
+        let mapping = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mappings/contract.yaml");
+        fs::copy(mapping, site.0.path().join("mappings/good.yaml")).unwrap();
+        site
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    fn tenant(&self, name: &str, more: &str) {
+        self.tenant_with(name, "good.yaml", more);
+    }
+
+    fn tenant_with(&self, name: &str, mapping: &str, more: &str) {
+        let text = format!(
+            "tenant: {name}\nservicenow:\n  instance: https://{name}.service-now.com\n  auth: {{kind: client_credentials, \
+             client_id: us, client_secret: {{env: CLIENT_SECRET}}}}\nmapping: {mapping}\n{more}"
+        );
+        self.write(&format!("tenants/{name}.yaml"), &text);
+    }
+
+    fn load(&self) -> Loaded {
+        let environment = Environment::empty_in(self.0.path())
+            .with("CLIENT_SECRET", "s3")
+            .with("FIRST", SECRETS[0])
+            .with("SECOND", SECRETS[1])
+            .with("THIRD", SECRETS[2]);
+        load(Path::new("snowgate.yaml"), &environment)
+    }
+
+    fn load_into(&self, registry: &Registry) -> Result<Diff, Vec<Finding>> {
+        self.load().strict().map(|prepared| registry.replace(prepared.tenants))
+    }
+}
+
+fn report(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| finding.render(false) + "\n").collect()
+}
+
+fn names(names: &[&str]) -> Vec<TenantId> {
+    names.iter().map(|name| TenantId::parse(name).unwrap()).collect()
+}
+
+fn key(seed: u8) -> (ApiKey, String) {
+    let key = ApiKey::from_entropy([seed; 32]);
+    let line = format!("senders: [{{name: soc, api_key_sha256: \"{}\"}}]\n", key.hash());
+    (key, line)
+}
+
+#[test]
+fn the_first_load_adds_and_a_later_one_says_what_differs() {
+    let (site, registry) = (Site::new(), Registry::default());
+    site.tenant("a", "");
+    site.tenant("b", "");
+    assert_eq!(site.load_into(&registry).unwrap(), Diff { added: names(&["a", "b"]), ..Diff::default() });
+    assert!(site.load_into(&registry).unwrap().is_empty(), "the same files change nothing");
+
+    let unchanged = registry.find(&names(&["a"])[0]).unwrap();
+    site.tenant("b", "enabled: false\n");
+    site.tenant("c", "");
+    let diff = site.load_into(&registry).unwrap();
+    assert_eq!((diff.added, diff.changed, diff.removed), (names(&["c"]), names(&["b"]), vec![]));
+    let now = registry.find(&names(&["a"])[0]).unwrap();
+    assert!(Arc::ptr_eq(&unchanged, &now), "what did not change keeps whatever was built for it");
+
+    fs::remove_file(site.0.path().join("tenants/c.yaml")).unwrap();
+    assert_eq!(site.load_into(&registry).unwrap().removed, names(&["c"]));
+    let served: Vec<String> = registry.all().iter().map(|tenant| tenant.id().to_string()).collect();
+    assert_eq!(served, ["a", "b"]);
+}
+
+#[test]
+fn a_changed_mapping_changes_every_tenant_that_names_it_and_no_other() {
+    let (site, registry) = (Site::new(), Registry::default());
+    let good = fs::read_to_string(site.0.path().join("mappings/good.yaml")).unwrap();
+    site.write("mappings/other.yaml", &good);
+    site.tenant("a", "");
+    site.tenant_with("b", "other.yaml", "");
+    site.load_into(&registry).unwrap();
+    site.write("mappings/other.yaml", &format!("{good}\n# edited\n"));
+    assert_eq!(site.load_into(&registry).unwrap().changed, names(&["b"]));
+}
+
+#[test]
+fn a_load_with_an_error_anywhere_changes_nothing() {
+    let (site, registry) = (Site::new(), Registry::default());
+    site.tenant("a", "");
+    site.load_into(&registry).unwrap();
+    let before = registry.find(&names(&["a"])[0]).unwrap();
+    site.tenant("a", "enabled: false\n");
+    for (file, text) in [
+        ("tenants/b.yaml", "tenant: [\n"),
+        ("tenants/b.yaml", "tenant: b\nunknown: x\n"),
+        ("tenants/b.yaml", "tenant: a\nservicenow"),
+        ("snowgate.yaml", "tenants: tenants\nmappings: mappings\nlog: {level: \"loud=\"}\nserver: {listen: x}\n"),
+    ] {
+        let kept = fs::read_to_string(site.0.path().join(file)).ok();
+        site.write(file, text);
+        let findings = site.load_into(&registry).unwrap_err();
+        assert!(findings.iter().any(|finding| finding.file == file), "{}", report(&findings));
+        match kept {
+            Some(text) => site.write(file, &text),
+            None => fs::remove_file(site.0.path().join(file)).unwrap(),
+        }
+    }
+    let now = registry.find(&names(&["a"])[0]).unwrap();
+    assert!(Arc::ptr_eq(&before, &now));
+    assert_eq!(site.load_into(&registry).unwrap().changed, names(&["a"]), "repaired, it is taken");
+}
+
+#[test]
+fn mappings_are_reported_with_everything_else_and_each_file_once() {
+    let site = Site::new();
+    site.write("mappings/broken.yaml", "version: 1\nname: x\ntarget: {table: incident}\nto_ticket: {fields: {short_description: \"{{ incident.title | trimm }}\"}}\n");
+    site.tenant_with("a", "broken.yaml", "");
+    site.tenant_with("b", "broken.yaml", "");
+    site.tenant_with("c", "missing.yaml", "");
+    let findings = site.load().findings;
+    let about_filter = |finding: &&Finding| finding.file == "mappings/broken.yaml" && finding.message.contains("trimm");
+    assert_eq!(findings.iter().filter(about_filter).count(), 1, "two tenants name the file: {}", report(&findings));
+    let said = report(&findings);
+    let missing = format!(
+        "tenants/c.yaml:5:10 S041 the mapping file {} does not exist",
+        site.0.path().join("mappings/missing.yaml").display()
+    );
+    assert!(said.contains(&missing), "{said}");
+}
+
+#[test]
+fn a_key_opens_its_own_tenant_and_no_other() {
+    let (site, registry) = (Site::new(), Registry::default());
+    let ((key_a, sender_a), (key_b, sender_b)) = (key(1), key(2));
+    site.tenant("a", &sender_a);
+    site.tenant("b", &sender_b);
+    site.load_into(&registry).unwrap();
+    let enter = |tenant: &str, key: &str| registry.authenticate(tenant, Credential::ApiKey(key));
+    let caller = enter("a", key_a.expose()).unwrap();
+    assert_eq!((caller.tenant.id().as_str(), &*caller.sender, caller.credential), ("a", "soc", "api_key"));
+    assert!(enter("b", key_b.expose()).is_ok());
+    let hash = key_a.hash().to_string();
+    for (tenant, wrong) in [
+        ("a", key_b.expose()),
+        ("b", key_a.expose()),
+        ("nobody", key_a.expose()),
+        ("A", key_a.expose()),
+        ("", key_a.expose()),
+        ("../a", key_a.expose()),
+        ("a", ""),
+        ("a", &hash),
+    ] {
+        assert_eq!(
+            enter(tenant, wrong).unwrap_err(),
+            Unauthenticated::Key,
+            "{tenant}: an unknown tenant and a wrong key are one"
+        );
+    }
+}
+
+#[test]
+fn both_signatures_of_a_rotation_open_and_it_is_told_which_did() {
+    let (site, registry) = (Site::new(), Registry::default());
+    site.tenant(
+        "a",
+        "senders:\n  - {name: rooms, webhook_secret: {env: FIRST}}\n  - {name: rooms, webhook_secret: {env: SECOND}}\n",
+    );
+    site.tenant("b", "webhook: {secrets: [{env: THIRD}]}\n");
+    site.load_into(&registry).unwrap();
+    let enter = |tenant: &str, secret: &str| {
+        let signature = sign("msg_1", NOW, b"{}", &WebhookSecret::parse(secret).unwrap());
+        let timestamp = NOW.seconds().to_string();
+        let headers = SignedHeaders { id: "msg_1", timestamp: &timestamp, signature: &signature };
+        let request = SignedRequest { headers, body: b"{}", now: NOW };
+        let sender = registry.authenticate(tenant, Credential::Signature(request));
+        let instance = registry.authenticate_instance(tenant, request);
+        let told = |caller: Result<Authenticated, Unauthenticated>| {
+            caller.map(|caller| format!("{} {}", caller.sender, caller.credential)).map_err(|error| error.to_string())
+        };
+        (told(sender), told(instance))
+    };
+    let nobody = || Err("no tenant of that name takes that signature".to_owned());
+    assert_eq!(enter("a", SECRETS[0]), (Ok("rooms secret_1".to_owned()), nobody()));
+    assert_eq!(enter("a", SECRETS[1]), (Ok("rooms secret_2".to_owned()), nobody()));
+    assert_eq!(enter("b", SECRETS[2]), (nobody(), Ok("servicenow secret_1".to_owned())));
+    assert_eq!(enter("b", SECRETS[0]), (nobody(), nobody()), "a secret of another tenant");
+    assert_eq!(enter("nobody", SECRETS[0]), (nobody(), nobody()));
+}
+
+#[test]
+fn a_thousand_tenants_share_one_compiled_mapping_and_cost_little_memory() {
+    // In a process of its own: what other tests allocate at the same time must not count.
+    let ended = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_loads_a_thousand_tenants", "--ignored"])
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
+}
+
+#[test]
+#[ignore = "runs in a process of its own, started by the test above"]
+fn child_loads_a_thousand_tenants() {
+    let (site, registry) = (Site::new(), Registry::default());
+    for number in 0..1_000 {
+        site.tenant(&format!("tenant-{number}"), "");
+    }
+    let before = resident_kib();
+    assert_eq!(site.load_into(&registry).unwrap().added.len(), 1_000);
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 20 * 1_024, "1,000 tenants took {grown} KiB");
+    let all = registry.all();
+    assert!(all.iter().all(|tenant| Arc::ptr_eq(tenant.mapping(), all[0].mapping())));
+}
+
+/// Memory of this process; 0 where the system does not say.
+fn resident_kib() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
