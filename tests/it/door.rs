@@ -182,3 +182,31 @@ async fn a_signature_that_is_not_right_in_every_byte_is_worth_nothing() {
     sent(rotated.on(unsigned(&gateway, "contoso", &event))).await.expect(202);
     gateway.quiet().await;
 }
+
+#[tokio::test]
+async fn during_a_rotation_both_secrets_count_and_afterwards_only_the_new_one() {
+    let instance = Instance::start();
+    let rotating = "  - {name: rooms, webhook_secret: {file: coming.secret}}\n";
+    let home = Home::of(&[Tenant::named("contoso", instance.url()).and(rotating)]);
+    home.write("coming.secret", &hook_secret_of("the-coming-one"));
+    let mut gateway = home.start().await;
+    let signed = |tenant: &str, id: &str, event: &Event| Signed::by(tenant, id, now(), &event.body());
+    for (number, by) in ["contoso", "the-coming-one"].into_iter().enumerate() {
+        let event = Event::opened(&format!("MTR-{number}"));
+        sent(signed(by, "msg", &event).on(unsigned(&gateway, "contoso", &event))).await.expect(202);
+        let label = format!("credential=\"secret_{}\"", number + 1);
+        assert!(gateway.metric("snowgate_sender_credentials_total", &label).await > 0.5, "{label}");
+    }
+    gateway.quiet().await;
+    gateway.kill();
+    drop(gateway);
+
+    let file = std::fs::read_to_string(home.path().join("tenants/contoso.yaml")).expect("the tenant");
+    let only_new: Vec<&str> = file.lines().filter(|line| !line.contains("env: HOOK_CONTOSO")).collect();
+    home.write("tenants/contoso.yaml", &only_new.join("\n"));
+    let gateway = home.start().await;
+    let event = Event::opened("MTR-2");
+    sent(signed("contoso", "msg", &event).on(unsigned(&gateway, "contoso", &event))).await.expect(401);
+    sent(signed("the-coming-one", "msg", &event).on(unsigned(&gateway, "contoso", &event))).await.expect(202);
+    gateway.quiet().await;
+}

@@ -9,6 +9,7 @@ mod support;
 
 mod door;
 mod folding;
+mod harness;
 mod intake;
 mod isolation;
 mod operators;

@@ -2,8 +2,9 @@
 
 use reqwest::Method;
 
+use crate::support::home::hash_of;
 use crate::support::reply::text;
-use crate::support::{Event, Gateway, Home, Instance, eventually};
+use crate::support::{Event, Gateway, Home, Instance, Reply, eventually};
 
 const PAUSE: &str = "/v1/tenants/contoso/pause";
 const RESUME: &str = "/v1/tenants/contoso/resume";
@@ -132,4 +133,66 @@ async fn the_promised_metrics_are_there() {
         assert!(page.text.contains(&format!("{gauge}{{tenant=\"contoso\"")), "{gauge} in\n{}", page.text);
     }
     assert!(!page.text.contains("MTR-1"), "a record is no label");
+}
+
+#[tokio::test]
+async fn a_pause_that_cannot_be_read_pauses_nothing() {
+    let (instance, _home, gateway) = gateway().await;
+    for body in [r#"{"seconds":"600"}"#, r#"{"second":600}"#, "{", r#"{"seconds":-1}"#] {
+        let request = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client")
+            .post(format!("{}{PAUSE}", gateway.admin()));
+        let reply = Reply::of(request.header("content-type", "application/json").body(body)).await.expect("an answer");
+        assert_eq!(reply.status, 400, "{body}: {}", reply.text);
+        assert_eq!(reply.header("content-type"), "application/problem+json", "{body}");
+    }
+    gateway.post(&Event::opened("MTR-1")).await.expect(202);
+    gateway.quiet().await;
+    drop(instance.ticket_of("MTR-1"));
+}
+
+#[tokio::test]
+async fn every_operator_is_known_by_token_and_may_do_what_the_role_says() {
+    let instance = Instance::start();
+    let home = Home::contoso(instance.url());
+    let mut lines = String::from("operators:\n");
+    for number in 0..20 {
+        let role = ["read", "operate", "admin"][number % 3];
+        let hash = hash_of(&format!("operator {number}"));
+        lines.push_str(&format!("  - {{name: person-{number}, role: {role}, api_key_sha256: \"{hash}\"}}\n"));
+    }
+    let settings = std::fs::read_to_string(home.path().join("snowgate.yaml")).expect("the settings");
+    home.write("snowgate.yaml", &(settings + &lines));
+    let gateway = home.start().await;
+    gateway.asks_for_tokens();
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let as_person = async |number: usize, method: Method, path: &str| {
+        let request = client.request(method, format!("{}{path}", gateway.admin()));
+        Reply::of(request.bearer_auth(format!("operator {number}"))).await.expect("an answer").status
+    };
+    gateway.ask(Method::GET, "/v1/tenants").await.expect(401);
+    gateway.ask(Method::GET, "/livez").await.expect(200);
+    assert_eq!(as_person(99, Method::GET, "/v1/tenants").await, 401);
+    for number in 0..20 {
+        assert_eq!(as_person(number, Method::GET, "/v1/tenants").await, 200, "operator {number}");
+        let pauses = as_person(number, Method::POST, PAUSE).await;
+        assert_eq!(pauses, if number % 3 == 0 { 403 } else { 200 }, "operator {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_trace_of_the_sender_goes_on_in_the_log() {
+    let (_instance, _home, gateway) = gateway().await;
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let event = Event::opened("MTR-1").with("/type", "nonsense".into());
+    let request = gateway.posting("contoso", &event).header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"));
+    Reply::of(request).await.expect("an answer").expect(422);
+    let line = eventually("the refusal is logged", async || {
+        gateway.log().lines().find(|line| line.contains("Refused a request")).map(str::to_owned)
+    })
+    .await;
+    assert!(line.contains(trace), "{line}");
+    assert!(line.contains("/type"), "says what is wrong with it: {line}");
 }

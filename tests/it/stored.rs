@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use crate::support::mappings::{PLAIN, plain_with};
 use crate::support::reply::text;
+use snowgate::sim::instance::Instance as Records;
+
 use crate::support::{Event, Home, Instance, Tenant};
 
 #[tokio::test]
@@ -84,7 +88,7 @@ async fn an_instance_that_ignores_our_key_gets_one_ticket_all_the_same() {
 #[tokio::test]
 async fn misleading_answers_make_neither_a_second_ticket_nor_a_second_note() {
     for plan in [
-        "forbidden_after_commit=1000,budget=2,path=/table/incident",
+        "forbidden_after_commit=1000,budget=2,verbs=POST+PATCH",
         "server_error=1000:500:applied,budget=2,verbs=POST+PATCH",
         "partial_ok=1000,budget=2,verbs=POST+PATCH",
         "answer_lost=1000,budget=2,verbs=POST+PATCH",
@@ -105,4 +109,33 @@ async fn misleading_answers_make_neither_a_second_ticket_nor_a_second_note() {
         assert_eq!(instance.ticket_of("MTR-1").journal("comments"), ["one", "two"], "{plan}: {:#?}", instance.calls());
         assert_eq!(instance.tickets().len(), 2, "{plan}: {:#?}", instance.calls());
     }
+}
+
+#[tokio::test]
+async fn the_shipped_mapping_fills_the_form_and_finds_the_rooms_group() {
+    let instance = Instance::start();
+    let shipped = include_str!("../../mappings/teams-rooms.yaml");
+    let home = Home::of(&[Tenant::named("contoso", instance.url()).mapped_by(shipped)]);
+    let gateway = home.start().await;
+    let room = json!([{"kind": "room", "name": "Berlin 4.12", "room_group": "Berlin", "serial": "5CG1234ABC"}]);
+    gateway.post(&Event::opened("MTR-1").with("/data/incident/affected", room)).await.expect(202);
+    gateway.post(&Event::message("MTR-1", 1, "Please check the cable.")).await.expect(202);
+    gateway.post(&Event::resolved("MTR-1", 2)).await.expect(202);
+    gateway.quiet().await;
+    let ticket = instance.ticket_of("MTR-1");
+    for (field, expected) in [
+        ("assignment_group", Records::seeded("sys_user_group", "Berlin AV Support").as_str()),
+        ("cmdb_ci", Records::seeded("cmdb_ci_computer", "MTR-BER-01").as_str()),
+        ("impact", "1"),
+        ("state", "6"),
+        ("close_code", "Solution provided"),
+        ("close_notes", "It is back."),
+        ("contact_type", "monitoring"),
+    ] {
+        assert_eq!(ticket.field(field), expected, "{field}: {ticket:#?}");
+    }
+    assert_eq!(ticket.journal("comments"), ["Please check the cable."]);
+    let differences: Vec<_> =
+        gateway.deliveries("").await.iter().map(|one| one["ending"]["differences"].clone()).collect();
+    assert!(differences.iter().all(serde_json::Value::is_null), "all of it was stored as asked: {differences:#?}");
 }

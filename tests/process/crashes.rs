@@ -88,6 +88,8 @@ async fn settled_once(gateway: &Gateway, instance: &Instance, work: Work, at: &s
     };
     assert_eq!(ticket.field("state"), state, "{at}");
     assert_eq!(ticket.journal("comments"), comments, "{at} during {work:?}: {:#?}", instance.calls());
+    let updates = usize::from(work != Work::Create);
+    assert_eq!((instance.writes("POST"), instance.writes("PATCH")), (1, updates), "{at}: looked before it sent again");
     let states: Vec<_> = gateway.deliveries("").await.iter().map(|delivery| delivery["state"].clone()).collect();
     assert_eq!(states, vec!["delivered"; states.len()], "{at}");
 }

@@ -105,3 +105,16 @@ async fn a_second_signal_ends_it_at_once_and_the_next_start_finishes_the_work() 
     gateway.quiet().await;
     assert_eq!(instance.ticket_of("MTR-1").journal("comments"), ["Are you there?"]);
 }
+
+#[tokio::test]
+async fn a_signal_is_heeded_from_the_first_moment_on() {
+    let instance = Instance::start();
+    let home = Home::contoso(instance.url());
+    for _ in 0..3 {
+        // As early as anyone can know that it runs; the log's first line comes before its listeners are open.
+        let mut gateway = home.start().await;
+        gateway.signal("TERM");
+        let status = gateway.ended(DEADLINE).await;
+        assert_eq!(status.code(), Some(0), "{status:?}: {}", gateway.log());
+    }
+}

@@ -60,3 +60,21 @@ async fn a_file_that_is_no_store_is_refused_and_left_alone() {
     assert!(said.contains("snowgate.db"), "{said}");
     assert_eq!(std::fs::read_to_string(home.path().join("snowgate.db")).ok().as_deref(), Some(text.as_str()));
 }
+
+#[tokio::test]
+async fn a_store_in_memory_is_refused_unless_losing_work_is_accepted() {
+    let instance = Instance::start();
+    let home = Home::contoso(instance.url());
+    let memory = tempfile::tempdir_in("/dev/shm").expect("Linux has memory there");
+    let settings = std::fs::read_to_string(home.path().join("snowgate.yaml")).expect("the settings");
+    let store = format!("sqlite:{}/snowgate.db", memory.path().display());
+    home.write("snowgate.yaml", &settings.replace("sqlite:snowgate.db", &store));
+    let (code, said) = refusal(&home);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("accept_data_loss"), "says what would let it run: {said}");
+    let lossy = format!("{{url: \"{store}\", accept_data_loss: true}}");
+    home.write("snowgate.yaml", &settings.replace("{url: \"sqlite:snowgate.db\"}", &lossy));
+    let gateway = home.start().await;
+    gateway.post(&Event::opened("MTR-1")).await.expect(202);
+    gateway.quiet().await;
+}

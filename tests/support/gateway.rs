@@ -220,6 +220,11 @@ impl Gateway {
         self.declare(|declared| declared.waiting = true);
     }
 
+    /// Its admin listener asks for tokens, so that what is left cannot be asked for.
+    pub(crate) fn asks_for_tokens(&self) {
+        self.declare(|declared| declared.closed = true);
+    }
+
     /// Lines of level ERROR that contain this are expected.
     pub(crate) fn logs_error(&self, text: &str) {
         self.declare(|declared| declared.errors.push(text.to_owned()));

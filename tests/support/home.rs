@@ -61,7 +61,7 @@ impl Tenant {
 
     fn file(&self) -> String {
         let Self { name, instance, auth, more, .. } = self;
-        let (hash, hook) = (hex(&Sha256::digest(key_of(name))), hook_variable(name));
+        let (hash, hook) = (hash_of(&key_of(name)), hook_variable(name));
         format!(
             "tenant: {name}\nservicenow:\n  instance: {instance}\n  auth: {auth}\n  settle: 10s\n  \
              limits: {{calls_per_second: 100, calls_per_hour: 360000, concurrency: 16}}\nmapping: {name}.yaml\n\
@@ -85,8 +85,9 @@ fn hook_variable(tenant: &str) -> String {
     format!("HOOK_{}", tenant.to_ascii_uppercase().replace('-', "_"))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+/// What a file keeps of a key.
+pub(crate) fn hash_of(key: &str) -> String {
+    Sha256::digest(key).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 impl Home {

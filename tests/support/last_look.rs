@@ -12,12 +12,13 @@ use serde_json::Value;
 pub(crate) struct Declared {
     pub(crate) parked: u64,
     pub(crate) waiting: bool,
+    pub(crate) closed: bool,
     pub(crate) errors: Vec<String>,
 }
 
 /// Everything that is left and was not declared, in words. Without an address the process is gone and only its log is read.
 pub(crate) fn last_look(admin: Option<&str>, log: &Path, secrets: &[String], declared: &Declared) -> Vec<String> {
-    let mut left = admin.map(|address| work_left(address, declared)).unwrap_or_default();
+    let mut left = admin.filter(|_| !declared.closed).map(|address| work_left(address, declared)).unwrap_or_default();
     let log = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     left.extend(
         secrets.iter().filter(|secret| log.contains(secret.as_str())).map(|secret| format!("{secret} in the log")),
