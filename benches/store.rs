@@ -226,8 +226,13 @@ async fn claiming(directory: &Path) {
     for waiting in sizes {
         fill(&store, (filled..*waiting).map(lone_change)).await;
         filled = *waiting;
+        // What was filled in is copied to its place first, so that it does not share the disk with the claims.
+        let settled = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < settled {
+            store.ping().await.unwrap();
+        }
         let mut times = Vec::new();
-        for _ in 0..10 {
+        for _ in 0..15 {
             let one = request(1);
             let start = Instant::now();
             let claims = join_all((0..16).map(|_| store.claim(&one))).await;
@@ -235,11 +240,11 @@ async fn claiming(directory: &Path) {
             // They back off, as lanes do whose instance is down: the backlog stays as long as it was.
             join_all(claims.into_iter().flat_map(Result::unwrap).map(|claim| back_off(&store, claim))).await;
         }
-        times.sort_unstable();
-        let median = times[times.len() / 2];
-        let base = *base.get_or_insert(median);
-        let ratio = median.as_secs_f64() / base.as_secs_f64();
-        println!("claim of a lane, {waiting:>8} waiting   {median:>8.2?}  ({ratio:.2} of the smallest)");
+        // The least disturbed round: what is compared is the work of a claim, not the mood of the disk.
+        let least = times.into_iter().min().unwrap();
+        let base = *base.get_or_insert(least);
+        let ratio = least.as_secs_f64() / base.as_secs_f64();
+        println!("claim of a lane, {waiting:>8} waiting   {least:>8.2?}  ({ratio:.2} of the smallest)");
     }
 }
 

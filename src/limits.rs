@@ -120,8 +120,9 @@ pub const STORE_CACHE_KIB: usize = 64 * 1_024;
 pub const SQLITE_STATEMENTS_MAX: usize = 64;
 /// How often committed pages are copied from the log to the file, so that no commit has to do it.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_millis(200);
-/// Pages of 4 KiB after which the writer ends the round itself, so that the log starts over in place (16 MiB).
-pub const WAL_PAGES_BEFORE_RESTART: u32 = 4_096;
+/// Pages of 4 KiB after which the writer ends the round itself, so that the log starts over in place (64 MiB): more
+/// than a busy writer logs between two checkpoints, so that what is left for it to copy is little.
+pub const WAL_PAGES_BEFORE_RESTART: u32 = 16_384;
 /// A log this long (256 MiB) means that something kept it from starting over: it is cut, writers wait meanwhile.
 pub const WAL_PAGES_MAX: i64 = 65_536;
 /// The check for damage at start may take this long; a larger file is served with a warning instead.
@@ -294,14 +295,15 @@ pub const TENANTS_MAX: usize = 10_000;
 pub const OPERATORS_MAX: usize = 64;
 /// One thread per processor is right; this only catches slips such as `workers: 8080`.
 pub const WORKERS_MAX: usize = 256;
-/// An instance's node has 16 transaction threads for integrations; far more than that per second never helps.
-pub const CALLS_PER_SECOND_MAX: u32 = 100;
+/// Far above what an instance bears (4 threads a node, 50 ms a call at best); it only catches slips. Large instances with
+/// many nodes, and simulators, go high.
+pub const CALLS_PER_SECOND_MAX: u32 = 10_000;
 /// `CALLS_PER_SECOND_MAX` for an hour.
 pub const CALLS_PER_HOUR_MAX: u32 = CALLS_PER_SECOND_MAX * 3_600;
-/// The semaphore pool for REST of a ServiceNow node has 16 places by default, shared with everyone else.
-pub const CALL_CONCURRENCY_MAX: u32 = 16;
-/// Shorter than the time a call may take, a settle time would look too early and send twice.
-pub const SETTLE_SECS_MIN: u64 = 10;
+/// A node's pool for REST has 4 threads and a queue of 50 (KB0564204); large instances have many nodes.
+pub const CALL_CONCURRENCY_MAX: u32 = 256;
+/// Only a simulator settles this quickly; `docs/guarantees.md` says what a real instance needs.
+pub const SETTLE_SECS_MIN: u64 = 1;
 /// A lane that waits longer than an hour for one unclear answer helps nobody.
 pub const SETTLE_SECS_MAX: u64 = 3_600;
 /// More often than this a sweep costs more calls than the work itself.

@@ -195,14 +195,12 @@ impl Client {
     }
 
     async fn call(&self, mut permit: Permit, call: &Call<'_>) -> Result<Vec<Row>, Outcome> {
-        if let Some(overtaken) = permit.overtaken() {
-            return Err(overtaken);
-        }
         let begun = self.0.clock.now();
         let mut trace = Trace::default();
         let (rows, mut outcome) = match self.attempt(&permit, call, &mut trace).await {
             Ok(rows) => (Ok(rows), Outcome { status: trace.status, ..Outcome::new(Class::Done, "done") }),
-            Err(outcome) => (Err(()), outcome),
+            Err(NotDone::Judged(outcome)) => (Err(()), outcome),
+            Err(NotDone::NotSent(outcome)) => return Err(outcome),
         };
         permit.settle(&mut outcome, trace.told, self.luck());
         if let Some(observer) = &self.0.observer {
@@ -219,16 +217,18 @@ impl Client {
     }
 
     /// Sends, and once more with a newer token if the first one was refused: a `401` was not processed.
-    async fn attempt(&self, permit: &Permit, call: &Call<'_>, trace: &mut Trace) -> Result<Vec<Row>, Outcome> {
+    async fn attempt(&self, permit: &Permit, call: &Call<'_>, trace: &mut Trace) -> Result<Vec<Row>, NotDone> {
+        still_allowed(permit)?;
         let pass = self.0.keeper.pass(self.luck()).await?;
         let first = self.send(permit, call, &pass, trace).await;
-        let (Err(refused), Some(generation)) = (&first, pass.generation) else { return first };
+        let (Err(NotDone::Judged(refused)), Some(generation)) = (&first, pass.generation) else { return first };
         if refused.class != Class::Unauthorized {
             return first;
         }
+        still_allowed(permit)?;
         let newer = self.0.keeper.newer_than(generation, self.luck()).await?;
         let second = self.send(permit, call, &newer, trace).await;
-        if let (Err(refused), Some(generation)) = (&second, newer.generation)
+        if let (Err(NotDone::Judged(refused)), Some(generation)) = (&second, newer.generation)
             && refused.class == Class::Unauthorized
         {
             self.0.keeper.forget(generation);
@@ -242,16 +242,14 @@ impl Client {
         call: &Call<'_>,
         pass: &Pass,
         trace: &mut Trace,
-    ) -> Result<Vec<Row>, Outcome> {
-        if permit.is_late() {
-            let why = "the permission to send had run out when a token was there; nothing was sent";
-            return Err(Outcome::new(Class::NotProcessed, "too_late_to_send").with_detail(why));
-        }
+    ) -> Result<Vec<Row>, NotDone> {
+        // A token may have taken its time.
+        still_allowed(permit)?;
         let request = call.spell(&self.0.origin, pass.header.clone()).map_err(|refusal| of_unsafe(&refusal))?;
         let allowance = Allowance { time: CALL_TIMEOUT, body_bytes_max: ANSWER_BYTES_MAX };
         let reply = self.0.transport.send(request, allowance).await;
         *trace = self.trace(&reply);
-        classify(call.kind(), self.0.clock.now(), &reply)
+        Ok(classify(call.kind(), self.0.clock.now(), &reply)?)
     }
 
     fn trace(&self, reply: &Result<Answer, TransportFault>) -> Trace {
@@ -284,6 +282,33 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Client({})", self.0.origin)
     }
+}
+
+/// Why a call has no rows to show.
+enum NotDone {
+    /// Nothing was sent: the pace has nothing to learn from it.
+    NotSent(Outcome),
+    /// It was sent, or its token was asked for, and this is what came of it.
+    Judged(Outcome),
+}
+
+impl From<Outcome> for NotDone {
+    fn from(outcome: Outcome) -> Self {
+        Self::Judged(outcome)
+    }
+}
+
+/// Whether the permit still stands just before a byte leaves: the gate may have closed since it was taken, and the
+/// moment it was limited to may have passed.
+fn still_allowed(permit: &Permit) -> Result<(), NotDone> {
+    if let Some(overtaken) = permit.overtaken() {
+        return Err(NotDone::NotSent(overtaken));
+    }
+    if permit.is_late() {
+        let why = "the permission to send ran out before everything was there to send; nothing was sent";
+        return Err(NotDone::NotSent(Outcome::new(Class::NotProcessed, "too_late_to_send").with_detail(why)));
+    }
+    Ok(())
 }
 
 /// A write's single row, which [`classify`] has made sure of.

@@ -132,6 +132,10 @@ impl Journey<'_> {
 
     async fn create(&mut self, work: &Work) -> Result<Settlement, Stop> {
         let draft = self.draft(work, Operation::Create).await?;
+        if draft.is_empty() {
+            // The mapping opens no ticket for this, such as for a recovery that it keeps quiet about.
+            return Ok(settled_without_ticket(work, &draft));
+        }
         let fields = fields_to_create(work, &draft, self.bridge.sends_sys_id);
         let (permit, started) = self.intend(work).await?;
         match self.bridge.client.create(permit, &self.bridge.table, &fields).await {
@@ -466,16 +470,21 @@ fn fault_code(fault: &MappingFault) -> &'static str {
     }
 }
 
+fn settled_without_ticket(work: &Work, draft: &Draft) -> Settlement {
+    let ending = Ending { left_out: left_out(draft), how: "nothing_to_write".to_owned(), ..Ending::default() };
+    let memory = work.memory.clone();
+    Settlement { upto: work.upto, state: State::Delivered, ending, attempt: None, memory }
+}
+
+fn left_out(draft: &Draft) -> Vec<String> {
+    draft.dropped.iter().map(|left| format!("{}: {}", left.what, left.reason)).collect()
+}
+
 fn settled_at(work: &Work, draft: &Draft, ticket: Ticket, how: &str) -> Settlement {
     let mut memory = work.memory.clone();
     memory.ticket = Some(ticket.clone());
     remember_written(&mut memory, draft);
-    let ending = Ending {
-        ticket: Some(ticket),
-        left_out: draft.dropped.iter().map(|left| format!("{}: {}", left.what, left.reason)).collect(),
-        how: how.to_owned(),
-        ..Ending::default()
-    };
+    let ending = Ending { ticket: Some(ticket), left_out: left_out(draft), how: how.to_owned(), ..Ending::default() };
     Settlement { upto: work.upto, state: State::Delivered, ending, attempt: None, memory }
 }
 

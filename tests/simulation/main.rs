@@ -81,6 +81,6 @@ fn a_gateway_that_sends_on_an_old_intent_is_caught() {
 fn a_store_that_does_not_check_the_fence_is_caught() {
     is_caught("fence", |plan| {
         plan.fenced = false;
-        plan.frozen = 0.01;
+        plan.frozen = 0.03;
     });
 }

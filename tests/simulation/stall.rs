@@ -26,7 +26,7 @@ impl<F: Future> Future for Stalling<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         if self.frozen.is_none() && luck::fraction() < self.per_poll {
-            let seconds = 30.0 + 600.0 * luck::fraction();
+            let seconds = 60.0 + 240.0 * luck::fraction();
             self.frozen = Some(Box::pin(tokio::time::sleep(Duration::from_secs_f64(seconds))));
         }
         if let Some(sleep) = self.frozen.as_mut() {

@@ -78,18 +78,17 @@ impl Session {
     }
 
     fn lease(&self, lane: i64, tenant: &TenantId, now: Timestamp, request: &ClaimRequest) -> Result<Claim, Fault> {
-        let sql = "UPDATE lane SET fence = fence + 1, attempts = attempts + 1, leased_until = ?2, due = ?2 \
-                   WHERE id = ?1 RETURNING fence, head, attempts, direction, incident";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![lane, now.plus(request.lease_for).millis()])?;
+        let find = "SELECT fence, head, attempts, direction, incident FROM lane WHERE id = ?1";
+        let mut statement = self.connection.prepare_cached(find)?;
+        let mut rows = statement.query(params![lane])?;
         let Some(row) = rows.next()? else { return Err(Fault::nonsense("lane", "a due lane is gone")) };
         let incident: String = row.get(4)?;
-        let (attempts, direction): (u32, i64) = (row.get(2)?, row.get(3)?);
-        let lease = Lease { lane, fence: unsigned(row.get(0)?), head: unsigned(row.get(1)?) };
-        // A statement that answers rows has done its work only when it was stepped to its end.
-        if rows.next()?.is_some() {
-            return Err(Fault::nonsense("lane", "two lanes have one id"));
-        }
+        let (fence, attempts): (i64, u32) = (row.get(0)?, row.get(2)?);
+        let direction: i64 = row.get(3)?;
+        let lease = Lease { lane, fence: unsigned(fence) + 1, head: unsigned(row.get(1)?) };
+        let take = "UPDATE lane SET fence = fence + 1, attempts = attempts + 1, leased_until = ?2, due = ?2 \
+                    WHERE id = ?1";
+        self.connection.prepare_cached(take)?.execute(params![lane, now.plus(request.lease_for).millis()])?;
         Ok(Claim {
             waiting: self.waiting(&lease, request.waiting_max)?,
             memory: self.memory(lane)?,
@@ -97,7 +96,7 @@ impl Session {
             tenant: tenant.clone(),
             direction: direction_of(direction)?,
             incident: incident_of(&incident)?,
-            attempts,
+            attempts: attempts + 1,
             now,
         })
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::mpsc;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::limits::{
@@ -33,6 +34,8 @@ pub(super) fn open(path: &Path, purpose: Use) -> Result<Connection, StoreError> 
     let connection = Connection::open_with_flags(path, flags).map_err(refused)?;
     connection.set_prepared_statement_cache_capacity(SQLITE_STATEMENTS_MAX);
     connection.busy_timeout(STORE_BUSY_MAX).map_err(refused)?;
+    // Plans must not depend on bound values: else a cached statement is compiled again with every new tenant or time.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(refused)?;
     for (name, value, _) in SETTINGS {
         set(&connection, name, value).map_err(|error| meaning(path, &error))?;
     }

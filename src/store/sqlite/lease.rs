@@ -38,14 +38,11 @@ impl Session {
 
     /// Whether the lease held and was extended.
     fn extend(&mut self, lease: &Lease, until: Timestamp) -> Result<bool, Fault> {
-        let sql = "UPDATE lane SET leased_until = ?4, due = ?4 \
-                   WHERE id = ?1 AND fence = ?2 AND head = ?3 AND leased_until IS NOT NULL RETURNING tenant";
-        let row = params![lease.lane, signed(lease.fence), signed(lease.head), until.millis()];
-        let tenant: Option<i64> = self.connection.prepare_cached(sql)?.query_row(row, |row| row.get(0)).optional()?;
-        if let Some(tenant) = tenant {
-            self.tenants.wake(tenant, until);
-        }
-        Ok(tenant.is_some())
+        let Some(held) = self.holding(lease)? else { return Ok(false) };
+        let sql = "UPDATE lane SET leased_until = ?2, due = ?2 WHERE id = ?1";
+        self.connection.prepare_cached(sql)?.execute(params![lease.lane, until.millis()])?;
+        self.tenants.wake(held.tenant, until);
+        Ok(true)
     }
 
     fn holding(&self, lease: &Lease) -> Result<Option<Holding>, Fault> {
@@ -112,9 +109,10 @@ impl Session {
         let sql = "UPDATE lane SET head = ?2, parked = ?3, attempts = 0, leased_until = NULL, \
                      rank = coalesce((SELECT min(rank) FROM delivery WHERE lane = ?1 AND sequence >= ?2), rank), \
                      due = CASE WHEN ?2 <= tail AND NOT ?3 THEN ?4 END \
-                   WHERE id = ?1 RETURNING tenant";
-        let row = params![lane, signed(head), parked, now.millis()];
-        let tenant = self.connection.prepare_cached(sql)?.query_row(row, |row| row.get(0))?;
+                   WHERE id = ?1";
+        self.connection.prepare_cached(sql)?.execute(params![lane, signed(head), parked, now.millis()])?;
+        let of = "SELECT tenant FROM lane WHERE id = ?1";
+        let tenant = self.connection.prepare_cached(of)?.query_row(params![lane], |row| row.get(0))?;
         self.tenants.wake(tenant, now);
         Ok(())
     }
