@@ -157,14 +157,13 @@ async fn a_pause_that_cannot_be_read_pauses_nothing() {
 async fn every_operator_is_known_by_token_and_may_do_what_the_role_says() {
     let instance = Instance::start();
     let home = Home::contoso(instance.url());
-    let mut lines = String::from("operators:\n");
-    for number in 0..20 {
-        let role = ["read", "operate", "admin"][number % 3];
-        let hash = hash_of(&format!("operator {number}"));
-        lines.push_str(&format!("  - {{name: person-{number}, role: {role}, api_key_sha256: \"{hash}\"}}\n"));
-    }
+    let lines = (0..20).map(|number| {
+        let (role, hash) = (["read", "operate", "admin"][number % 3], hash_of(&format!("operator {number}")));
+        format!("  - {{name: person-{number}, role: {role}, api_key_sha256: \"{hash}\"}}\n")
+    });
+    let lines: Vec<String> = lines.collect();
     let settings = std::fs::read_to_string(home.path().join("snowgate.yaml")).expect("the settings");
-    home.write("snowgate.yaml", &(settings + &lines));
+    home.write("snowgate.yaml", &format!("{settings}operators:\n{}", lines.concat()));
     let gateway = home.start().await;
     gateway.asks_for_tokens();
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
