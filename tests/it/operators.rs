@@ -195,3 +195,12 @@ async fn a_trace_of_the_sender_goes_on_in_the_log() {
     assert!(line.contains(trace), "{line}");
     assert!(line.contains("/type"), "says what is wrong with it: {line}");
 }
+
+#[tokio::test]
+async fn an_operators_pause_is_seen_by_alarms_until_it_is_over() {
+    let (_instance, _home, gateway) = gateway().await;
+    gateway.ask(Method::POST, PAUSE).await.expect(200);
+    assert!(gateway.metric("snowgate_tenant_paused", "reason=\"operator\"").await > 0.5);
+    gateway.ask(Method::POST, RESUME).await.expect(200);
+    assert!(gateway.metric("snowgate_tenant_paused", "reason=\"operator\"").await < 0.5);
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 use snowgate::sim::server::OutageKind;
 
 use crate::support::home::key_of;
-use crate::support::{Event, Home, Instance, Reply};
+use crate::support::{Event, Home, Instance, Reply, Tenant};
 
 #[tokio::test]
 async fn a_sender_that_waits_is_told_the_ticket() {
@@ -115,4 +115,14 @@ async fn liveness_and_readiness_answer_on_both_listeners() {
     let request = gateway.posting("contoso", &Event::opened("MTR-9")).timeout(Duration::from_secs(40));
     Reply::of(request).await.expect("an answer").expect(202);
     gateway.quiet().await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_switched_off_takes_nothing_and_says_when_to_come_back() {
+    let instance = Instance::start();
+    let home = Home::of(&[Tenant::named("contoso", instance.url()).and("enabled: false\n")]);
+    let gateway = home.start().await;
+    let refused = gateway.post(&Event::opened("MTR-1")).await.expect(503);
+    assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0), "{:?}", refused.headers);
+    assert!(gateway.deliveries("").await.is_empty());
 }

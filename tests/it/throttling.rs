@@ -76,8 +76,33 @@ async fn wrong_credentials_pause_the_tenant_in_words_and_ask_rarely() {
     eventually("fabrikam goes on", async || (instance.tickets_of("FAB-1").len() == 1).then_some(())).await;
     assert!(instance.token_fetches() <= 2, "a wrong secret locks accounts when it is tried again and again");
 
+    assert!(gateway.metric("snowgate_tenant_paused", "contoso").await > 0.5, "an alarm can see it");
     instance.turn(|switches| switches.client_credentials_enabled = true);
     gateway.ask(reqwest::Method::POST, "/v1/tenants/contoso/resume").await.expect(200);
     gateway.quiet().await;
     assert_eq!(instance.tickets().len(), 3);
+    assert!(gateway.metric("snowgate_tenant_paused", "contoso").await < 0.5, "and that it is over");
+}
+
+#[tokio::test]
+async fn a_restart_after_the_credentials_were_mended_tries_them_at_once() {
+    let instance = Instance::start();
+    let home = Home::of(&[Tenant::named("contoso", instance.url()).with_oauth()]);
+    instance.turn(|switches| switches.client_credentials_enabled = false);
+    let mut gateway = home.start().await;
+    gateway.post(&Event::opened("MTR-1")).await.expect(202);
+    eventually("contoso is paused", async || {
+        gateway.get("/v1/tenants/contoso").await.get("pause").is_some().then_some(())
+    })
+    .await;
+    gateway.kill();
+    drop(gateway);
+    let file = std::fs::read_to_string(home.path().join("tenants/contoso.yaml")).expect("the tenant");
+    let other = "auth: {kind: basic, username: snowgate, password: {env: SNOW_PASSWORD}}";
+    let mended: Vec<&str> =
+        file.lines().map(|line| if line.trim().starts_with("auth:") { other } else { line }).collect();
+    home.write("tenants/contoso.yaml", &mended.join("\n").replace(other, &format!("  {other}")));
+    let gateway = home.start().await;
+    gateway.quiet().await;
+    drop(instance.ticket_of("MTR-1"));
 }

@@ -74,6 +74,22 @@ impl Instance {
         instance.edit_as(user, "incident", sys_id, fields, now).expect("a person may");
     }
 
+    /// A person opens a ticket.
+    pub(crate) fn create(&self, user: &str, fields: &[(&str, &str)]) {
+        let instance = self.0.instance();
+        let now = jiff::Timestamp::now().as_millisecond();
+        let mut instance = instance.lock().unwrap_or_else(PoisonError::into_inner);
+        instance.create_as(user, "incident", fields, now).expect("a person may");
+    }
+
+    /// A person deletes a ticket.
+    pub(crate) fn delete(&self, user: &str, sys_id: &str) {
+        let instance = self.0.instance();
+        let now = jiff::Timestamp::now().as_millisecond();
+        let mut instance = instance.lock().unwrap_or_else(PoisonError::into_inner);
+        instance.delete_as(user, "incident", sys_id, now).expect("a person may");
+    }
+
     /// Every ticket, in the order of their numbers.
     pub(crate) fn tickets(&self) -> Vec<Ticket> {
         let instance = self.0.instance();
