@@ -1,0 +1,21 @@
+//! The real binary between real senders and a simulated instance: what users and operators notice.
+//!
+//! `intake` and `door` cover what comes in and who may send it, `receipts` what senders are told, `operators` the admin
+//! listener, `parking` what needs a person, `stored` what the instance does with values, `keys` how a ticket is found again, `outages` and `throttling` an
+//! instance that is not well, `isolation` its neighbours, `folding` what waiting updates become.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod door;
+mod folding;
+mod harness;
+mod intake;
+mod isolation;
+mod keys;
+mod operators;
+mod outages;
+mod parking;
+mod receipts;
+mod stored;
+mod throttling;

@@ -1,0 +1,172 @@
+//! A gateway's folder: settings, tenants, mappings and the store, on a real disk. It outlives the processes in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use super::gateway::Gateway;
+use super::instance::{CLIENT_SECRET, PASSWORD};
+use super::mappings;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+    tenants: Vec<String>,
+    starts: AtomicUsize,
+}
+
+/// One tenant's file.
+#[derive(Clone, Debug)]
+pub(crate) struct Tenant {
+    name: String,
+    instance: String,
+    auth: &'static str,
+    mapping: String,
+    more: String,
+}
+
+const BASIC: &str = "{kind: basic, username: snowgate, password: {env: SNOW_PASSWORD}}";
+const OAUTH: &str = "{kind: client_credentials, client_id: snowgate-client, client_secret: {env: SNOW_CLIENT_SECRET}}";
+
+impl Tenant {
+    /// A tenant with the plain mapping, the shortest settle time, and room for many calls.
+    pub(crate) fn named(name: &str, instance: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            instance: instance.to_owned(),
+            auth: BASIC,
+            mapping: mappings::PLAIN.to_owned(),
+            more: String::new(),
+        }
+    }
+
+    pub(crate) fn with_oauth(self) -> Self {
+        Self { auth: OAUTH, ..self }
+    }
+
+    pub(crate) fn mapped_by(self, mapping: &str) -> Self {
+        Self { mapping: mapping.to_owned(), ..self }
+    }
+
+    /// With more lines at the end of its file.
+    pub(crate) fn and(self, more: &str) -> Self {
+        Self { more: more.to_owned(), ..self }
+    }
+
+    fn file(&self) -> String {
+        let Self { name, instance, auth, more, .. } = self;
+        let (hash, hook) = (hash_of(&key_of(name)), hook_variable(name));
+        format!(
+            "tenant: {name}\nservicenow:\n  instance: {instance}\n  auth: {auth}\n  settle: 10s\n  \
+             limits: {{calls_per_second: 100, calls_per_hour: 360000, concurrency: 16}}\nmapping: {name}.yaml\n\
+             senders:\n  - {{name: soc, api_key_sha256: \"{hash}\"}}\n  \
+             - {{name: rooms, webhook_secret: {{env: {hook}}}}}\n{more}"
+        )
+    }
+}
+
+/// The key of a tenant's sender; it must never reach a log.
+pub(crate) fn key_of(tenant: &str) -> String {
+    format!("sgk_canary-key-of-{tenant}")
+}
+
+/// The signing secret of a tenant's other sender; it must never reach a log either.
+pub(crate) fn hook_secret_of(tenant: &str) -> String {
+    format!("whsec_{}", STANDARD.encode(Sha256::digest(format!("canary hook of {tenant}"))))
+}
+
+fn hook_variable(tenant: &str) -> String {
+    format!("HOOK_{}", tenant.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// What a file keeps of a key.
+pub(crate) fn hash_of(key: &str) -> String {
+    Sha256::digest(key).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+impl Home {
+    /// A folder for these tenants.
+    pub(crate) fn of(tenants: &[Tenant]) -> Self {
+        // Not the system's folder for temporary files, which may be memory: a commit must reach a disk here.
+        let folder =
+            tempfile::Builder::new().prefix("home-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let names = tenants.iter().map(|tenant| tenant.name.clone()).collect();
+        let home = Self { folder, tenants: names, starts: AtomicUsize::new(0) };
+        for name in ["tenants", "mappings"] {
+            fs::create_dir(home.path().join(name)).expect("a new folder");
+        }
+        home.write(
+            "snowgate.yaml",
+            "server: {listen: \"127.0.0.1:0\", admin_listen: \"127.0.0.1:0\"}\nstore: {url: \"sqlite:snowgate.db\"}\n\
+             tenants: tenants\nmappings: mappings\negress: {allow_private: [127.0.0.0/8]}\n",
+        );
+        for tenant in tenants {
+            home.write(&format!("tenants/{}.yaml", tenant.name), &tenant.file());
+            home.write(&format!("mappings/{}.yaml", tenant.name), &tenant.mapping);
+        }
+        home
+    }
+
+    /// A folder for the tenant `contoso` at this instance.
+    pub(crate) fn contoso(instance: &str) -> Self {
+        Self::of(&[Tenant::named("contoso", instance)])
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file of the folder anew.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).expect("the folder can be written to");
+    }
+
+    /// Replaces the mapping of a tenant, as a person would before a restart.
+    pub(crate) fn remap(&self, tenant: &str, mapping: &str) {
+        self.write(&format!("mappings/{tenant}.yaml"), mapping);
+    }
+
+    /// Starts a gateway and waits until both of its listeners answer.
+    pub(crate) async fn start(&self) -> Gateway {
+        Gateway::started(self, None).await
+    }
+
+    /// Starts one that aborts at the n-th pass of a point, `name:n`.
+    pub(crate) async fn start_dying_at(&self, point: &str) -> Gateway {
+        Gateway::started(self, Some(point)).await
+    }
+
+    /// `snowgate` with these arguments, in this folder, with the secrets its files name and nothing else of ours.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_snowgate"));
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SNOWGATE") {
+                command.env_remove(name);
+            }
+        }
+        command.env("RUST_LOG", "info").env("NO_COLOR", "1");
+        command.env("SNOW_PASSWORD", PASSWORD).env("SNOW_CLIENT_SECRET", CLIENT_SECRET);
+        for tenant in &self.tenants {
+            command.env(hook_variable(tenant), hook_secret_of(tenant));
+        }
+        command
+    }
+
+    /// Everything that must never be seen outside of this folder.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let of_tenants = self.tenants.iter().flat_map(|tenant| [key_of(tenant), hook_secret_of(tenant)]);
+        of_tenants.chain([PASSWORD.to_owned(), CLIENT_SECRET.to_owned()]).collect()
+    }
+
+    /// A file for the log of the next process.
+    pub(crate) fn next_log(&self) -> PathBuf {
+        self.path().join(format!("log-{}.jsonl", self.starts.fetch_add(1, Ordering::Relaxed)))
+    }
+}
