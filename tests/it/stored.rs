@@ -9,7 +9,7 @@ use crate::support::mappings::{PLAIN, plain_with};
 use crate::support::reply::text;
 use snowgate::sim::instance::Instance as Records;
 
-use crate::support::{Event, Home, Instance, Tenant};
+use crate::support::{Event, Home, Instance, Tenant, eventually};
 
 #[tokio::test]
 async fn what_is_stored_otherwise_is_on_the_record_with_the_likely_reason() {
@@ -87,13 +87,31 @@ async fn an_instance_that_ignores_our_key_gets_one_ticket_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_create_that_lands_late_is_waited_for_where_our_key_is_ignored() {
+    let instance = Instance::with(|switches| switches.sys_id_honoured = false);
+    let home = Home::contoso(instance.url());
+    let gateway = home.start().await;
+    // Later than any retry would come, and within the settle time of the tests' tenants.
+    instance.plays("zombie=1000:7000,budget=1,verbs=POST,path=/table/incident");
+    gateway.post_all(&[Event::opened("MTR-1"), Event::message("MTR-1", 1, "one")]).await;
+    gateway.quiet().await;
+    landed(&instance).await;
+    assert_eq!(instance.ticket_of("MTR-1").journal("comments"), ["one"]);
+}
+
+/// Waits for the write that was still on its way when its connection was gone.
+async fn landed(instance: &Instance) {
+    eventually("the late write lands", async || instance.calls().iter().any(|call| call.late).then_some(())).await;
+}
+
+#[tokio::test]
 async fn misleading_answers_make_neither_a_second_ticket_nor_a_second_note() {
     let plans = [
         "forbidden_after_commit=1000,budget=2,verbs=POST+PATCH",
         "server_error=1000:500:applied,budget=2,verbs=POST+PATCH",
         "partial_ok=1000,budget=2,verbs=POST+PATCH",
         "answer_lost=1000,budget=2,verbs=POST+PATCH",
-        "zombie=1000:3000,budget=1,verbs=PATCH",
+        "zombie=1000:7000,budget=1,verbs=PATCH",
         "not_executed_202=1000,budget=2,verbs=POST+PATCH",
     ];
     // Each waits out the settle time more than once, so they wait together.
@@ -111,6 +129,9 @@ async fn misled_by(plan: &str) {
     let (one, two) = (Event::message("MTR-1", 1, "one"), Event::message("MTR-1", 2, "two"));
     gateway.post_all(&[Event::opened("MTR-1"), one, two]).await;
     gateway.quiet().await;
+    if plan.starts_with("zombie") {
+        landed(&instance).await;
+    }
     assert_eq!(instance.ticket_of("MTR-1").journal("comments"), ["one", "two"], "{plan}: {:#?}", instance.calls());
     assert_eq!(instance.tickets().len(), 2, "{plan}: {:#?}", instance.calls());
 }
