@@ -3,6 +3,7 @@
 //! Owns: the order of starting and stopping. Never: decides anything about an event. Fails: with a [`StartError`] that
 //! says what to do, before anything was served.
 
+use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, middleware};
 
+use crate::domain::id::TenantId;
 use crate::domain::time::SharedClock;
 use crate::http::operators::{Operators, Role};
 use crate::http::{self, Face};
@@ -28,7 +30,7 @@ use crate::settings::{self, Settings, StoreSettings, StoreUrl};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{self, Batch, Observer, SqliteStore};
 use crate::store::{Store, StoreError, TenantShare};
-use crate::telemetry::events::{StoreCommitted, Waiting};
+use crate::telemetry::events::{StoreCommitted, TenantResumed, Waiting};
 use crate::telemetry::metrics::{Metrics, MetricsError};
 use crate::tenants::{Registry, Tenant};
 use crate::worker::Protections;
@@ -97,6 +99,7 @@ impl Gateway {
         let registry = Arc::new(Registry::default());
         registry.replace(tenants);
         store.serve_tenants(shares(&registry)).await?;
+        try_again(&store, &registry).await?;
 
         let (accepted, settled) = (Wake::default(), Wake::default());
         let surroundings = Surroundings {
@@ -105,6 +108,7 @@ impl Gateway {
             clock: Arc::clone(&clock),
         };
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), surroundings));
+        let resumed = Arc::clone(&bridges);
         let worker = Worker {
             store: store.clone(),
             bridges,
@@ -126,6 +130,7 @@ impl Gateway {
             readiness,
             metrics,
             operators,
+            resumed: Arc::new(move |tenant| resumed.resumed(tenant)),
         };
         let addresses = (local(&public)?, local(&admin)?);
         let servers = [serve(public, face.clone(), Listener::Public)?, serve(admin, face.clone(), Listener::Admin)?];
@@ -294,28 +299,53 @@ fn shares(registry: &Registry) -> Vec<TenantShare> {
         .collect()
 }
 
-/// Keeps the gauges of what waits true; they are read from the store, so that no counter can drift.
-async fn report_backlog(face: Face, stop: Stop) {
-    while !stop.is_requested() {
-        match face.store.backlog().await {
-            Ok(backlog) => {
-                let now = face.clock.now();
-                for tenant in face.registry.all() {
-                    let waits = backlog.iter().find(|waits| waits.tenant == *tenant.id());
-                    Waiting {
-                        tenant: tenant.id(),
-                        direction: "to_servicenow",
-                        backlog: waits.map_or(0, |waits| waits.waiting),
-                        oldest: waits.and_then(|waits| waits.oldest).map_or(Duration::ZERO, |oldest| now.since(oldest)),
-                    }
-                    .emit();
-                }
-            }
-            Err(failed) => tracing::warn!(error = %failed, "Cannot read the backlog: {failed}"),
+/// A start is a new try: what was wrong with credentials or configuration may have been mended. What the instance asked
+/// for, and what an operator ordered, stays.
+async fn try_again(store: &Store, registry: &Registry) -> Result<(), StoreError> {
+    for tenant in registry.all() {
+        let pause = store.tenant(tenant.id()).await?.pause;
+        if pause.is_some_and(|pause| !matches!(pause.code.as_str(), "operator" | "throttled" | "crowded")) {
+            store.resume_tenant(tenant.id()).await?;
         }
+    }
+    Ok(())
+}
+
+/// Keeps the gauges of what waits and who is paused true; they are read from the store, so that none can drift.
+async fn report_backlog(face: Face, stop: Stop) {
+    let mut paused: HashMap<TenantId, String> = HashMap::new();
+    while !stop.is_requested() {
+        if let Err(failed) = report_once(&face, &mut paused).await {
+            tracing::warn!(error = %failed, "Cannot read the backlog: {failed}");
+        }
+        face.metrics.fold_samples();
         tokio::select! {
             () = stop.requested() => {}
             () = tokio::time::sleep(BACKLOG_REPORT_EVERY) => {}
         }
     }
+}
+
+async fn report_once(face: &Face, paused: &mut HashMap<TenantId, String>) -> Result<(), StoreError> {
+    let backlog = face.store.backlog().await?;
+    let now = face.clock.now();
+    for tenant in face.registry.all() {
+        let id = tenant.id();
+        let waits = backlog.iter().find(|waits| waits.tenant == *id);
+        Waiting {
+            tenant: id,
+            direction: "to_servicenow",
+            backlog: waits.map_or(0, |waits| waits.waiting),
+            oldest: waits.and_then(|waits| waits.oldest).map_or(Duration::ZERO, |oldest| now.since(oldest)),
+        }
+        .emit();
+        // A pause that ran out by itself has nobody to say so.
+        let pause = face.store.tenant(id).await?.pause.map(|pause| pause.code);
+        let before = paused.remove(id);
+        if let Some(over) = before.filter(|before| Some(before) != pause.as_ref()) {
+            TenantResumed { tenant: id, reason: &over }.emit();
+        }
+        paused.extend(pause.map(|code| (id.clone(), code)));
+    }
+    Ok(())
 }

@@ -62,13 +62,15 @@ pub(super) fn run(
 }
 
 /// Reads everything for a gateway that is about to start; `None` after saying why it cannot.
-pub(super) fn load_for_serving(config: &Path, printer: &Printer, environment: &Environment) -> Option<Parts> {
+pub(super) fn load_for_serving(
+    config: &Path,
+    printer: &Printer,
+    environment: &Environment,
+) -> Option<(Parts, Vec<Finding>)> {
     match tenants::load(config, environment).strict() {
         Ok(prepared) => {
-            for warning in &prepared.warnings {
-                printer.note(warning.headline());
-            }
-            Some(Parts { settings: prepared.settings, tenants: prepared.tenants, clock: Arc::new(SystemClock) })
+            let tenants::Prepared { settings, tenants, warnings } = prepared;
+            Some((Parts { settings, tenants, clock: Arc::new(SystemClock) }, warnings))
         }
         Err(findings) => {
             for finding in &findings {

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::print::{Ink, Printer};
-use super::{DONE, WRONG, runtime};
+use super::{DONE, NoGateway, WRONG, runtime};
 use crate::settings::{self, Environment};
 
 #[derive(Debug, clap::Args)]
@@ -28,11 +28,13 @@ pub(super) struct Arguments {
 enum Command {
     /// List deliveries, newest first
     List {
+        /// Whose
         #[arg(long)]
         tenant: String,
         /// waiting, sending, delivered, superseded, parked or dropped
         #[arg(long)]
         state: Option<String>,
+        /// Only of this incident
         #[arg(long)]
         incident: Option<String>,
         /// How many
@@ -54,6 +56,7 @@ enum Command {
 struct One {
     /// `dlv_…`
     delivery: String,
+    /// Whose
     #[arg(long)]
     tenant: String,
 }
@@ -126,8 +129,7 @@ async fn call(method: Method, url: &str, token: Option<&str>) -> anyhow::Result<
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
-    let response =
-        request.send().await.with_context(|| format!("no gateway answers at {url}; is `snowgate serve` running?"))?;
+    let response = request.send().await.map_err(|_| NoGateway(url.to_owned()))?;
     let status = response.status();
     #[expect(clippy::disallowed_methods, reason = "the answer of our own admin listener, which pages its lists")]
     let body = response.text().await.context("the answer broke off")?;

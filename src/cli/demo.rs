@@ -71,7 +71,9 @@ impl Stage {
         let folder = std::env::temp_dir().join(format!("snowgate-demo-{}", std::process::id()));
         write_files(&folder, simulator.url(), &key).with_context(|| format!("cannot write to {}", folder.display()))?;
         let environment = Environment::empty_in(&folder).with("SNOWGATE_DEMO_PASSWORD", &Options::default().password);
-        let Some(parts) = check::load_for_serving(&folder.join("snowgate.yaml"), &printer, &environment) else {
+        // What it would warn of (a store that goes away, the simulator's password) is meant here.
+        let Some((parts, _meant)) = check::load_for_serving(&folder.join("snowgate.yaml"), &printer, &environment)
+        else {
             bail!("the demo's own files have errors; see above");
         };
         let gateway = Gateway::start(Parts { clock: Arc::new(SystemClock), ..parts }).await?;

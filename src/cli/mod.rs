@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::app::StartError;
 use crate::settings::Environment;
 use print::Printer;
 
@@ -87,6 +88,11 @@ enum SchemaOf {
     Settings,
 }
 
+/// Nobody answers where the gateway should be.
+#[derive(Debug, thiserror::Error)]
+#[error("no gateway answers at {0}; is `snowgate serve` running?")]
+struct NoGateway(String);
+
 /// Runs the program and says how it went.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -100,7 +106,8 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failed) => {
             printer.failure(&failed);
-            ExitCode::from(UNAVAILABLE)
+            let unavailable = failed.is::<StartError>() || failed.is::<NoGateway>();
+            ExitCode::from(if unavailable { UNAVAILABLE } else { WRONG })
         }
     }
 }

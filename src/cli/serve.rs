@@ -35,7 +35,10 @@ pub(super) fn run(
     printer: &Printer,
     environment: &Environment,
 ) -> anyhow::Result<u8> {
-    let Some(parts) = check::load_for_serving(config, printer, environment) else { return Ok(WRONG) };
+    let Some((parts, warnings)) = check::load_for_serving(config, printer, environment) else { return Ok(WRONG) };
+    for warning in &warnings {
+        printer.note(warning.headline());
+    }
     let json =
         arguments.log_format.map_or(parts.settings.log.format == LogFormat::Json, |form| matches!(form, Form::Json));
     let format = if json { logging::LogFormat::Json } else { logging::LogFormat::Human };
@@ -49,6 +52,8 @@ pub(super) fn run(
 }
 
 async fn serve(parts: Parts) -> anyhow::Result<u8> {
+    // Before anybody can know that we serve, so that no early signal ends us the hard way.
+    let signals = Signals::catch().context("cannot catch signals")?;
     let tenants = parts.tenants.len();
     let gateway = Gateway::start(Parts { clock: Arc::new(SystemClock), ..parts }).await?;
     tracing::info!(
@@ -59,14 +64,13 @@ async fn serve(parts: Parts) -> anyhow::Result<u8> {
         gateway.public_url(),
         gateway.admin_url()
     );
-    let signals = Signals::catch().context("cannot catch signals")?;
     let stopper = gateway.stopper().clone();
     tokio::select! {
         // A second signal means now: what is being sent is found again by the next start.
         _twice = signals.drive(stopper, STOP_GRACE) => Ok(UNAVAILABLE),
         drained = gateway.run_until_stopped(Gateway::ACCEPT_AFTER_STOP) => {
             match drained {
-                Ok(()) => tracing::info!("Stopped; nothing was left unfinished"),
+                Ok(()) => tracing::info!("Stopped; nothing was being sent, and what waits is on disk"),
                 Err(still) => tracing::warn!("Stopped with unfinished work, which the next start looks after: {still}"),
             }
             Ok(DONE)

@@ -71,7 +71,9 @@ pub fn decide(situation: &Situation, outcome: &Outcome) -> Verdict {
         }
         Class::Throttled => Verdict::PauseTenant { until: outcome.not_before.unwrap_or(now) },
         Class::Crowded => Verdict::SendAgain { at: outcome.not_before.unwrap_or(now), counted: false },
-        Class::Unauthorized => Verdict::PauseTenant { until: now.plus(AUTH_PAUSE) },
+        Class::Unauthorized => {
+            Verdict::PauseTenant { until: outcome.not_before.unwrap_or_else(|| now.plus(AUTH_PAUSE)) }
+        }
         Class::Refused => Verdict::Park {
             owner: Owner::Instance,
             next_step: "mend the mapping or the instance's rule that the answer names, then replay this delivery",

@@ -2,37 +2,41 @@
 
 use std::time::Duration;
 
-use actix_web::web::{self, Data, Json, Path, Query};
+use actix_web::web::{self, Bytes, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::error::{ApiError, Code};
 use super::operators::Role;
-use super::{Face, health};
+use super::{Face, health, nothing_here, resource};
 use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::limits::PAGE_MAX;
 use crate::store::{Backlog, DeliveryQuery, Pause, Replayed};
+use crate::telemetry::events as told;
+
+/// The code of a pause that a person ordered.
+const OPERATOR: &str = "operator";
 
 /// Routes of the admin listener.
 pub fn routes(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
     move |routes| {
         routes
             .app_data(Data::new(face))
-            .route("/metrics", web::get().to(metrics))
-            .route("/livez", web::get().to(health::livez))
-            .route("/readyz", web::get().to(health::readyz))
-            .route("/v1/tenants", web::get().to(tenants))
-            .route("/v1/tenants/{tenant}", web::get().to(tenant))
-            .route("/v1/tenants/{tenant}/pause", web::post().to(pause))
-            .route("/v1/tenants/{tenant}/resume", web::post().to(resume))
-            .route("/v1/tenants/{tenant}/deliveries", web::get().to(deliveries))
-            .route("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(delivery))
-            .route("/v1/tenants/{tenant}/deliveries/{id}/replay", web::post().to(replay))
-            .route("/v1/tenants/{tenant}/deliveries/{id}/drop", web::post().to(drop_parked))
-            .default_service(web::to(super::nothing_here));
+            .service(resource("/metrics", web::get().to(metrics)))
+            .service(resource("/livez", web::get().to(health::livez)))
+            .service(resource("/readyz", web::get().to(health::readyz)))
+            .service(resource("/v1/tenants", web::get().to(tenants)))
+            .service(resource("/v1/tenants/{tenant}", web::get().to(tenant)))
+            .service(resource("/v1/tenants/{tenant}/pause", web::post().to(pause)))
+            .service(resource("/v1/tenants/{tenant}/resume", web::post().to(resume)))
+            .service(resource("/v1/tenants/{tenant}/deliveries", web::get().to(deliveries)))
+            .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(delivery)))
+            .service(resource("/v1/tenants/{tenant}/deliveries/{id}/replay", web::post().to(replay)))
+            .service(resource("/v1/tenants/{tenant}/deliveries/{id}/drop", web::post().to(drop_parked)))
+            .default_service(web::to(nothing_here));
     }
 }
 
@@ -135,22 +139,39 @@ async fn tenant_body(face: &Face, id: &TenantId, waits: Option<&Backlog>) -> Res
 async fn pause(
     face: Data<Face>,
     path: Path<String>,
-    request: Option<Json<PauseRequest>>,
+    body: Bytes,
     operator: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     face.operators.check(&operator, Role::Operate)?;
     let id = known_tenant(&face, &path)?;
-    let PauseRequest { seconds, reason } = request.map(Json::into_inner).unwrap_or_default();
+    let PauseRequest { seconds, reason } = pause_request(&body)?;
     let until = seconds.map_or(Timestamp::NEVER, |seconds| face.clock.now().plus(Duration::from_secs(seconds)));
     let reason = reason.unwrap_or_else(|| "paused by an operator".to_owned());
-    face.store.pause_tenant(&id, Pause { until, code: "operator".to_owned(), reason }).await?;
+    told::TenantPaused { tenant: &id, reason: OPERATOR, detail: &reason }.emit();
+    face.store.pause_tenant(&id, Pause { until, code: OPERATOR.to_owned(), reason }).await?;
     tenant_after(&face, &id).await
+}
+
+/// What a pause says; nothing is a pause without an end.
+fn pause_request(body: &[u8]) -> Result<PauseRequest, ApiError> {
+    if body.is_empty() {
+        return Ok(PauseRequest::default());
+    }
+    serde_json::from_slice(body).map_err(|unreadable| {
+        let what = format!("send nothing, or {{\"seconds\": 600, \"reason\": \"…\"}}: {unreadable}");
+        ApiError::new(Code::BadRequest, what)
+    })
 }
 
 async fn resume(face: Data<Face>, path: Path<String>, operator: HttpRequest) -> Result<HttpResponse, ApiError> {
     face.operators.check(&operator, Role::Operate)?;
     let id = known_tenant(&face, &path)?;
+    let pause = face.store.tenant(&id).await?.pause;
     face.store.resume_tenant(&id).await?;
+    if let Some(pause) = pause {
+        told::TenantResumed { tenant: &id, reason: &pause.code }.emit();
+    }
+    (face.resumed)(&id);
     face.accepted.one();
     tenant_after(&face, &id).await
 }
@@ -164,13 +185,14 @@ async fn tenant_after(face: &Face, id: &TenantId) -> Result<HttpResponse, ApiErr
 async fn deliveries(
     face: Data<Face>,
     path: Path<String>,
-    query: Query<ListQuery>,
+    query: Result<Query<ListQuery>, actix_web::Error>,
     operator: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     face.operators.check(&operator, Role::Read)?;
     let tenant = known_tenant(&face, &path)?;
-    let ListQuery { state, incident, direction, cursor, limit } = query.into_inner();
     let wrong = |what: String| ApiError::new(Code::BadRequest, what);
+    let query = query.map_err(|unreadable| wrong(unreadable.to_string()))?;
+    let ListQuery { state, incident, direction, cursor, limit } = query.into_inner();
     let state = state.map(|word| {
         let states = State::ALL.map(State::as_str).join(", ");
         State::parse(&word).ok_or_else(|| wrong(format!("`state` is one of {states}")))

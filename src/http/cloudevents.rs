@@ -23,6 +23,9 @@ pub(super) struct Envelope<'a> {
     pub(super) data: &'a str,
 }
 
+/// An item of a request, or everything that is wrong with its envelope.
+pub(super) type Read<'a> = Result<Envelope<'a>, Vec<Fault>>;
+
 /// The structured form. Attributes we do not know are extensions and ignored.
 #[derive(Deserialize)]
 struct Structured<'a> {
@@ -69,15 +72,15 @@ impl Mode {
     }
 }
 
-/// Reads every event of a body; all faults of all items at once.
-pub(super) fn read<'a>(mode: Mode, headers: &HeaderMap, body: &'a [u8]) -> Result<Vec<Envelope<'a>>, ApiError> {
+/// Reads every event of a body; an item that is wrong does not hide what is wrong with another.
+pub(super) fn read<'a>(mode: Mode, headers: &HeaderMap, body: &'a [u8]) -> Result<Vec<Read<'a>>, ApiError> {
     let text = plain(body)?;
     match mode {
         Mode::Structured => {
             let event: Structured<'a> = parse(text)?;
-            check(&event, None).map(|envelope| vec![envelope]).map_err(ApiError::invalid)
+            Ok(vec![check(&event)])
         }
-        Mode::Batch => batch(parse(text)?),
+        Mode::Batch => batch(&parse::<Vec<Structured<'a>>>(text)?),
         Mode::Binary => {
             // The body is only checked for being JSON here; `data` as a whole is what was sent.
             let data: &'a RawValue = parse(text)?;
@@ -95,30 +98,23 @@ pub(super) fn read<'a>(mode: Mode, headers: &HeaderMap, body: &'a [u8]) -> Resul
                 data: Some(data),
                 data_base64: None,
             };
-            check(&event, None).map(|envelope| vec![envelope]).map_err(ApiError::invalid)
+            Ok(vec![check(&event)])
         }
     }
 }
 
-fn batch(events: Vec<Structured<'_>>) -> Result<Vec<Envelope<'_>>, ApiError> {
+fn batch<'a>(events: &[Structured<'a>]) -> Result<Vec<Read<'a>>, ApiError> {
     if events.len() > BATCH_EVENTS_MAX {
         let detail = format!("a batch holds at most {BATCH_EVENTS_MAX} events; this one has {}", events.len());
         return Err(ApiError::new(Code::BodyTooLarge, detail));
     }
-    let mut envelopes = Vec::with_capacity(events.len());
-    let mut faults = Vec::new();
-    for (item, event) in events.into_iter().enumerate() {
-        match check(&event, Some(item)) {
-            Ok(envelope) => envelopes.push(envelope),
-            Err(more) => faults.extend(more),
-        }
-    }
-    if faults.is_empty() { Ok(envelopes) } else { Err(ApiError::invalid(faults)) }
+    Ok(events.iter().map(check).collect())
 }
 
-fn check<'a>(event: &Structured<'a>, item: Option<usize>) -> Result<Envelope<'a>, Vec<Fault>> {
+fn check<'a>(event: &Structured<'a>) -> Read<'a> {
     let mut faults = Vec::new();
-    let mut fault = |pointer: &str, message: String| faults.push(Fault { item, pointer: pointer.to_owned(), message });
+    let mut fault =
+        |pointer: &str, message: String| faults.push(Fault { item: None, pointer: pointer.to_owned(), message });
     if event.specversion.as_deref() != Some("1.0") {
         fault("/specversion", "must be \"1.0\"".to_owned());
     }
@@ -223,20 +219,22 @@ fn shown(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn faults(body: &str) -> Vec<(Option<usize>, String)> {
+    fn faults(body: &str) -> Vec<(usize, String)> {
         let mode = if body.starts_with('[') { Mode::Batch } else { Mode::Structured };
-        let error = read(mode, &HeaderMap::new(), body.as_bytes()).unwrap_err();
-        error.faults().iter().map(|fault| (fault.item, fault.pointer.clone())).collect()
+        let items = read(mode, &HeaderMap::new(), body.as_bytes()).unwrap();
+        let wrong = items.into_iter().enumerate().filter_map(|(item, read)| Some((item, read.err()?)));
+        wrong.flat_map(|(item, faults)| faults.into_iter().map(move |fault| (item, fault.pointer))).collect()
     }
 
     #[test]
     fn the_smallest_event_of_the_contract_is_read() {
         let body = r#"{"specversion":"1.0","id":"e-1","source":"soc","type":"incident.opened","data":{"incident":{"id":"MTR-1"}}}"#;
-        let envelopes = read(Mode::Structured, &HeaderMap::new(), body.as_bytes()).unwrap();
-        assert_eq!(envelopes.len(), 1);
-        assert_eq!(envelopes[0].kind, ChangeKind::Opened);
-        assert_eq!(envelopes[0].event.parts(), ("soc", "e-1"));
-        assert_eq!(envelopes[0].data, r#"{"incident":{"id":"MTR-1"}}"#);
+        let mut envelopes = read(Mode::Structured, &HeaderMap::new(), body.as_bytes()).unwrap();
+        let envelope = envelopes.pop().unwrap().unwrap();
+        assert!(envelopes.is_empty());
+        assert_eq!(envelope.kind, ChangeKind::Opened);
+        assert_eq!(envelope.event.parts(), ("soc", "e-1"));
+        assert_eq!(envelope.data, r#"{"incident":{"id":"MTR-1"}}"#);
     }
 
     #[test]
@@ -249,7 +247,7 @@ mod tests {
     fn faults_of_a_batch_name_their_item() {
         let good = r#"{"specversion":"1.0","id":"e","source":"s","type":"incident.opened","data":{}}"#;
         let bad = r#"{"specversion":"1.0","id":"e","source":"snowgate:x","type":"incident.opened","data":{}}"#;
-        assert_eq!(faults(&format!("[{good},{bad}]")), [(Some(1), "/source".to_owned())]);
+        assert_eq!(faults(&format!("[{good},{bad}]")), [(1, "/source".to_owned())]);
     }
 
     #[test]
@@ -284,8 +282,9 @@ mod tests {
                 actix_web::http::header::HeaderValue::from_static(value),
             );
         }
-        let envelopes = read(Mode::Binary, &headers, br#"{"incident":{"id":"1"}}"#).unwrap();
-        assert_eq!(envelopes[0].event.parts(), ("s", "a b"));
-        assert_eq!(envelopes[0].kind, ChangeKind::Resolved);
+        let mut envelopes = read(Mode::Binary, &headers, br#"{"incident":{"id":"1"}}"#).unwrap();
+        let envelope = envelopes.pop().unwrap().unwrap();
+        assert_eq!(envelope.event.parts(), ("s", "a b"));
+        assert_eq!(envelope.kind, ChangeKind::Resolved);
     }
 }

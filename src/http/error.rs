@@ -160,6 +160,12 @@ impl ApiError {
         self
     }
 
+    /// For the log: the words for this case and the first places that are wrong.
+    pub fn in_short(&self) -> String {
+        let places = self.faults.iter().take(3).map(|fault| format!("; {} {}", fault.pointer, fault.message));
+        places.fold(self.detail.clone(), |text, place| text + &place)
+    }
+
     /// The places that are wrong.
     pub fn faults(&self) -> &[Fault] {
         &self.faults

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::cloudevents::{self, Envelope, Mode};
+use super::cloudevents::{self, Envelope, Mode, Read};
 use super::deliveries::{self, prefer_wait};
 use super::error::{ApiError, Code, Fault};
 use super::{Face, extract};
@@ -48,7 +48,7 @@ pub(super) async fn accept(
     let outcome = take(&face, &tenant, request.headers(), &body).await;
     if let Err(refusal) = &outcome {
         let (code, status) = (refusal.code().as_str(), refusal.code().status().as_u16());
-        told::Refused { tenant: Some(tenant.id()), code, status, reason: refusal.detail() }.emit();
+        told::Refused { tenant: Some(tenant.id()), code, status, reason: &refusal.in_short() }.emit();
     }
     outcome
 }
@@ -81,13 +81,13 @@ async fn take(face: &Face, tenant: &Arc<Tenant>, headers: &HeaderMap, body: &[u8
 async fn store(
     face: &Face,
     tenant: &TenantId,
-    envelopes: Vec<Envelope<'_>>,
+    items: Vec<Read<'_>>,
     batch: bool,
 ) -> Result<Vec<ReceiptBody>, ApiError> {
-    let mut changes = Vec::with_capacity(envelopes.len());
+    let mut changes = Vec::with_capacity(items.len());
     let mut faults = Vec::new();
-    for (item, envelope) in envelopes.into_iter().enumerate() {
-        match new_delivery(tenant, envelope) {
+    for (item, read) in items.into_iter().enumerate() {
+        match read.and_then(|envelope| new_delivery(tenant, envelope)) {
             Ok(change) => changes.push(change),
             Err(wrong) => faults.extend(wrong.into_iter().map(|fault| Fault { item: batch.then_some(item), ..fault })),
         }

@@ -16,8 +16,9 @@ mod request;
 
 use std::sync::Arc;
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 
+use crate::domain::id::TenantId;
 use crate::domain::time::SharedClock;
 use crate::runtime::drain::Stop;
 use crate::runtime::readiness::Readiness;
@@ -26,6 +27,7 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::Registry;
 
+use error::{ApiError, Code};
 use operators::Operators;
 pub use request::track;
 
@@ -50,23 +52,35 @@ pub struct Face {
     pub metrics: Metrics,
     /// Who may use the admin listener.
     pub operators: Arc<Operators>,
+    /// Told when an operator ends a pause; handed in by the composition root, because this side knows no worker.
+    pub resumed: Resumed,
 }
+
+/// Told of a tenant whose pause an operator ended.
+pub type Resumed = Arc<dyn Fn(&TenantId) + Send + Sync>;
 
 /// Routes of the public listener.
 pub fn public(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
     move |routes| {
         routes
             .app_data(web::Data::new(face))
-            .route("/v1/tenants/{tenant}/events", web::post().to(events::accept))
-            .route("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(deliveries::receipt))
-            .service(web::resource("/livez").route(web::get().to(health::livez)))
-            .service(web::resource("/readyz").route(web::get().to(health::readyz)))
+            .service(resource("/v1/tenants/{tenant}/events", web::post().to(events::accept)))
+            .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(deliveries::receipt)))
+            .service(resource("/livez", web::get().to(health::livez)))
+            .service(resource("/readyz", web::get().to(health::readyz)))
             .default_service(web::to(nothing_here));
     }
 }
 
-async fn nothing_here(request: actix_web::HttpRequest) -> Result<actix_web::HttpResponse, error::ApiError> {
-    let known = ["/events", "/deliveries", "/livez", "/readyz"].iter().any(|part| request.path().contains(part));
-    let code = if known { error::Code::MethodNotAllowed } else { error::Code::NotFound };
-    Err(error::ApiError::new(code, "see docs/http.md for what is here"))
+/// A path with its one method; any other method is told that the path is right.
+fn resource(path: &str, route: actix_web::Route) -> actix_web::Resource {
+    web::resource(path).route(route).default_service(web::to(another_method))
+}
+
+async fn nothing_here() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::new(Code::NotFound, "docs/http.md says what is here"))
+}
+
+async fn another_method() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::new(Code::MethodNotAllowed, "docs/http.md says which method this path takes"))
 }

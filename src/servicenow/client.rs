@@ -189,6 +189,11 @@ impl Client {
         self.call(permit, &Call::Update { table, sys_id, fields }).await.and_then(only)
     }
 
+    /// Somebody mended the credentials, or says so: they are tried with the next call.
+    pub fn trust_credentials_again(&self) {
+        self.0.permits.pace().trust_credentials_again();
+    }
+
     /// How the tenant's calls stand; for metrics and the console.
     pub fn standing(&self) -> Standing {
         self.0.permits.pace().standing(self.0.clock.now())

@@ -122,7 +122,7 @@ impl Store {
         on_engine!(self, pause_tenant(tenant, pause))
     }
 
-    /// Ends a pause now.
+    /// Ends a pause now; what waited for its end, or for a next try, may be claimed at once.
     pub async fn resume_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
         on_engine!(self, resume_tenant(tenant))
     }

@@ -99,14 +99,12 @@ impl Bridge {
     /// What is known of the instance. Asked of the store once: what this process learns later, it notes here too.
     pub(super) async fn learned(&self, store: &Store) -> Result<Learned, StoreError> {
         let known = self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match known {
-            Some(learned) => Ok(learned),
-            None => {
-                let learned = store.tenant(&self.tenant).await?.learned;
-                self.note(learned.clone());
-                Ok(learned)
-            }
+        if let Some(learned) = known {
+            return Ok(learned);
         }
+        let learned = store.tenant(&self.tenant).await?.learned;
+        self.note(learned.clone());
+        Ok(learned)
     }
 
     /// Notes what was just learned.
@@ -163,6 +161,14 @@ impl Bridges {
     pub fn fixed(bridges: impl IntoIterator<Item = Bridge>) -> Self {
         let bridges = bridges.into_iter().map(|bridge| (bridge.tenant.clone(), Arc::new(bridge)));
         Self { source: Source::Fixed(bridges.collect()), made: Mutex::default() }
+    }
+
+    /// An operator ended a tenant's pause: its credentials may be tried again at once.
+    pub fn resumed(&self, id: &TenantId) {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, bridge)) = made.get(id) {
+            bridge.client.trust_credentials_again();
+        }
     }
 
     /// A tenant's bridge; `None` if there is no such tenant any more.

@@ -65,7 +65,7 @@ impl Worker {
         let claims = self.claim(lanes_max).await?;
         let count = claims.len();
         for claim in claims {
-            self.work(claim).await;
+            Box::pin(self.work(claim)).await;
         }
         Ok(count)
     }
@@ -89,7 +89,7 @@ impl Worker {
         let listed = stop.in_flight("delivery");
         // Whoever stops the process waits for the list, not for the handle.
         drop(tasks::spawn("delivery", async move {
-            worker.work(claim).await;
+            Box::pin(worker.work(claim)).await;
             // The slot is free before the dispatcher is woken, or it would look in vain.
             drop(slot);
             worker.accepted.one();
@@ -118,7 +118,7 @@ impl Worker {
             learned,
             protections: self.protections,
         };
-        if let Err(failed) = journey.run().await {
+        if let Err(failed) = Box::pin(journey.run()).await {
             error!(tenant.id = %claim.tenant, incident.id = %claim.incident, error = %failed,
                 "Cannot record what became of a delivery of incident {}; its lease runs out and the next owner looks", claim.incident);
         }

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use super::bridges::Bridge;
 use super::looking::Standing;
-use super::work::{Fields, Work, fields_to_create, fields_to_update, remember_written};
+use super::stop::Stop;
+use super::work::{Fields, Unreadable, Work, fields_to_create, fields_to_update, remember_written};
 use super::{Protections, report};
 use crate::delivery::outcome::{Class, Outcome};
-use crate::delivery::record::{Attempt, Ending, Owner, Parking, State};
+use crate::delivery::record::{Attempt, Ending, Owner, State};
 use crate::delivery::verdict::{self, Situation, Verdict};
-use crate::domain::change::ChangeKind;
 use crate::domain::id::SysId;
 use crate::domain::ticket::Ticket;
 use crate::domain::time::{SharedClock, Timestamp};
-use crate::limits::{LEASE, SELF_FENCE};
-use crate::mapping::{Draft, Lookup, LookupKey, Lookups, MappingFault, OnParked, Operation, Reason};
+use crate::limits::{FOLD_MAX, LEASE, SELF_FENCE};
+use crate::mapping::{Draft, Lookup, LookupKey, Lookups, MappingFault, Operation, Reason};
 use crate::runtime::{failpoint, luck};
 use crate::servicenow::differences::differences;
 use crate::servicenow::permit::Permit;
@@ -35,76 +35,14 @@ pub(super) struct Journey<'a> {
     pub(super) protections: Protections,
 }
 
-/// Why a journey ended before the delivery did.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// The lane goes back and is looked at again later.
-    Postpone(Postponement),
-    /// The whole tenant waits, and the lane with it.
-    Pause(Pause, Postponement),
-    /// A person is needed.
-    Park { code: String, reason: String, owner: Owner, next_step: String, outcome: Option<Outcome> },
-    /// Another owner has the lane; nothing more may be done here.
-    Lost,
-    /// The store failed; the lease runs out and the lane offers itself again.
-    Store(StoreError),
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl Stop {
-    /// Gives the lane back until a moment, as it is; not a try.
-    pub(super) const fn wait_until(at: Timestamp) -> Self {
-        Self::Postpone(Postponement { at, counted: false, not_processed: false, attempt: None })
-    }
-
-    pub(super) fn ticket_missing() -> Self {
-        Self::Park {
-            code: "ticket_missing".to_owned(),
-            reason: "the ticket was deleted, or a rule hides it from the integration user".to_owned(),
-            owner: Owner::Instance,
-            next_step: "restore the ticket or give the integration user read access, then replay".to_owned(),
-            outcome: None,
-        }
-    }
-
-    /// A look-up returned a record that was not asked for: no answer of this instance's queries can be trusted.
-    pub(super) fn stranger(number: &str) -> Self {
-        let reason = format!(
-            "a look-up by correlation_id returned {number}, which does not carry it: the instance ignored the query \
-             (is correlation_id readable and queryable for the integration user?)"
-        );
-        Self::Pause(
-            Pause { until: Timestamp::NEVER, code: "lookup_untrusted".to_owned(), reason },
-            Postponement { at: Timestamp::EPOCH, counted: false, not_processed: false, attempt: None },
-        )
-    }
-
-    fn cannot_tell() -> Self {
-        Self::Park {
-            code: "message_unproven".to_owned(),
-            reason: "the message was sent, no answer came, and the ticket does not keep our mark in \
-                     correlation_display: it may or may not be there"
-                .to_owned(),
-            owner: Owner::Operator,
-            next_step: "look at the ticket: drop this delivery if the message is there, replay it if not".to_owned(),
-            outcome: None,
-        }
-    }
-}
-
 impl Journey<'_> {
     /// Takes the head of the lane as far as it goes now, and records how far that was.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
-        let work = match Work::of(self.claim, &self.bridge.deployment_key) {
-            Ok(work) => work,
+        let (work, ended) = match self.attempt_head().await {
+            Ok(attempted) => attempted,
             Err(unreadable) => return self.park_unreadable(&unreadable.to_string()).await,
         };
-        match self.deliver(&work).await {
+        match ended {
             Ok(settlement) => {
                 report::delivered(&self, &work, &settlement);
                 failpoint::hit("worker.before_settle");
@@ -115,6 +53,20 @@ impl Journey<'_> {
             }
             Err(stop) => self.stop(&work, stop).await,
         }
+    }
+
+    /// The head with everything that folds with it; if that is refused, the head alone, so that one bad update takes no
+    /// good one with it.
+    async fn attempt_head(&mut self) -> Result<(Work, Result<Settlement, Stop>), Unreadable> {
+        let work = Work::of(self.claim, &self.bridge.deployment_key, FOLD_MAX)?;
+        // Boxed: it is the largest future of the program, and a thousand of them wait at once.
+        let ended = Box::pin(self.deliver(&work)).await;
+        if work.folded == 1 || !matches!(ended, Err(Stop::Park { .. })) {
+            return Ok((work, ended));
+        }
+        let alone = Work::of(self.claim, &self.bridge.deployment_key, 1)?;
+        let ended = Box::pin(self.deliver(&alone)).await;
+        Ok((alone, ended))
     }
 
     async fn deliver(&mut self, work: &Work) -> Result<Settlement, Stop> {
@@ -385,89 +337,12 @@ impl Journey<'_> {
         Situation { now: self.now(), attempts: self.claim.attempts, creating, settled_at, luck: luck::fraction() }
     }
 
-    fn attempt(&self, outcome: Outcome, next: &str) -> Attempt {
+    pub(super) fn attempt(&self, outcome: Outcome, next: &str) -> Attempt {
         Attempt { at: self.now(), outcome, next: next.to_owned() }
     }
 
     fn settled(&self, work: &Work, draft: &Draft, row: &Row, how: &str) -> Settlement {
         settled_at(work, draft, self.ticket(row), how)
-    }
-
-    async fn stop(&self, work: &Work, stop: Stop) -> Result<(), StoreError> {
-        match stop {
-            Stop::Postpone(postponement) => {
-                report::postponed(self, work, &postponement);
-                let held = self.store.postpone(&self.claim.lease, postponement).await?;
-                report::held(self, held.is_yes());
-            }
-            Stop::Pause(pause, postponement) => {
-                report::paused(self, &pause);
-                self.store.pause_tenant(&self.claim.tenant, pause).await?;
-                let held = self.store.postpone(&self.claim.lease, postponement).await?;
-                report::held(self, held.is_yes());
-            }
-            Stop::Park { code, reason, owner, next_step, outcome } => {
-                let blocks = self.blocks(work);
-                let parking = Parking { code, reason, owner, next_step, blocks };
-                let attempt = outcome.map(|outcome| self.attempt(outcome, "parked"));
-                self.park(work, parking, attempt).await?;
-            }
-            Stop::Lost => report::held(self, false),
-            Stop::Store(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    async fn park(&self, work: &Work, parking: Parking, attempt: Option<Attempt>) -> Result<(), StoreError> {
-        report::parked(self, &work.delivery, &parking);
-        let ending = Ending { ticket: work.memory.ticket.clone(), parking: Some(parking), ..Ending::default() };
-        let memory = work.memory.clone();
-        let settlement = Settlement { upto: work.upto, state: State::Parked, ending, attempt, memory };
-        let held = self.store.settle(&self.claim.lease, settlement).await?;
-        report::held(self, held.is_yes());
-        Ok(())
-    }
-
-    /// Whether what waits behind a parked delivery waits with it: the mapping's `on_parked`, by what was to be done.
-    fn blocks(&self, work: &Work) -> bool {
-        let policy = self.bridge.mapping.policy();
-        let choice = if work.memory.ticket.is_none() {
-            policy.on_parked_create
-        } else if work.change.kind == ChangeKind::MessageAdded {
-            policy.on_parked_message
-        } else {
-            policy.on_parked_change
-        };
-        choice == OnParked::Park
-    }
-
-    async fn park_unreadable(&self, reason: &str) -> Result<(), StoreError> {
-        let Some(first) = self.claim.waiting.first() else { return Ok(()) };
-        let parking = Parking {
-            code: "event_unreadable".to_owned(),
-            reason: reason.to_owned(),
-            owner: Owner::Operator,
-            next_step: "a newer version may have stored it: upgrade and replay, or drop it".to_owned(),
-            blocks: true,
-        };
-        report::parked(self, &first.id, &parking);
-        let ending = Ending { parking: Some(parking), ..Ending::default() };
-        let memory = self.claim.memory.clone();
-        let settlement = Settlement { upto: first.sequence, state: State::Parked, ending, attempt: None, memory };
-        let held = self.store.settle(&self.claim.lease, settlement).await?;
-        report::held(self, held.is_yes());
-        Ok(())
-    }
-}
-
-/// A stable word for the first thing that kept a change from being mapped.
-fn fault_code(fault: &MappingFault) -> &'static str {
-    match fault.problems.first().map(|problem| &problem.reason) {
-        Some(Reason::Missing(_)) => "mapping_missing_value",
-        Some(Reason::NoRow { .. }) => "mapping_no_row",
-        Some(Reason::NotFound(_) | Reason::NotLookedUp(_)) => "mapping_lookup_missing",
-        Some(Reason::TooLong { .. }) => "mapping_limit",
-        Some(Reason::Failed(_)) | None => "mapping_failed",
     }
 }
 
@@ -493,4 +368,15 @@ fn settled_at(work: &Work, draft: &Draft, ticket: Ticket, how: &str) -> Settleme
 fn compared(mut settlement: Settlement, asked: &Fields, row: &Row) -> Settlement {
     settlement.ending.differences = differences(asked, row);
     settlement
+}
+
+/// A stable word for the first thing that kept a change from being mapped.
+fn fault_code(fault: &MappingFault) -> &'static str {
+    match fault.problems.first().map(|problem| &problem.reason) {
+        Some(Reason::Missing(_)) => "mapping_missing_value",
+        Some(Reason::NoRow { .. }) => "mapping_no_row",
+        Some(Reason::NotFound(_) | Reason::NotLookedUp(_)) => "mapping_lookup_missing",
+        Some(Reason::TooLong { .. }) => "mapping_limit",
+        Some(Reason::Failed(_)) | None => "mapping_failed",
+    }
 }

@@ -6,7 +6,8 @@
 
 use tracing::warn;
 
-use super::journey::{Journey, Stop};
+use super::journey::Journey;
+use super::stop::Stop;
 use super::work::Work;
 use crate::domain::ticket::Ticket;
 use crate::servicenow::wire::rows::Row;

@@ -8,6 +8,7 @@
 //! * [`bridges`] holds what a tenant's deliveries need: its mapping, its client, its table;
 //! * `work` is the pure part: what the head of a lane asks for, and which fields are still to be written;
 //! * `journey` is the protocol: look, map, intend, send, compare, settle;
+//! * `stop` is how a journey that does not end delivered is recorded;
 //! * `looking` reads what became of an earlier send and decides from that one read.
 //!
 //! Proved by: `tests/simulation` (seeds × faults on virtual time, with each protection switched off in turn) and
@@ -18,6 +19,7 @@ pub mod dispatcher;
 mod journey;
 mod looking;
 mod report;
+mod stop;
 mod work;
 
 /// Protections that a simulation may switch off, one at a time, to prove that its checks notice.

@@ -35,9 +35,9 @@ pub(super) struct Work {
 pub(super) struct Unreadable(String);
 
 impl Work {
-    /// Reads the head of the claim and everything that folds with it.
-    pub(super) fn of(claim: &Claim, deployment_key: &str) -> Result<Self, Unreadable> {
-        let changes = together(claim)?;
+    /// Reads the head of the claim and everything that folds with it, at most this many.
+    pub(super) fn of(claim: &Claim, deployment_key: &str, most: usize) -> Result<Self, Unreadable> {
+        let changes = together(claim, most)?;
         let first = claim.waiting.first().ok_or_else(|| Unreadable("a claim without work".to_owned()))?;
         let last = claim.waiting.get(changes.len().saturating_sub(1)).unwrap_or(first);
         let folded = changes.len();
@@ -76,8 +76,8 @@ impl Work {
 }
 
 /// The changes that go as one call. What was begun as one call stays one, so that its mark keeps its meaning.
-fn together(claim: &Claim) -> Result<Vec<Change>, Unreadable> {
-    let waiting = &claim.waiting;
+fn together(claim: &Claim, most: usize) -> Result<Vec<Change>, Unreadable> {
+    let waiting = claim.waiting.get(..most).unwrap_or(&claim.waiting);
     let begun = waiting.iter().take_while(|delivery| delivery.sending_since.is_some()).count();
     let parsed = waiting.iter().map(|delivery| {
         let read = Change::from_slice(delivery.kind, Some(claim.incident.clone()), delivery.body.as_bytes());

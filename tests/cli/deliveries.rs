@@ -60,6 +60,6 @@ fn without_a_gateway_it_says_what_to_do() {
     let arguments = ["deliveries", "list", "--tenant", "contoso", "--admin", "http://127.0.0.1:9"];
     let run = Run::of(&home, &arguments).expect(3);
     assert!(run.err.contains("is `snowgate serve` running?"), "{run:#?}");
-    let unread = Run::of(&home, &["deliveries", "list", "--tenant", "contoso", "--config", "nowhere.yaml"]).expect(3);
+    let unread = Run::of(&home, &["deliveries", "list", "--tenant", "contoso", "--config", "nowhere.yaml"]).expect(1);
     assert_snapshot!(unread.whole());
 }

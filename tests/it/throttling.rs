@@ -85,7 +85,6 @@ async fn wrong_credentials_pause_the_tenant_in_words_and_ask_rarely() {
 }
 
 #[tokio::test]
-#[ignore = "a pause outlives a restart also when the tenant's file has changed; an operator's resume ends it"]
 async fn a_restart_after_the_credentials_were_mended_tries_them_at_once() {
     let instance = Instance::start();
     let home = Home::of(&[Tenant::named("contoso", instance.url()).with_oauth()]);

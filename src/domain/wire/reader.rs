@@ -88,6 +88,12 @@ impl Reader {
         self.subject.take()
     }
 
+    /// Notes that what names the record stands twice: which one would count?
+    pub(in crate::domain) fn repeated(&mut self, name: &str) {
+        let pointer = format!("{}/{name}", self.pointer());
+        self.missing_at(&pointer, "stands here twice");
+    }
+
     /// Notes that a needed field was not there, unless it was there and wrong.
     pub(in crate::domain) fn missing(&mut self, name: &str) {
         let pointer = format!("{}/{name}", self.pointer());

@@ -174,7 +174,12 @@ macro_rules! record {
                 let mut custom = serde_json::Map::new();
                 while let Some(key) = map.next_key_seed(KeySeed::<Key>::new())? {
                     match key {
-                        $(Key::$key => $key = reader.field::<$key_codec, A>($key_wire, &mut map)?,)?
+                        $(Key::$key => {
+                            if $key.is_some() {
+                                reader.repeated($key_wire);
+                            }
+                            $key = reader.field::<$key_codec, A>($key_wire, &mut map)?;
+                        })?
                         $(Key::$field => {
                             let said = reader.field::<$codec, A>($wire, &mut map)?;
                             if said.is_some() {

@@ -38,6 +38,11 @@ impl Gate {
         self.closed = Some(closed);
     }
 
+    /// Opens it if it is closed for this reason: a person knows better.
+    pub fn reopen(&mut self, code: &str) {
+        self.closed.take_if(|closed| closed.code == code);
+    }
+
     /// Why nothing may pass now, if so.
     pub fn closed(&self, now: Timestamp) -> Option<&Closed> {
         self.closed.as_ref().filter(|closed| now < closed.until)

@@ -198,6 +198,12 @@ impl Pace {
         asked.map(|at| self.steady.shown(rounded_up(now, at, luck)))
     }
 
+    /// Somebody mended the credentials, or says so: they may be tried at once. What the instance asked for stays.
+    pub fn trust_credentials_again(&mut self) {
+        self.refusals = 0;
+        self.gate.reopen(REFUSED);
+    }
+
     /// The outcome of a call whose permit was taken before the gate closed: it is not sent into the window.
     pub fn overtaken(&mut self, clock: Timestamp) -> Option<Outcome> {
         let now = self.steady.at(clock);

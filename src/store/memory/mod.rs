@@ -161,8 +161,14 @@ impl MemoryStore {
     }
 
     pub(super) fn resume_tenant(&self, tenant: &TenantId) {
-        if let Some(row) = self.tables().tenants.get_mut(tenant) {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        if let Some(row) = tables.tenants.get_mut(tenant) {
             row.pause = None;
+        }
+        let waiting = tables.lanes.iter_mut().filter(|lane| lane.tenant == *tenant && lane.leased_until.is_none());
+        for lane in waiting {
+            lane.due = lane.due.map(|due| due.min(now));
         }
     }
 

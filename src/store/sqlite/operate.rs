@@ -41,7 +41,12 @@ impl Session {
         let Some(row) = self.tenants.known_row(tenant) else { return Ok(()) };
         let sql = "UPDATE tenant SET paused_until = NULL, pause_code = NULL, pause_reason = NULL WHERE id = ?1";
         self.connection.prepare_cached(sql)?.execute(params![row])?;
+        // What waited for the end of the pause goes on now. A leased lane is somebody's; a parked one has no due.
+        let now = self.now();
+        let sql = "UPDATE lane SET due = ?2 WHERE tenant = ?1 AND due > ?2 AND leased_until IS NULL";
+        self.connection.prepare_cached(sql)?.execute(params![row, now.millis()])?;
         self.tenants.pause(row, None);
+        self.tenants.wake(row, now);
         Ok(())
     }
 

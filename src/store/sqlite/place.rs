@@ -80,7 +80,7 @@ pub(super) fn check_file_system(directory: &Path, accept_data_loss: bool) -> Res
             Ok(Some(format!("{shown} is on {kind}: accepted work may be lost, as was agreed to")))
         }
         Trust::Volatile(kind) => Err(StoreError::Refused(format!(
-            "{shown} is on {kind}, which may lose what it was given; use a local disk, or accept the loss of data explicitly"
+            "{shown} is on {kind}, which may lose what it was given; use a local disk, or set `store.accept_data_loss: true`"
         ))),
         Trust::Network(kind) => Err(StoreError::Refused(format!(
             "{shown} is on {kind}: SQLite is not safe over a network; use a local disk, or PostgreSQL"
