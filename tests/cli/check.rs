@@ -21,7 +21,7 @@ fn everything_wrong_is_told_at_once_with_file_line_and_column() {
     home.write(
         "tenants/contoso.yaml",
         "tenant: contoso\nservicenow:\n  instance: http://contoso.service-now.com\n  auth: {kind: basic, username: snowgate, \
-         password: hunter2}\n  settle: 5ms\nmapping: contoso.yaml\nsenders:\n  - {name: soc, api_key_sha256: \"12\"}\n",
+         password: hunter2}\n  settle: 500ms\nmapping: contoso.yaml\nsenders:\n  - {name: soc, api_key_sha256: \"12\"}\n",
     );
     home.write("mappings/other.yaml", "version: 1\nname: other\ntarget: {table: incident}\nto_ticket:\n  fields:\n    state: {value: \"{{ incident.stat }}\"}\n");
     let run = Run::of(&home, &CHECK).expect(1);

@@ -89,7 +89,7 @@ async fn an_instance_that_ignores_our_key_gets_one_ticket_all_the_same() {
 #[tokio::test]
 async fn a_create_that_lands_late_is_waited_for_where_our_key_is_ignored() {
     let instance = Instance::with(|switches| switches.sys_id_honoured = false);
-    let home = Home::contoso(instance.url());
+    let home = Home::of(&[Tenant::named("contoso", instance.url()).settling("10s")]);
     let gateway = home.start().await;
     // Later than any retry would come, and within the settle time of the tests' tenants.
     instance.plays("zombie=1000:7000,budget=1,verbs=POST,path=/table/incident");
@@ -120,7 +120,7 @@ async fn misleading_answers_make_neither_a_second_ticket_nor_a_second_note() {
 
 async fn misled_by(plan: &str) {
     let instance = Instance::start();
-    let home = Home::contoso(instance.url());
+    let home = Home::of(&[Tenant::named("contoso", instance.url()).settling("10s")]);
     let gateway = home.start().await;
     // A first ticket teaches the gateway that this instance keeps our keys; the trouble begins after it.
     gateway.post(&Event::opened("MTR-0")).await.expect(202);

@@ -28,6 +28,7 @@ pub(crate) struct Tenant {
     instance: String,
     auth: &'static str,
     mapping: String,
+    settle: &'static str,
     more: String,
 }
 
@@ -35,13 +36,14 @@ const BASIC: &str = "{kind: basic, username: snowgate, password: {env: SNOW_PASS
 const OAUTH: &str = "{kind: client_credentials, client_id: snowgate-client, client_secret: {env: SNOW_CLIENT_SECRET}}";
 
 impl Tenant {
-    /// A tenant with the plain mapping, the shortest settle time, and room for many calls.
+    /// A tenant with the plain mapping, a short settle time (the simulator is quick), and room for many calls.
     pub(crate) fn named(name: &str, instance: &str) -> Self {
         Self {
             name: name.to_owned(),
             instance: instance.to_owned(),
             auth: BASIC,
             mapping: mappings::PLAIN.to_owned(),
+            settle: "3s",
             more: String::new(),
         }
     }
@@ -54,16 +56,21 @@ impl Tenant {
         Self { mapping: mapping.to_owned(), ..self }
     }
 
+    /// With another settle time, for instances that are slow on purpose.
+    pub(crate) fn settling(self, settle: &'static str) -> Self {
+        Self { settle, ..self }
+    }
+
     /// With more lines at the end of its file.
     pub(crate) fn and(self, more: &str) -> Self {
         Self { more: more.to_owned(), ..self }
     }
 
     fn file(&self) -> String {
-        let Self { name, instance, auth, more, .. } = self;
+        let Self { name, instance, auth, settle, more, .. } = self;
         let (hash, hook) = (hash_of(&key_of(name)), hook_variable(name));
         format!(
-            "tenant: {name}\nservicenow:\n  instance: {instance}\n  auth: {auth}\n  settle: 10s\n  \
+            "tenant: {name}\nservicenow:\n  instance: {instance}\n  auth: {auth}\n  settle: {settle}\n  \
              limits: {{calls_per_second: 100, calls_per_hour: 360000, concurrency: 16}}\nmapping: {name}.yaml\n\
              senders:\n  - {{name: soc, api_key_sha256: \"{hash}\"}}\n  \
              - {{name: rooms, webhook_secret: {{env: {hook}}}}}\n{more}"
