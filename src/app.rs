@@ -17,6 +17,7 @@ use crate::http::operators::{Operators, Role};
 use crate::http::{self, Face};
 use crate::limits::{
     ACCEPT_AFTER_STOP, BACKLOG_REPORT_EVERY, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE,
+    STORE_CLOSE_WAIT,
 };
 use crate::runtime::drain::{self, StillRunning, Stop, Stopper};
 use crate::runtime::readiness::Readiness;
@@ -178,6 +179,7 @@ impl Gateway {
             // The loop ends by itself; a panic in it was reported where it happened.
             drop(self.worker.await);
         }
+        self.store.close(STORE_CLOSE_WAIT).await;
         drained
     }
 

@@ -35,6 +35,8 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub const ACCEPT_AFTER_STOP: Duration = Duration::from_secs(5);
 /// How long a stopping gateway waits for deliveries in flight: one call's deadline and a little.
 pub const STOP_GRACE: Duration = Duration::from_secs(50);
+/// How long a stopping gateway waits for the last holder of the store, so that its file is closed in order.
+pub const STORE_CLOSE_WAIT: Duration = Duration::from_secs(3);
 /// How often the gauges of what waits are read from the store.
 pub const BACKLOG_REPORT_EVERY: Duration = Duration::from_secs(10);
 /// Deliveries on one page of a list.

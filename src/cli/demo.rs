@@ -250,6 +250,7 @@ impl Stage {
 
     async fn keep(&self) -> anyhow::Result<()> {
         let Self { printer, simulator, gateway, key, .. } = self;
+        let signals = Signals::catch().context("cannot catch signals")?;
         printer.line("\nEverything stays up until Ctrl-C:");
         printer.line(format_args!("  curl {}/_sim/state", simulator.url()));
         printer.line(format_args!("  curl {}/v1/tenants/contoso/deliveries", gateway.admin_url()));
@@ -261,7 +262,6 @@ impl Stage {
         printer.line("    -H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=10' \\");
         printer.line(r#"    -d '{"specversion":"1.0","id":"mine-1","source":"me","type":"incident.opened","data":{"incident":{"id":"MINE-1","title":"My first"}}}'"#);
         let (stopper, stop) = drain::channel();
-        let signals = Signals::catch().context("cannot catch signals")?;
         tokio::select! {
             _twice = signals.drive(stopper, Duration::ZERO) => {}
             () = stop.requested() => {}

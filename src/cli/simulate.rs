@@ -51,8 +51,9 @@ pub(super) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<u8
     runtime()?.block_on(async {
         let simulator = server::start(options(arguments))
             .with_context(|| format!("the simulator cannot listen on {}", arguments.listen))?;
-        announce(arguments, &simulator, printer);
+        // Before it says where it is: whoever reads that may stop it at once.
         let signals = Signals::catch().context("cannot catch signals")?;
+        announce(arguments, &simulator, printer);
         let (stopper, stop) = drain::channel();
         tokio::select! {
             _caught = signals.drive(stopper, std::time::Duration::ZERO) => {}

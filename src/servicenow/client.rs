@@ -191,6 +191,7 @@ impl Client {
 
     /// Somebody mended the credentials, or says so: they are tried with the next call.
     pub fn trust_credentials_again(&self) {
+        self.0.keeper.trust_again();
         self.0.permits.pace().trust_credentials_again();
     }
 

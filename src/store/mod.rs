@@ -75,6 +75,20 @@ impl Store {
         }
     }
 
+    /// Closes the store as soon as nobody else holds it, at most this long from now: a file that is closed has its log
+    /// written back. Without it nothing is lost either; the next start reads the log.
+    pub async fn close(self, most: Duration) {
+        let Self::Sqlite(mut held) = self else { return };
+        let deadline = tokio::time::Instant::now() + most;
+        while let Err(shared) = Arc::try_unwrap(held) {
+            if tokio::time::Instant::now() >= deadline {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            held = shared;
+        }
+    }
+
     /// Commits changes, all or none, and gives each its place in its lane. Durable when it returns.
     ///
     /// If any of them conflicts or finds its lane full, nothing is stored and every item says how it stands.

@@ -87,6 +87,11 @@ impl Keeper {
         self.known().token.take_if(|token| token.generation == refused);
     }
 
+    /// Somebody mended the credentials, or says so: a failure that is still shared is forgotten.
+    pub fn trust_again(&self) {
+        self.known().failure = None;
+    }
+
     async fn fetch_unless_newer_than(&self, refused: Option<u64>, luck: f64) -> Result<Pass, Outcome> {
         let _fetching = self.fetching.lock().await;
         let now = self.endpoint.clock.now();
