@@ -2,7 +2,7 @@
 //!
 //! The way of a file: [`tree`] reads YAML and remembers places, [`shape`] holds it to the JSON Schema made from [`raw`]
 //! and [`raw_tenant`], [`layers`] lays file, local file and environment over each other, [`checked`] and [`tenant`]
-//! turn what was said into what is meant. [`load`] does all of it for all files.
+//! turn what was said into what is meant. [`load()`] does all of it for all files.
 //!
 //! Owns: the only reading of the environment. Never: opens a store or a connection, compiles a mapping, shows a secret:
 //! a secret is named by where it is kept, and excerpts are cut where one may begin.
