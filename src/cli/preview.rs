@@ -121,5 +121,7 @@ fn show_line(line: &TraceLine, printer: &Printer) {
         Some(value) => printer.line(format_args!("{name} {value}")),
         None => printer.line(format_args!("{name} {}", printer.ink(Ink::Dim, "not written"))),
     }
-    printer.line(printer.ink(Ink::Dim, format_args!("{:<20} {}", "", line.why)));
+    // A template over several lines is one reason.
+    let why = line.why.replace('\n', "\\n");
+    printer.line(printer.ink(Ink::Dim, format_args!("{:<20} {why}", "")));
 }

@@ -42,13 +42,18 @@ pub(super) fn run(
     let json =
         arguments.log_format.map_or(parts.settings.log.format == LogFormat::Json, |form| matches!(form, Form::Json));
     let format = if json { logging::LogFormat::Json } else { logging::LogFormat::Human };
-    logging::init(format, &parts.settings.log.filter).context("cannot start logging")?;
+    logging::init(format, &quieter(&parts.settings.log.filter)).context("cannot start logging")?;
     if let Some(crash) = &parts.settings.crash_at
         && !failpoint::arm(&crash.point, crash.pass)
     {
         tracing::warn!("This build cannot die on purpose at {}", crash.point);
     }
     runtime()?.block_on(serve(parts))
+}
+
+/// The HTTP server tells of its threads at `info`; unless somebody asks for it, that is nobody's news.
+fn quieter(filter: &str) -> String {
+    if filter.contains("actix") { filter.to_owned() } else { format!("{filter},actix_server=warn") }
 }
 
 async fn serve(parts: Parts) -> anyhow::Result<u8> {

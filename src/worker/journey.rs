@@ -353,7 +353,11 @@ fn settled_without_ticket(work: &Work, draft: &Draft) -> Settlement {
 }
 
 fn left_out(draft: &Draft) -> Vec<String> {
-    draft.dropped.iter().map(|left| format!("{}: {}", left.what, left.reason)).collect()
+    let mut left_out: Vec<_> = draft.dropped.iter().map(|left| format!("{}: {}", left.what, left.reason)).collect();
+    if draft.attach {
+        left_out.push("attachment: files are not copied yet".to_owned());
+    }
+    left_out
 }
 
 fn settled_at(work: &Work, draft: &Draft, ticket: Ticket, how: &str) -> Settlement {
