@@ -7,7 +7,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::limits::{
-    QUICK_CHECK_MAX, SQLITE_STATEMENTS_MAX, STORE_BUSY_MAX, STORE_CACHE_KIB, WAL_PAGES_BEFORE_RESTART,
+    QUICK_CHECK_MAX, SQLITE_STATEMENTS_MAX, STORE_BUSY_MAX, STORE_READ_CACHE_KIB, STORE_WRITE_CACHE_KIB,
+    WAL_PAGES_BEFORE_RESTART,
 };
 use crate::store::contract::StoreError;
 
@@ -39,7 +40,8 @@ pub(super) fn open(path: &Path, purpose: Use) -> Result<Connection, StoreError> 
     for (name, value, _) in SETTINGS {
         set(&connection, name, value).map_err(|error| meaning(path, &error))?;
     }
-    set(&connection, "cache_size", &format!("-{STORE_CACHE_KIB}")).map_err(refused)?;
+    let cache = if purpose == Use::Write { STORE_WRITE_CACHE_KIB } else { STORE_READ_CACHE_KIB };
+    set(&connection, "cache_size", &format!("-{cache}")).map_err(refused)?;
     // The checkpoint thread does the copying; the writer only ends a round, so that the log starts over in place.
     let restart = if purpose == Use::Write { WAL_PAGES_BEFORE_RESTART } else { 0 };
     set(&connection, "wal_autocheckpoint", &restart.to_string()).map_err(refused)?;
