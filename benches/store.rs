@@ -168,6 +168,7 @@ async fn accepting(directory: &Path) {
     }
     pairs.sort_by(f64::total_cmp);
     println!("accept against bare, median ratio  {:.2}  (all: {pairs:.2?})", pairs[ROUNDS / 2]);
+    println!("figure\tstore alone: accept, durable\t-\t{:.2} x append thread\t-\t-", pairs[ROUNDS / 2]);
 }
 
 /// Accepts this many changes in large calls.
@@ -245,6 +246,10 @@ async fn claiming(directory: &Path) {
         let base = *base.get_or_insert(least);
         let ratio = least.as_secs_f64() / base.as_secs_f64();
         println!("claim of a lane, {waiting:>8} waiting   {least:>8.2?}  ({ratio:.2} of the smallest)");
+        let met = if ratio <= 1.5 { "met" } else { "NOT met" };
+        println!(
+            "figure\tclaim of a lane, {waiting} waiting\t{least:.2?}\t{ratio:.2} x\t<= 1.50 x the smallest\t{met}"
+        );
     }
 }
 

@@ -118,7 +118,7 @@ pub const STORE_READS_MAX: usize = 256;
 pub const STORE_BUSY_MAX: Duration = Duration::from_secs(5);
 /// Page cache of the writing connection: the inner pages of every index of some million deliveries, and the pages being
 /// written. Together with the readers' it keeps a replica with 100,000 waiting deliveries under 100 MiB.
-pub const STORE_WRITE_CACHE_KIB: usize = 24 * 1_024;
+pub const STORE_WRITE_CACHE_KIB: usize = 36 * 1_024;
 /// Page cache of each other connection; what it misses is in the system's own cache.
 pub const STORE_READ_CACHE_KIB: usize = 2 * 1_024;
 /// More than the number of different statements in the program, so that each is compiled once.

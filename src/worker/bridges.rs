@@ -85,7 +85,7 @@ impl Bridge {
         });
         Self {
             client,
-            fingerprint: fingerprint(&instance, &table, &parts.deployment_key),
+            fingerprint: fingerprint(&instance, &table, &parts.deployment_key, parts.sends_sys_id),
             mapping,
             table,
             deployment_key: parts.deployment_key,
@@ -238,9 +238,9 @@ fn credentials(auth: &Auth) -> (Credentials, Option<String>) {
     }
 }
 
-fn fingerprint(instance: &str, table: &str, deployment_key: &str) -> String {
+fn fingerprint(instance: &str, table: &str, deployment_key: &str, sends_sys_id: bool) -> String {
     let mut hash = Sha256::new();
-    for part in [instance, table, deployment_key] {
+    for part in [instance, table, deployment_key, if sends_sys_id { "sys_id" } else { "" }] {
         hash.update(part);
         hash.update([0]);
     }

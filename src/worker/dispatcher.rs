@@ -98,6 +98,7 @@ impl Worker {
     }
 
     async fn work(&self, claim: Claim) {
+        let begun = self.clock.now();
         failpoint::hit("worker.after_claim");
         let Some(bridge) = self.bridges.of(&claim.tenant) else {
             // The tenant was removed between claim and now; its lease runs out and its work stays.
@@ -115,6 +116,7 @@ impl Worker {
             store: &self.store,
             clock: &self.clock,
             claim: &claim,
+            begun,
             learned,
             protections: self.protections,
         };

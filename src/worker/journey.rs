@@ -17,7 +17,7 @@ use crate::delivery::verdict::{self, Situation, Verdict};
 use crate::domain::id::SysId;
 use crate::domain::ticket::Ticket;
 use crate::domain::time::{SharedClock, Timestamp};
-use crate::limits::{FOLD_MAX, LEASE, SELF_FENCE};
+use crate::limits::{ATTEMPTS_MAX, FOLD_MAX, LEASE, SELF_FENCE};
 use crate::mapping::{Draft, Lookup, LookupKey, Lookups, MappingFault, Operation, Reason};
 use crate::runtime::{failpoint, luck};
 use crate::servicenow::differences::differences;
@@ -31,8 +31,17 @@ pub(super) struct Journey<'a> {
     pub(super) store: &'a Store,
     pub(super) clock: &'a SharedClock,
     pub(super) claim: &'a Claim,
+    /// The machine's time when the claim was taken: the store's clock may differ from it.
+    pub(super) begun: Timestamp,
     pub(super) learned: Learned,
     pub(super) protections: Protections,
+}
+
+/// A write that was begun.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    creating: bool,
+    started: Timestamp,
 }
 
 impl Journey<'_> {
@@ -61,7 +70,14 @@ impl Journey<'_> {
         let work = Work::of(self.claim, &self.bridge.deployment_key, FOLD_MAX)?;
         // Boxed: it is the largest future of the program, and a thousand of them wait at once.
         let ended = Box::pin(self.deliver(&work)).await;
-        if work.folded == 1 || !matches!(ended, Err(Stop::Park { .. })) {
+        // Only a definite refusal: what may still land, or was asked to wait, is not sent again in another form.
+        let refused = match &ended {
+            Err(Stop::Park { outcome, .. }) => {
+                outcome.as_ref().is_none_or(|outcome| outcome.class == Class::Refused && outcome.not_before.is_none())
+            }
+            Ok(_) | Err(_) => false,
+        };
+        if work.folded == 1 || !refused {
             return Ok((work, ended));
         }
         let alone = Work::of(self.claim, &self.bridge.deployment_key, 1)?;
@@ -73,7 +89,11 @@ impl Journey<'_> {
         match self.standing(work).await? {
             Standing::Applied(row) => {
                 let operation = if work.memory.ticket.is_some() { Operation::Update } else { Operation::Create };
-                let draft = self.draft(work, operation).await?;
+                // It is proved done: a mapping that was edited meanwhile must not park it, or a replay would write twice.
+                let draft = match self.draft(work, operation).await {
+                    Err(Stop::Park { .. }) => Draft::default(),
+                    draft => draft?,
+                };
                 Ok(self.settled(work, &draft, &row, "already_applied"))
             }
             Standing::CannotTell => Err(Stop::cannot_tell()),
@@ -96,7 +116,7 @@ impl Journey<'_> {
                 self.learn_from(work, &row).await?;
                 Ok(compared(self.settled(work, &draft, &row, "created"), &fields, &row))
             }
-            Err(outcome) => self.failed(work, &draft, outcome, started).await,
+            Err(outcome) => self.failed(work, &draft, outcome, Sent { creating: true, started }).await,
         }
     }
 
@@ -112,7 +132,7 @@ impl Journey<'_> {
                 failpoint::hit("worker.after_answer");
                 Ok(compared(self.settled(work, &draft, &row, "updated"), &fields, &row))
             }
-            Err(outcome) => self.failed(work, &draft, outcome, started).await,
+            Err(outcome) => self.failed(work, &draft, outcome, Sent { creating: false, started }).await,
         }
     }
 
@@ -150,7 +170,7 @@ impl Journey<'_> {
     async fn intend(&self, work: &Work) -> Result<(Permit, Timestamp), Stop> {
         let permit = self.permit().await?;
         failpoint::hit("worker.before_intent");
-        let send_before = self.now().plus(SELF_FENCE);
+        let send_before = self.clock.now().plus(SELF_FENCE);
         let started = match self.store.intend(&self.claim.lease, work.upto, LEASE).await? {
             Held::Yes(started) => started,
             Held::Lost => return Err(Stop::Lost),
@@ -162,37 +182,36 @@ impl Journey<'_> {
     }
 
     /// What a failed write means. An unclear or refused create is looked up at once where one read can decide.
-    async fn failed(
-        &self,
-        work: &Work,
-        draft: &Draft,
-        outcome: Outcome,
-        started: Timestamp,
-    ) -> Result<Settlement, Stop> {
-        let creating = work.memory.ticket.is_none();
-        let settle = self.settle_time(work);
-        let situation = self.situation(creating, started.plus(settle));
-        let unclear = outcome.class == Class::Unclear;
+    async fn failed(&self, work: &Work, draft: &Draft, outcome: Outcome, sent: Sent) -> Result<Settlement, Stop> {
+        let outcome = self.in_store_time(outcome);
+        let settle = if sent.creating { self.settle_time(work) } else { self.full_settle_time() };
+        let situation = self.situation(sent.creating, sent.started.plus(settle));
+        // A peer that asked for time is not looked at before.
+        let looks_now = settle.is_zero() && outcome.not_before.is_none() && self.protections.look_up;
         match verdict::decide(&situation, &outcome) {
-            Verdict::LookNow => self.look_after_refusal(work, draft, outcome).await,
-            Verdict::LookAt { .. } if unclear && settle.is_zero() && self.protections.look_up => {
-                match self.look(work).await? {
-                    Standing::Applied(row) => Ok(self.settled(work, draft, &row, "adopted")),
-                    Standing::New | Standing::Known(_) | Standing::CannotTell => {
-                        Err(self.look_again_later(&situation, outcome, started))
-                    }
+            Verdict::LookNow => self.look_after_refusal(work, draft, outcome, sent).await,
+            Verdict::LookAt { .. } if looks_now => match self.look(work).await? {
+                Standing::Applied(row) => Ok(self.settled(work, draft, &row, "adopted")),
+                Standing::New | Standing::Known(_) | Standing::CannotTell => {
+                    Err(self.look_again_later(&situation, outcome, sent.started))
                 }
-            }
+            },
             Verdict::LookAt { at } => Err(self.look_again_later(&situation, outcome, at)),
             verdict => Err(self.carry_out(verdict, outcome)),
         }
     }
 
     /// A refused create may have happened all the same; a missing ticket may have moved.
-    async fn look_after_refusal(&self, work: &Work, draft: &Draft, outcome: Outcome) -> Result<Settlement, Stop> {
+    async fn look_after_refusal(
+        &self,
+        work: &Work,
+        draft: &Draft,
+        outcome: Outcome,
+        sent: Sent,
+    ) -> Result<Settlement, Stop> {
         match self.look(work).await? {
             Standing::Applied(row) => Ok(self.settled(work, draft, &row, "adopted")),
-            Standing::Known(_) | Standing::CannotTell if work.memory.ticket.is_none() => {
+            Standing::Known(_) | Standing::CannotTell if sent.creating => {
                 // The ticket is there but this work is not on it: next time it is an update.
                 Err(Stop::Postpone(Postponement {
                     at: self.now(),
@@ -209,12 +228,23 @@ impl Journey<'_> {
         }
     }
 
-    /// The lane comes back when the earlier send has surely settled; the look comes first then.
+    /// The lane comes back when the earlier send has surely settled; the look comes first then. What one delivery meets
+    /// again and again while the instance is otherwise well is its own fault, and ends with a person.
     fn look_again_later(&self, situation: &Situation, outcome: Outcome, at: Timestamp) -> Stop {
+        if situation.attempts >= ATTEMPTS_MAX {
+            return Stop::Park {
+                code: outcome.code.clone(),
+                reason: outcome.detail.clone(),
+                owner: Owner::Instance,
+                next_step: "look at the ticket and at what the instance says, then replay or drop".to_owned(),
+                outcome: Some(outcome),
+            };
+        }
         let at = at.max(self.now().plus(verdict::retry_wait(situation.attempts, situation.luck)));
+        let instance_is_down = self.bridge.client.standing().breaker != "closed";
         Stop::Postpone(Postponement {
             at,
-            counted: !outcome.instance_fault,
+            counted: !instance_is_down,
             not_processed: false,
             attempt: Some(self.attempt(outcome, &format!("look for it at {at}"))),
         })
@@ -227,7 +257,7 @@ impl Journey<'_> {
             Class::Missing | Class::RefusedPerhapsDone => Class::Misconfigured,
             class => class,
         };
-        let outcome = Outcome { class, ..outcome };
+        let outcome = self.in_store_time(Outcome { class, ..outcome });
         let situation = self.situation(false, self.now());
         match self.carry_out(verdict::decide(&situation, &outcome), outcome) {
             // What an earlier send did is still unknown: only the read was surely not processed.
@@ -243,7 +273,7 @@ impl Journey<'_> {
         match verdict {
             Verdict::SendAgain { at, counted } => Stop::Postpone(Postponement {
                 at,
-                counted: counted && !outcome.instance_fault,
+                counted: counted && self.bridge.client.standing().breaker == "closed",
                 not_processed: true,
                 attempt: Some(self.attempt(outcome, &format!("send again at {at}"))),
             }),
@@ -305,7 +335,12 @@ impl Journey<'_> {
     /// waiting: the key refuses the second row. Updates always wait, because a late old PATCH would undo a newer one.
     pub(super) fn settle_time(&self, work: &Work) -> Duration {
         let keyed_create = work.memory.ticket.is_none() && self.honours_sys_id() == Some(true);
-        if keyed_create || !self.protections.settle_time { Duration::ZERO } else { self.bridge.settle }
+        if keyed_create { Duration::ZERO } else { self.full_settle_time() }
+    }
+
+    /// The settle time of an update, and of a create without a key.
+    pub(super) fn full_settle_time(&self) -> Duration {
+        if self.protections.settle_time { self.bridge.settle } else { Duration::ZERO }
     }
 
     /// What was learned of `sys_id`s, unless it was learned of another instance, table or deployment key.
@@ -317,16 +352,28 @@ impl Journey<'_> {
     /// The right to make one call, or when to come back for it.
     pub(super) async fn permit(&self) -> Result<Permit, Stop> {
         let retry = self.claim.attempts > 1;
-        self.bridge.client.permit(retry).await.map_err(|closed| Stop::wait_until(closed.until))
+        self.bridge.client.permit(retry).await.map_err(|closed| Stop::wait_until(self.on_store(closed.until)))
     }
 
     /// The same for a call that only reads.
     pub(super) async fn permit_to_read(&self) -> Result<Permit, Stop> {
-        self.bridge.client.permit_to_read().await.map_err(|closed| Stop::wait_until(closed.until))
+        self.bridge.client.permit_to_read().await.map_err(|closed| Stop::wait_until(self.on_store(closed.until)))
     }
 
+    /// Now, as the store counts: its clock never goes back, the machine's may.
     pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.on_store(self.clock.now())
+    }
+
+    /// A moment of the machine's clock, as the store counts.
+    fn on_store(&self, moment: Timestamp) -> Timestamp {
+        if moment == Timestamp::NEVER { moment } else { self.claim.now.plus(moment.since(self.begun)) }
+    }
+
+    /// What the client says of time is the machine's.
+    fn in_store_time(&self, outcome: Outcome) -> Outcome {
+        let not_before = outcome.not_before.map(|moment| self.on_store(moment));
+        Outcome { not_before, ..outcome }
     }
 
     pub(super) fn ticket(&self, row: &Row) -> Ticket {

@@ -51,7 +51,13 @@ impl Journey<'_> {
         if !self.protections.look_up {
             return Ok(work.memory.ticket.clone().map_or(Standing::New, Standing::Known));
         }
-        self.look(work).await
+        let standing = self.look(work).await?;
+        // Only a key makes a look decide at once. An update of a ticket that is already there may still land.
+        let settled_at = since.plus(self.full_settle_time());
+        match standing {
+            Standing::Known(_) | Standing::CannotTell if self.now() < settled_at => Err(Stop::wait_until(settled_at)),
+            standing => Ok(standing),
+        }
     }
 
     /// One read, and what it says about this work.

@@ -2,7 +2,7 @@
 
 use crate::delivery::identity::{self, Identity};
 use crate::delivery::lane::{LaneMemory, fold};
-use crate::domain::change::Change;
+use crate::domain::change::{Change, ChangeKind};
 use crate::domain::id::DeliveryId;
 use crate::domain::time::Timestamp;
 use crate::mapping::{Draft, DraftField, Write};
@@ -71,7 +71,8 @@ impl Work {
 
     /// Whether it carries text that must never be written twice.
     pub(super) fn has_journal(&self) -> bool {
-        self.change.message.is_some()
+        // A quiet recovery writes its word as a comment.
+        self.change.message.is_some() || self.change.kind == ChangeKind::Resolved
     }
 }
 
@@ -88,7 +89,12 @@ fn together(claim: &Claim, most: usize) -> Result<Vec<Change>, Unreadable> {
     }
     let mut changes = Vec::new();
     for change in parsed {
-        let change = change?;
+        let change = match change {
+            Ok(change) => change,
+            // A good head goes on; what cannot be read is parked when it is the head itself.
+            Err(unreadable) if changes.is_empty() => return Err(unreadable),
+            Err(_) => break,
+        };
         let plain = change.folds();
         changes.push(change);
         if !plain {
