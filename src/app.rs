@@ -134,7 +134,10 @@ impl Gateway {
             resumed: Arc::new(move |tenant| resumed.resumed(tenant)),
         };
         let addresses = (local(&public)?, local(&admin)?);
-        let servers = [serve(public, face.clone(), Listener::Public)?, serve(admin, face.clone(), Listener::Admin)?];
+        let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let workers = settings.server.workers.unwrap_or(processors);
+        let servers =
+            [serve(public, face.clone(), Listener::Public { workers })?, serve(admin, face.clone(), Listener::Admin)?];
         let handles = servers.iter().map(Server::handle).collect();
         for server in servers {
             drop(tasks::spawn("http", server));
@@ -195,7 +198,7 @@ impl Gateway {
 
 #[derive(Clone, Copy)]
 enum Listener {
-    Public,
+    Public { workers: usize },
     Admin,
 }
 
@@ -204,23 +207,24 @@ fn serve(socket: TcpListener, face: Face, listener: Listener) -> Result<Server, 
     let server = HttpServer::new(move || {
         let app = App::new().wrap(middleware::from_fn(http::track));
         match listener {
-            Listener::Public => app.configure(http::public(face.clone())),
+            Listener::Public { .. } => app.configure(http::public(face.clone())),
             Listener::Admin => app.configure(http::admin::routes(face.clone())),
         }
     });
-    let workers = match listener {
-        Listener::Public => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-        Listener::Admin => 1,
+    let (workers, purpose) = match listener {
+        Listener::Public { workers } => (workers, "server.listen"),
+        Listener::Admin => (1, "server.admin_listen"),
     };
     let bound = server
         .workers(workers)
         .client_request_timeout(REQUEST_HEAD_WAIT)
         .keep_alive(KEEP_ALIVE)
-        .max_connections(CONNECTIONS_MAX)
+        // The server counts per thread.
+        .max_connections((CONNECTIONS_MAX / workers).max(1))
         .shutdown_timeout(10)
         .disable_signals()
         .listen(socket)
-        .map_err(|source| StartError::Listen { address, purpose: "server.listen", source })?;
+        .map_err(|source| StartError::Listen { address, purpose, source })?;
     Ok(bound.run())
 }
 

@@ -17,6 +17,8 @@ pub const EVENT_KEY_CHARS_MAX: usize = 512;
 
 /// One request's body. CloudEvents obliges receivers to take 64 KiB; four times that holds long conversations.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Room made for a body before its first byte: most events are smaller, and an announcement costs its sender nothing.
+pub const BODY_BYTES_RESERVED: usize = 8 * 1024;
 /// Events of one batch: more would hold one commit and one answer for too long.
 pub const BATCH_EVENTS_MAX: usize = 500;
 /// Nesting of a body. Known senders stay below ten; a parser's stack is not to be measured from outside.

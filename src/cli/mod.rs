@@ -52,7 +52,8 @@ First steps:
   snowgate check                    settings, tenants and mappings, with their cases
   snowgate serve                    run the gateway
 
-Exit codes: 0 done, 1 something is wrong with what was given, 2 wrong usage, 3 could not start or reach the gateway.";
+Exit codes: 0 done, 1 something is wrong with what was given, 2 wrong usage, 3 could not start or reach the gateway;
+130 and 143 after a second Ctrl-C or SIGTERM.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::check;
 use super::print::Printer;
-use super::{DONE, UNAVAILABLE, WRONG, runtime};
+use super::{DONE, WRONG, runtime};
 use crate::app::{Gateway, Parts};
 use crate::limits::STOP_GRACE;
 use crate::runtime::clock::SystemClock;
@@ -72,7 +72,7 @@ async fn serve(parts: Parts) -> anyhow::Result<u8> {
     let stopper = gateway.stopper().clone();
     tokio::select! {
         // A second signal means now: what is being sent is found again by the next start.
-        _twice = signals.drive(stopper, STOP_GRACE) => Ok(UNAVAILABLE),
+        caught = signals.drive(stopper, STOP_GRACE) => Ok(caught.exit_code()),
         drained = gateway.run_until_stopped(Gateway::ACCEPT_AFTER_STOP) => {
             match drained {
                 Ok(()) => tracing::info!("Stopped; nothing was being sent, and what waits is on disk"),

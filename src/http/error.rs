@@ -40,8 +40,6 @@ pub enum Code {
     LaneFull,
     /// The store cannot take work just now; nothing was stored.
     StoreUnavailable,
-    /// The gateway is stopping.
-    Draining,
     /// A defect of ours.
     Internal,
 }
@@ -64,7 +62,6 @@ impl Code {
             Self::EventConflict => "event_conflict",
             Self::LaneFull => "lane_full",
             Self::StoreUnavailable => "store_unavailable",
-            Self::Draining => "draining",
             Self::Internal => "internal",
         }
     }
@@ -83,7 +80,7 @@ impl Code {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidEvent | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
             Self::LaneFull => StatusCode::TOO_MANY_REQUESTS,
-            Self::StoreUnavailable | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -104,7 +101,6 @@ impl Code {
             Self::EventConflict => "This event id was used for another event",
             Self::LaneFull => "Too many changes of this incident are waiting",
             Self::StoreUnavailable => "Work cannot be stored just now",
-            Self::Draining => "The gateway is stopping",
             Self::Internal => "Something failed inside the gateway",
         }
     }
@@ -229,6 +225,6 @@ impl ResponseError for ApiError {
 impl From<crate::store::StoreError> for ApiError {
     fn from(error: crate::store::StoreError) -> Self {
         tracing::error!(error = %error, "The store failed: {error}");
-        Self::new(Code::StoreUnavailable, "nothing was stored; send it again").retry_after(Duration::from_secs(2))
+        Self::new(Code::StoreUnavailable, "the store does not answer; try again").retry_after(Duration::from_secs(2))
     }
 }

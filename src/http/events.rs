@@ -43,6 +43,7 @@ pub(super) async fn accept(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
+    extract::knock(&face, &tenant, &request)?;
     let body = extract::body(&request, payload, BODY_BYTES_MAX).await?;
     let tenant = extract::authenticate(&face, &tenant, &request, &body)?;
     let outcome = take(&face, &tenant, request.headers(), &body).await;
@@ -70,7 +71,8 @@ async fn take(face: &Face, tenant: &Arc<Tenant>, headers: &HeaderMap, body: &[u8
     }
     let receipt = receipts.into_iter().next().ok_or_else(|| ApiError::new(Code::Internal, "no receipt"))?;
     if let Some(wait) = wait
-        && let Some(ended) = deliveries::ended_within(face, tenant, &receipt.delivery, wait).await?
+        // It is stored: a failure to read it back is no failure to take it.
+        && let Ok(Some(ended)) = deliveries::ended_within(face, tenant, &receipt.delivery, wait).await
     {
         return Ok(HttpResponse::Ok().insert_header(("preference-applied", "wait")).json(ended));
     }

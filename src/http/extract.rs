@@ -10,11 +10,20 @@ use futures_util::StreamExt;
 
 use super::Face;
 use super::error::{ApiError, Code};
-use crate::limits::REQUEST_BODY_WAIT;
+use crate::limits::{BODY_BYTES_RESERVED, REQUEST_BODY_WAIT};
 use crate::security::signature::SignedHeaders;
 use crate::telemetry::events as told;
 use crate::tenants::Tenant;
 use crate::tenants::registry::{Credential, SignedRequest};
+
+/// Refuses whoever shows no credential, or a key that is nobody's, before a byte of the body is read. A signature can only
+/// be checked over the body.
+pub(super) fn knock(face: &Face, tenant: &str, request: &HttpRequest) -> Result<(), ApiError> {
+    match credential(face, request, b"") {
+        Credential::ApiKey(_) => authenticate(face, tenant, request, b"").map(drop),
+        Credential::Signature(_) => Ok(()),
+    }
+}
 
 /// The tenant a request belongs to, and which of its senders made it.
 pub(super) fn authenticate(
@@ -49,7 +58,8 @@ pub(super) async fn body(request: &HttpRequest, payload: Payload, bytes_max: usi
 
 /// `None` as soon as the body is larger than allowed.
 async fn collect(mut payload: Payload, announced: usize, bytes_max: usize) -> Option<Result<BytesMut, ApiError>> {
-    let mut body = BytesMut::with_capacity(announced);
+    // What is announced is not yet sent: room is made as it comes.
+    let mut body = BytesMut::with_capacity(announced.min(BODY_BYTES_RESERVED));
     while let Some(chunk) = payload.next().await {
         let Ok(chunk) = chunk else {
             return Some(Err(ApiError::new(Code::BadRequest, "the body broke off")));

@@ -38,7 +38,7 @@ impl Operators {
     /// Whether this request may do what needs `role`.
     pub(super) fn check(&self, request: &HttpRequest, role: Role) -> Result<(), ApiError> {
         if self.hashes.is_empty() {
-            return Ok(());
+            return from_this_machine(request);
         }
         let header = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let token = header.strip_prefix("Bearer ").unwrap_or_default();
@@ -49,6 +49,55 @@ impl Operators {
             Some((_, held)) if *held >= role => Ok(()),
             Some((name, _)) => Err(ApiError::new(Code::Forbidden, format!("the role of {name} does not allow this"))),
             None => Err(ApiError::new(Code::Unauthorized, "send `Authorization: Bearer <operator's token>`")),
+        }
+    }
+}
+
+/// Without operators the listener is a loopback one, but a web page in a browser on this machine reaches it as well: by a
+/// foreign origin, or by a name of its own that resolves here. Neither is let in.
+fn from_this_machine(request: &HttpRequest) -> Result<(), ApiError> {
+    let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    let host = header("host").unwrap_or_default();
+    let origin = header("origin").map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
+    let cross_site = header("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    if is_loopback(host) && origin.is_none_or(is_loopback) && !cross_site {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        Code::Forbidden,
+        "call this listener as localhost or by its loopback address, and not from a web page",
+    ))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = name.map_or(host, |(name, _)| name).trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_web_page_on_this_machine_is_not_an_operator() {
+        for (headers, welcome) in [
+            (vec![("host", "127.0.0.1:8081")], true),
+            (vec![("host", "localhost:8081"), ("origin", "http://localhost:8081")], true),
+            (vec![("host", "[::1]:8081")], true),
+            (vec![("host", "evil.example:8081")], false),
+            (vec![("host", "127.0.0.1.evil.example")], false),
+            (vec![("host", "127.0.0.1:8081"), ("origin", "https://evil.example")], false),
+            (vec![("host", "127.0.0.1:8081"), ("origin", "null")], false),
+            (vec![("host", "127.0.0.1:8081"), ("sec-fetch-site", "cross-site")], false),
+            (vec![], false),
+        ] {
+            let request = headers.iter().fold(TestRequest::default(), |request, header| request.insert_header(*header));
+            let let_in = Operators::default().check(&request.to_http_request(), Role::Read).is_ok();
+            assert_eq!(let_in, welcome, "{headers:?}");
         }
     }
 }
