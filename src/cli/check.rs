@@ -44,7 +44,7 @@ pub(super) fn run(
     if let Some(only) = &arguments.tenant
         && !keep_only(&mut loaded, only)
     {
-        anyhow::bail!("there is no tenant `{only}` without errors; leave --tenant out to see all findings");
+        anyhow::bail!("there is no tenant `{only}`; leave --tenant out to see all findings");
     }
     let (checked, unnamed) = mappings(&loaded, arguments.tenant.is_none());
     let errors = loaded.findings.iter().filter(|finding| finding.is_error()).count()
@@ -95,10 +95,15 @@ struct Unnamed {
 
 fn keep_only(loaded: &mut Loaded, only: &str) -> bool {
     loaded.tenants.retain(|tenant| tenant.id().as_str() == only);
-    let Some(tenant) = loaded.tenants.first() else { return false };
-    let (file, mapping) = (tenant.settings().file.to_string(), tenant.settings().mapping.clone());
-    loaded.findings.retain(|finding| finding.file == file || finding.file.ends_with(&mapping));
-    true
+    let is_named = |file: &str, name: &str| Path::new(file).file_name().is_some_and(|last| last == name);
+    match loaded.tenants.first().map(|tenant| (tenant.settings().file.to_string(), tenant.settings().mapping.clone())) {
+        Some((file, mapping)) => {
+            loaded.findings.retain(|finding| finding.file == file || is_named(&finding.file, &mapping));
+            true
+        }
+        // It has errors, or what it names has: everything is shown, because the fault may be in any of the files.
+        None => loaded.settings.is_none() || loaded.findings.iter().any(Finding::is_error),
+    }
 }
 
 /// The cases of every mapping that a tenant names, and of every other file in the folder of mappings.
@@ -117,7 +122,8 @@ fn mappings(loaded: &Loaded, all: bool) -> (Vec<Checked>, Vec<Unnamed>) {
     for path in yaml_files(folder) {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let named = loaded.tenants.iter().any(|tenant| tenant.settings().mapping == file);
-        let reported = loaded.findings.iter().any(|finding| finding.file.ends_with(&file));
+        let same = |finding: &Finding| Path::new(&finding.file).file_name().is_some_and(|last| *last == *file);
+        let reported = loaded.findings.iter().any(same);
         if named || reported {
             continue;
         }
