@@ -66,9 +66,10 @@ fn change_of(number: u64, incident: u64, kind: ChangeKind) -> NewDelivery {
         direction: Direction::ToServicenow,
         incident: IncidentId::parse(&format!("MTR-{incident}")).unwrap(),
         event: EventKey::new("https://soc.example/rooms", &event).unwrap(),
-        kind,
+        kind: kind.into(),
         body: body.into(),
         body_hash,
+        is_echo: false,
     }
 }
 
@@ -207,7 +208,15 @@ async fn whole_lives(directory: &Path) {
                 assert!(store.intend(&claim.lease, upto, LEASE).await.unwrap().is_yes());
                 let ending = Ending { how: "updated".to_owned(), ..Ending::default() };
                 let memory = LaneMemory::default();
-                let settlement = Settlement { upto, state: State::Delivered, ending, attempt: None, memory };
+                let settlement = Settlement {
+                    upto,
+                    state: State::Delivered,
+                    ending,
+                    attempt: None,
+                    memory,
+                    follows: Vec::new(),
+                    link: None,
+                };
                 assert!(store.settle(&claim.lease, settlement).await.unwrap().is_yes());
             }))
             .await;

@@ -19,14 +19,14 @@ use crate::limits::{
     ACCEPT_AFTER_STOP, BACKLOG_REPORT_EVERY, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE,
     STORE_CLOSE_WAIT,
 };
+use crate::peer::transport::Transport;
+use crate::peer::transport::addresses::AddressFilter;
+use crate::peer::transport::http::{Http, HttpOptions, HttpOptionsError};
 use crate::runtime::drain::{self, StillRunning, Stop, Stopper};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::tasks;
 use crate::runtime::wake::Wake;
 use crate::security::address;
-use crate::servicenow::transport::Transport;
-use crate::servicenow::transport::addresses::AddressFilter;
-use crate::servicenow::transport::http::{Http, HttpOptions, HttpOptionsError};
 use crate::settings::{self, Settings, StoreSettings, StoreUrl};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{self, Batch, Observer, SqliteStore};

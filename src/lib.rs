@@ -4,17 +4,20 @@
 //!
 //! * ring 0: [`domain`] (values) and [`limits`] (every bound, with its reason)
 //! * ring 1: [`mapping`], [`delivery`], [`security`]: pure decisions, no I/O, no clock
-//! * ring 2: [`store`], [`servicenow`], [`tenants`], [`settings`], [`telemetry`], [`runtime`]: the edges
+//! * ring 2: [`store`], [`peer`] with [`servicenow`] and [`callback`] above it, [`tenants`], [`settings`], [`telemetry`],
+//!   [`runtime`]: the edges
 //! * ring 3: [`http`], [`worker`]: the flows
 //! * ring 4: [`app`] and [`cli`]: composition and commands; [`sim`] is an island that plays ServiceNow
 
 pub mod app;
+pub mod callback;
 pub mod cli;
 pub mod delivery;
 pub mod domain;
 pub mod http;
 pub mod limits;
 pub mod mapping;
+pub mod peer;
 pub mod runtime;
 pub mod security;
 pub mod servicenow;

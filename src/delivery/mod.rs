@@ -6,6 +6,7 @@
 #![warn(clippy::wildcard_enum_match_arm, clippy::indexing_slicing)]
 
 pub mod identity;
+pub mod kind;
 pub mod lane;
 pub mod outcome;
 pub mod record;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::kind::Kind;
 use super::outcome::Outcome;
 use crate::domain::change::ChangeKind;
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
@@ -199,7 +200,7 @@ pub struct Delivery {
     /// What makes a repeat recognisable.
     pub event: EventKey,
     /// What happened.
-    pub kind: ChangeKind,
+    pub kind: Kind,
     /// Where it is.
     pub state: State,
     /// When it was committed.

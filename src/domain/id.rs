@@ -103,6 +103,11 @@ impl TenantId {
 }
 
 impl IncidentId {
+    /// The name of the lane that keeps one ticket's sightings, and what is told of it, in order.
+    pub fn lane_of_ticket(sys_id: &SysId) -> Self {
+        Self(format!("ticket:{sys_id}").into())
+    }
+
     /// Accepts 1 to 255 characters without control characters.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         if is_plain(text, INCIDENT_ID_CHARS_MAX) { Ok(Self(text.into())) } else { Err(InvalidId::Incident) }

@@ -8,6 +8,7 @@ pub mod change;
 pub mod id;
 pub mod incident;
 pub mod secret;
+pub mod sighting;
 pub mod ticket;
 pub mod time;
 pub mod wire;

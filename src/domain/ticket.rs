@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::SysId;
+use super::id::{IncidentId, SysId};
 
 /// Which ticket belongs to an incident. `number` is for people; `sys_id` is the key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,4 +21,15 @@ impl Ticket {
     pub fn url(&self, instance: &str) -> String {
         format!("{}/nav_to.do?uri={}.do?sys_id={}", instance.trim_end_matches('/'), self.table, self.sys_id)
     }
+}
+
+/// Which incident a ticket belongs to: what a webhook needs to find, as it only knows the ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// The incident.
+    pub incident: IncidentId,
+    /// Which time it became active.
+    pub episode: u32,
 }

@@ -124,9 +124,10 @@ fn new_delivery(tenant: &TenantId, envelope: Envelope<'_>) -> Result<NewDelivery
         direction: Direction::ToServicenow,
         incident: change.incident.id,
         event,
-        kind,
+        kind: kind.into(),
         body: Arc::from(data),
         body_hash: hash.finalize().into(),
+        is_echo: false,
     })
 }
 

@@ -8,22 +8,23 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::classify::{classify, waits};
+use super::classify::classify;
 use super::lookups::{Asked, Lookups};
-use super::oauth::Credentials;
-use super::oauth::grant::TokenEndpoint;
-use super::oauth::keeper::{Keeper, Pass};
-use super::pace::{Closed, Limits, Pace, Purpose, Standing, Told};
-use super::permit::{Permit, Permits};
-use super::transport::{Allowance, Transport};
 use super::wire::calls::{Call, CallKind, Fields};
 use super::wire::rows::Row;
 use super::wire::text::UnsafeText;
-use super::wire::{Answer, TransportFault};
 use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::id::SysId;
 use crate::domain::time::SharedClock;
 use crate::limits::{ANSWER_BYTES_MAX, CALL_TIMEOUT};
+use crate::peer::message::{Answer, TransportFault};
+use crate::peer::oauth::Credentials;
+use crate::peer::oauth::grant::TokenEndpoint;
+use crate::peer::oauth::keeper::{Keeper, Pass};
+use crate::peer::pace::{Closed, Limits, Pace, Purpose, Standing, Told};
+use crate::peer::permit::{Permit, Permits};
+use crate::peer::transport::{Allowance, Transport};
+use crate::peer::waits;
 
 /// One call and what came of it, for metrics and logs; lent to the observer.
 #[derive(Clone, Copy, Debug)]
@@ -265,7 +266,7 @@ impl Client {
             window_ends: waits::window_ends(self.0.clock.now(), answer),
             probe: false,
         };
-        let transaction = answer.header("x-transaction-id").map(super::classify::words::clean);
+        let transaction = answer.header("x-transaction-id").map(crate::peer::words::clean);
         Trace { status: Some(answer.status), told, transaction }
     }
 

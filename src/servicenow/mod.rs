@@ -12,8 +12,4 @@ pub mod classify;
 pub mod client;
 pub mod differences;
 pub mod lookups;
-pub mod oauth;
-pub mod pace;
-pub mod permit;
-pub mod transport;
 pub mod wire;

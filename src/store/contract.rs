@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::kind::Kind;
 use crate::delivery::lane::LaneMemory;
 use crate::delivery::record::{Attempt, Delivery, Direction, Ending, State};
-use crate::domain::change::ChangeKind;
-use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
+use crate::domain::id::{DeliveryId, EventKey, IncidentId, SysId, TenantId};
+use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
 
 /// The `source` of deliveries that a replay appended; no sender may use it.
@@ -42,11 +43,13 @@ pub struct NewDelivery {
     /// What makes a repeat recognisable, unique per tenant.
     pub event: EventKey,
     /// What happened.
-    pub kind: ChangeKind,
+    pub kind: Kind,
     /// The `data` of the event: JSON text, as sent.
     pub body: Arc<str>,
     /// SHA-256 over kind and body: a repeat with another body is a conflict.
     pub body_hash: [u8; 32],
+    /// Whether its sender says that a callback of ours caused it: recorded, never sent back.
+    pub is_echo: bool,
 }
 
 /// How one change of an `accept` stands.
@@ -136,13 +139,15 @@ pub struct Waiting {
     /// Its place in the lane.
     pub sequence: u64,
     /// What happened.
-    pub kind: ChangeKind,
+    pub kind: Kind,
     /// The `data` of the event.
     pub body: Arc<str>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// When an earlier owner began to send it without recording an end.
     pub sending_since: Option<Timestamp>,
+    /// Whether its sender says that a callback of ours caused it.
+    pub is_echo: bool,
 }
 
 /// Whether a fenced write still had the right.
@@ -176,6 +181,53 @@ pub struct Settlement {
     pub attempt: Option<Attempt>,
     /// What the lane remembers from now on.
     pub memory: LaneMemory,
+    /// What follows from it, appended to lanes of the same tenant in the same commit: nothing is told that was not
+    /// settled, and nothing is settled that is not told. What was accepted before under the same event is left out, and
+    /// no lane is too full for what follows.
+    pub follows: Vec<NewDelivery>,
+    /// A link that became known, stored in the same commit.
+    pub link: Option<Link>,
+}
+
+/// How a lane stands, as others of its tenant need to know.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LaneView {
+    /// What it remembers.
+    pub memory: LaneMemory,
+    /// Whether a delivery of it is being sent, or may have been.
+    pub sending: bool,
+    /// Deliveries waiting or being sent.
+    pub waiting: u64,
+}
+
+/// How far a tenant's instance has been asked what changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepCursor {
+    /// The latest `sys_updated_on` of a page that was stored whole, raw as ServiceNow writes it; empty at the start.
+    #[serde(default)]
+    pub updated_on: String,
+    /// The latest `sys_created_on` of attachments that was stored whole.
+    #[serde(default)]
+    pub attached_on: String,
+    /// The last ticket that the rotating full compare looked at; `None` between two rotations.
+    #[serde(default)]
+    pub compared: Option<SysId>,
+    /// When the present rotation of the full compare began.
+    #[serde(default)]
+    pub rotation_began: Timestamp,
+}
+
+/// The right to sweep one tenant until it ends or is taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepLease {
+    /// Whose instance.
+    pub tenant: TenantId,
+    /// Grows with every lease; a write with an older one changes nothing.
+    pub fence: u64,
+    /// How far the one before came.
+    pub cursor: SweepCursor,
+    /// The store's time at the lease.
+    pub now: Timestamp,
 }
 
 /// Giving a lane back undone.

@@ -19,9 +19,9 @@ use crate::domain::ticket::Ticket;
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::{ATTEMPTS_MAX, FOLD_MAX, LEASE, SELF_FENCE};
 use crate::mapping::{Draft, Lookup, LookupKey, Lookups, MappingFault, Operation, Reason};
+use crate::peer::permit::Permit;
 use crate::runtime::{failpoint, luck};
 use crate::servicenow::differences::differences;
-use crate::servicenow::permit::Permit;
 use crate::servicenow::wire::rows::Row;
 use crate::store::{Claim, Held, Learned, Pause, Postponement, Settlement, Store, StoreError};
 
@@ -396,7 +396,15 @@ impl Journey<'_> {
 fn settled_without_ticket(work: &Work, draft: &Draft) -> Settlement {
     let ending = Ending { left_out: left_out(draft), how: "nothing_to_write".to_owned(), ..Ending::default() };
     let memory = work.memory.clone();
-    Settlement { upto: work.upto, state: State::Delivered, ending, attempt: None, memory }
+    Settlement {
+        upto: work.upto,
+        state: State::Delivered,
+        ending,
+        attempt: None,
+        memory,
+        follows: Vec::new(),
+        link: None,
+    }
 }
 
 fn left_out(draft: &Draft) -> Vec<String> {
@@ -412,7 +420,15 @@ fn settled_at(work: &Work, draft: &Draft, ticket: Ticket, how: &str) -> Settleme
     memory.ticket = Some(ticket.clone());
     remember_written(&mut memory, draft);
     let ending = Ending { ticket: Some(ticket), left_out: left_out(draft), how: how.to_owned(), ..Ending::default() };
-    Settlement { upto: work.upto, state: State::Delivered, ending, attempt: None, memory }
+    Settlement {
+        upto: work.upto,
+        state: State::Delivered,
+        ending,
+        attempt: None,
+        memory,
+        follows: Vec::new(),
+        link: None,
+    }
 }
 
 /// Notes what ServiceNow stored otherwise than asked.

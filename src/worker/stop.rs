@@ -106,7 +106,15 @@ impl Journey<'_> {
         // What waits behind a parked create is held back and needs what was told. What goes on without a parked change
         // must not carry it along, or each delivery behind it would be refused for it.
         let memory = if parking_blocks { work.memory.clone() } else { self.claim.memory.clone() };
-        let settlement = Settlement { upto: work.upto, state: State::Parked, ending, attempt, memory };
+        let settlement = Settlement {
+            upto: work.upto,
+            state: State::Parked,
+            ending,
+            attempt,
+            memory,
+            follows: Vec::new(),
+            link: None,
+        };
         let held = self.store.settle(&self.claim.lease, settlement).await?;
         report::held(self, held.is_yes());
         Ok(())
@@ -137,7 +145,15 @@ impl Journey<'_> {
         report::parked(self, &first.id, &parking);
         let ending = Ending { parking: Some(parking), ..Ending::default() };
         let memory = self.claim.memory.clone();
-        let settlement = Settlement { upto: first.sequence, state: State::Parked, ending, attempt: None, memory };
+        let settlement = Settlement {
+            upto: first.sequence,
+            state: State::Parked,
+            ending,
+            attempt: None,
+            memory,
+            follows: Vec::new(),
+            link: None,
+        };
         let held = self.store.settle(&self.claim.lease, settlement).await?;
         report::held(self, held.is_yes());
         Ok(())

@@ -81,7 +81,10 @@ fn together(claim: &Claim, most: usize) -> Result<Vec<Change>, Unreadable> {
     let waiting = claim.waiting.get(..most).unwrap_or(&claim.waiting);
     let begun = waiting.iter().take_while(|delivery| delivery.sending_since.is_some()).count();
     let parsed = waiting.iter().map(|delivery| {
-        let read = Change::from_slice(delivery.kind, Some(claim.incident.clone()), delivery.body.as_bytes());
+        let Some(kind) = delivery.kind.change() else {
+            return Err(Unreadable(format!("`{}` is no event of an incident", delivery.kind)));
+        };
+        let read = Change::from_slice(kind, Some(claim.incident.clone()), delivery.body.as_bytes());
         read.map_err(|faults| Unreadable(faults.first().map_or_else(String::new, ToString::to_string)))
     });
     if begun > 0 {

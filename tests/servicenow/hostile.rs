@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use snowgate::delivery::outcome::{Class, Outcome};
 use snowgate::domain::time::Timestamp;
+use snowgate::peer::message::{Answer, FaultKind, Method, TransportFault};
+use snowgate::peer::transport::http::HttpOptions;
 use snowgate::servicenow::classify::classify;
-use snowgate::servicenow::transport::http::HttpOptions;
 use snowgate::servicenow::wire::calls::CallKind;
-use snowgate::servicenow::wire::{Answer, FaultKind, Method, TransportFault};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::time::sleep;

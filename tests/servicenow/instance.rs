@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use snowgate::delivery::outcome::Class;
 use snowgate::domain::id::SysId;
 use snowgate::domain::secret::Secret;
+use snowgate::peer::oauth::Credentials;
+use snowgate::peer::transport::http::HttpOptions;
 use snowgate::servicenow::client::{Client, ClientOptions};
 use snowgate::servicenow::differences::differences;
-use snowgate::servicenow::oauth::Credentials;
-use snowgate::servicenow::transport::http::HttpOptions;
 use snowgate::sim::fault_plan::FaultPlan;
 use snowgate::sim::server::{Options, OutageKind, Simulator, start};
 
@@ -331,7 +331,7 @@ async fn a_certificate_nobody_vouches_for_is_a_persons_business() {
 #[tokio::test]
 async fn a_cancelled_call_gives_its_slot_back() {
     let simulator = simulator("");
-    let limits = snowgate::servicenow::pace::Limits { concurrency: 1, ..crate::harness::WIDE };
+    let limits = snowgate::peer::pace::Limits { concurrency: 1, ..crate::harness::WIDE };
     let client = Client::new(ClientOptions { limits, ..options(simulator.url(), basic()) });
     simulator.begin_outage(OutageKind::Hang, Duration::from_mins(10));
     let hanging = tokio::time::timeout(Duration::from_millis(200), create(&client, &[])).await;

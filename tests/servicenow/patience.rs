@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use snowgate::peer::message::{Answer, HeaderMap, HeaderValue, Request};
+use snowgate::peer::pace::Limits;
+use snowgate::peer::transport::{Exchange, Replying, Transport};
 use snowgate::servicenow::client::{Client, ClientOptions};
-use snowgate::servicenow::pace::Limits;
-use snowgate::servicenow::transport::{Exchange, Replying, Transport};
-use snowgate::servicenow::wire::{Answer, HeaderMap, HeaderValue, Request};
 use tokio::time::{Instant, advance, sleep};
 
 use crate::harness::{VirtualClock, WIDE, client_credentials, options};

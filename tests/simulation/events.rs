@@ -91,8 +91,9 @@ pub(crate) fn delivery(tenant: &TenantId, incident: &str, number: usize, event: 
         direction: Direction::ToServicenow,
         incident: IncidentId::parse(incident).unwrap(),
         event: EventKey::new("simulation", &format!("{incident}-{number}")).unwrap(),
-        kind: event.kind,
+        kind: event.kind.into(),
         body_hash: Sha256::digest(&body).into(),
+        is_echo: false,
         body: Arc::from(body),
     }
 }

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use snowgate::domain::time::{Clock, SharedClock, Timestamp};
+use snowgate::peer::message as wire;
+use snowgate::peer::message::{FaultKind, TransportFault};
+use snowgate::peer::transport::{Exchange, Replying};
 use snowgate::runtime::{luck, tasks};
-use snowgate::servicenow::transport::{Exchange, Replying};
-use snowgate::servicenow::wire;
-use snowgate::servicenow::wire::{FaultKind, TransportFault};
 use snowgate::sim::faults::{Faults, Performed, perform};
 use snowgate::sim::instance::Instance;
 use snowgate::sim::{Request, Response};

@@ -30,7 +30,7 @@ pub(crate) async fn a_claim_hands_out_the_head_and_what_follows(subject: Subject
     assert_eq!((claim.attempts, claim.lease.head), (1, 1));
     assert_eq!(claim.waiting.iter().map(|waiting| waiting.sequence).collect::<Vec<_>>(), [1, 2, 3]);
     let head = &claim.waiting[0];
-    assert_eq!((&head.id, head.kind, &head.body), (&change.id, ChangeKind::Opened, &change.body));
+    assert_eq!((&head.id, head.kind, &head.body), (&change.id, ChangeKind::Opened.into(), &change.body));
     assert_eq!((head.accepted_at, head.sending_since), (claim.now, None));
 }
 

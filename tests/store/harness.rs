@@ -194,9 +194,10 @@ pub(crate) fn change(number: u64, of: &str, about: &str, kind: ChangeKind) -> Ne
         direction: Direction::ToServicenow,
         incident: incident(about),
         event: EventKey::new("soc", &format!("event-{number}")).unwrap(),
-        kind,
+        kind: kind.into(),
         body_hash: Sha256::digest(&body).into(),
         body: body.into(),
+        is_echo: false,
     }
 }
 
@@ -216,7 +217,15 @@ pub(crate) fn request(lanes_max: usize) -> ClaimRequest {
 
 pub(crate) fn delivered(upto: u64) -> Settlement {
     let ending = Ending { ticket: Some(ticket()), how: "updated".to_owned(), ..Ending::default() };
-    Settlement { upto, state: State::Delivered, ending, attempt: None, memory: memory("delivered") }
+    Settlement {
+        upto,
+        state: State::Delivered,
+        ending,
+        attempt: None,
+        memory: memory("delivered"),
+        follows: Vec::new(),
+        link: None,
+    }
 }
 
 pub(crate) fn parked(upto: u64, blocks: bool) -> Settlement {
@@ -228,7 +237,15 @@ pub(crate) fn parked(upto: u64, blocks: bool) -> Settlement {
         blocks,
     };
     let ending = Ending { parking: Some(parking), ..Ending::default() };
-    Settlement { upto, state: State::Parked, ending, attempt: None, memory: memory("parked") }
+    Settlement {
+        upto,
+        state: State::Parked,
+        ending,
+        attempt: None,
+        memory: memory("parked"),
+        follows: Vec::new(),
+        link: None,
+    }
 }
 
 pub(crate) fn postponed(at: Timestamp) -> Postponement {

@@ -1,23 +1,24 @@
 //! What an answer of ServiceNow means: one pure function, and the only place that looks at a status code of an instance.
 //!
 //! Owns: the table of `facts/reliability.md` 4.1, from (call, status, headers, body) to an [`Outcome`] or the rows;
-//! [`waits`] reads the times a peer asks for, [`words`] shortens what it says. Never: does I/O, reads a clock, retries.
+//! [`crate::peer::waits`] reads the times it asks for, [`crate::peer::words`] shortens what it says. Never: does I/O, reads a clock, retries.
 //! Fails: it cannot; what it does not know is [`Class::Unclear`], the class after which nothing is sent blindly.
 //! Proved by: the table at the end of this file, one line per line of the facts.
 #![warn(clippy::wildcard_enum_match_arm, clippy::indexing_slicing)]
 
-pub mod waits;
-pub mod words;
+mod said;
 
 #[cfg(test)]
 mod tests;
 
-use self::words::Words;
+use self::said::Words;
 use super::wire::calls::CallKind;
 use super::wire::rows::{Envelope, Row};
-use super::wire::{Answer, FaultKind, TransportFault};
 use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::time::Timestamp;
+use crate::peer::fault::of_fault;
+use crate::peer::message::{Answer, TransportFault};
+use crate::peer::{waits, words};
 
 /// The rows a call got, or what stands in their place.
 ///
@@ -28,27 +29,6 @@ pub fn classify(call: CallKind, now: Timestamp, reply: &Result<Answer, Transport
         Ok(answer) if (200..300).contains(&answer.status) => of_success(call, answer),
         Ok(answer) => of_refusal(call, now, answer),
     }
-}
-
-/// What a fault of the way means. `sent` decides: with nothing written, nothing can have been done.
-pub fn of_fault(fault: &TransportFault) -> Outcome {
-    let (class, code, instance_fault) = match fault.kind {
-        FaultKind::Dns => (Class::NotProcessed, "dns_failed", true),
-        FaultKind::ForbiddenAddress => (Class::Misconfigured, "address_forbidden", false),
-        FaultKind::Connect => (Class::NotProcessed, "connect_failed", true),
-        FaultKind::Certificate => (Class::Misconfigured, "tls_certificate", false),
-        FaultKind::ClientCertificate => (Class::Misconfigured, "tls_client_certificate", false),
-        FaultKind::TlsBroken => (Class::NotProcessed, "tls_broken", true),
-        // Our own way out: no tenant's breaker may open for it.
-        FaultKind::Proxy => (Class::NotProcessed, "egress_proxy_failed", false),
-        FaultKind::Timeout { sent: false } => (Class::NotProcessed, "timeout_before_sending", true),
-        FaultKind::Timeout { sent: true } => (Class::Unclear, "timeout", true),
-        FaultKind::Reset { sent: false } => (Class::NotProcessed, "connection_lost_before_sending", true),
-        FaultKind::Reset { sent: true } => (Class::Unclear, "connection_lost", true),
-        FaultKind::Protocol => (Class::Unclear, "not_http", true),
-        FaultKind::Unbuildable => (Class::Defect, "request_unbuildable", false),
-    };
-    Outcome { instance_fault, ..Outcome::new(class, code).with_detail(words::clean(&fault.detail)) }
 }
 
 /// A `2xx` is a success only if its body proves it.

@@ -1,7 +1,7 @@
 //! The table of `facts/reliability.md` 4.1 as a table: one line for each of its lines, and for each call that differs.
 
-use super::super::wire::{HeaderMap, HeaderName, HeaderValue};
 use super::*;
+use crate::peer::message::{FaultKind, HeaderMap, HeaderName, HeaderValue};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_327_200_000);
 const JSON: &str = "application/json;charset=UTF-8";

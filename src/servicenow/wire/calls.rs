@@ -9,9 +9,9 @@ use serde::Serializer as _;
 
 use super::rows::FIELDS_ALWAYS;
 use super::text::{self, UnsafeText, push_encoded};
-use super::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use crate::domain::id::SysId;
 use crate::limits::{ADDRESS_CHARS_MAX, CORRELATION_ROWS_MAX, REFERENCE_ROWS_MAX};
+use crate::peer::message::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 /// Fields and their raw values, in the order they are to be sent.
 pub type Fields = [(String, String)];

@@ -75,7 +75,7 @@ impl Lane {
     /// The most urgent of what waits decides when the lane gets its turn.
     pub(super) fn urgency(&self) -> Urgency {
         let from = usize::try_from(self.head - 1).unwrap_or(usize::MAX);
-        self.events.iter().skip(from).map(|event| Urgency::of(event.change.kind)).min().unwrap_or(Urgency::Low)
+        self.events.iter().skip(from).map(|event| event.change.kind.urgency()).min().unwrap_or(Urgency::Low)
     }
 
     pub(super) fn lease_until(&mut self, until: Timestamp) {
@@ -84,7 +84,7 @@ impl Lane {
     }
 
     pub(super) fn settle(&mut self, settlement: Settlement, now: Timestamp) {
-        let Settlement { upto, state, ending, attempt, memory } = settlement;
+        let Settlement { upto, state, ending, attempt, memory, .. } = settlement;
         let blocks = ending.parking.as_ref().is_some_and(|parking| parking.blocks);
         let by = self.event(upto).map(|last| last.change.id.clone());
         for event in self.events_mut(self.head, upto.saturating_sub(1)) {
@@ -154,5 +154,6 @@ pub(super) fn waiting((sequence, event): (u64, &Event)) -> Waiting {
         body: Arc::clone(&event.change.body),
         accepted_at: event.accepted_at,
         sending_since: event.sending_since,
+        is_echo: event.change.is_echo,
     }
 }

@@ -3,9 +3,8 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::fault::Fault;
-use super::rows::{direction_number, kind_word, receipt_bytes, receipt_of, signed, unsigned};
+use super::rows::{direction_number, receipt_bytes, receipt_of, signed, unsigned};
 use super::session::Session;
-use crate::delivery::record::Urgency;
 use crate::domain::time::Timestamp;
 use crate::store::admission::{Admission, Known, admit, store};
 use crate::store::contract::{Accepted, NewDelivery, Receipt};
@@ -47,7 +46,7 @@ impl Session {
     /// Appends a change to its lane, which is made if it is the first.
     pub(super) fn append(&mut self, change: &NewDelivery, now: Timestamp) -> Result<Receipt, Fault> {
         let tenant = self.tenants.row(&self.connection, &change.tenant)?;
-        let rank = Urgency::of(change.kind).rank();
+        let rank = change.kind.urgency().rank();
         let (lane, sequence) = self.lengthen(tenant, change, rank, now)?;
         self.connection.prepare_cached("INSERT INTO body (text) VALUES (?1)")?.execute(params![change.body])?;
         let delivery = "INSERT INTO delivery (lane, sequence, tenant, receipt, event, kind, rank, accepted_at, body, \
@@ -58,7 +57,7 @@ impl Session {
             tenant,
             receipt_bytes(&change.id),
             change.event.as_str(),
-            kind_word(change.kind),
+            change.kind.as_str(),
             rank,
             now.millis(),
             self.connection.last_insert_rowid(),

@@ -121,10 +121,11 @@ impl Session {
             waiting.push(Waiting {
                 id: receipt_of(row.get(0)?),
                 sequence: unsigned(row.get(1)?),
-                kind: kind_of(row.get(2)?)?,
+                kind: kind_of(row.get_ref(2)?.as_str().map_err(|error| Fault::nonsense("delivery.kind", error))?)?,
                 body: row.get(3)?,
                 accepted_at: Timestamp::from_millis(row.get(4)?),
                 sending_since: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis),
+                is_echo: false,
             });
         }
         Ok(waiting)

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::fault::Fault;
+use crate::delivery::kind::Kind;
 use crate::delivery::record::{Delivery, Direction, State};
-use crate::domain::change::ChangeKind;
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::store::contract::NewDelivery;
@@ -66,17 +66,9 @@ pub(super) fn receipt_of(bytes: [u8; 16]) -> DeliveryId {
     DeliveryId::from_bits(u128::from_be_bytes(bytes))
 }
 
-/// The column `kind`: the event type's word.
-pub(super) fn kind_word(kind: ChangeKind) -> String {
-    match serde_json::to_value(kind) {
-        Ok(serde_json::Value::String(word)) => word,
-        other => format!("{other:?}"),
-    }
-}
-
 /// Reads the column `kind`.
-pub(super) fn kind_of(word: String) -> Result<ChangeKind, Fault> {
-    serde_json::from_value(serde_json::Value::String(word)).map_err(|error| Fault::nonsense("delivery.kind", error))
+pub(super) fn kind_of(word: &str) -> Result<Kind, Fault> {
+    Kind::parse(word).ok_or_else(|| Fault::nonsense("delivery.kind", word))
 }
 
 /// Reads a column that holds an incident's id.
@@ -126,7 +118,7 @@ pub(super) fn delivery(tenant: &TenantId, row: &Row<'_>) -> Result<Delivery, Fau
         incident: incident_of(row.get_ref(2)?.as_str().map_err(|error| Fault::nonsense("lane.incident", error))?)?,
         sequence: unsigned(row.get(3)?),
         event: EventKey::parse(&event).map_err(|error| Fault::nonsense("delivery.event", error))?,
-        kind: kind_of(row.get(5)?)?,
+        kind: kind_of(row.get_ref(5)?.as_str().map_err(|error| Fault::nonsense("delivery.kind", error))?)?,
         state,
         accepted_at: Timestamp::from_millis(row.get(8)?),
         ended_at: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_millis),
@@ -148,8 +140,9 @@ pub(super) fn change(row: &Row<'_>) -> Result<NewDelivery, Fault> {
         direction: direction_of(row.get(1)?)?,
         incident: incident_of(&incident)?,
         event: EventKey::parse(&event).map_err(|error| Fault::nonsense("delivery.event", error))?,
-        kind: kind_of(row.get(5)?)?,
+        kind: kind_of(row.get_ref(5)?.as_str().map_err(|error| Fault::nonsense("delivery.kind", error))?)?,
         body: row.get(7)?,
         body_hash: row.get(6)?,
+        is_echo: false,
     })
 }

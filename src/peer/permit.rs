@@ -17,7 +17,7 @@ use crate::limits::{BUSY_WAIT, PERMIT_WAIT_MAX};
 
 /// Where permits come from: the pace of one tenant.
 #[derive(Debug)]
-pub(super) struct Permits {
+pub(crate) struct Permits {
     pace: Mutex<Pace>,
     freed: Notify,
     clock: SharedClock,
@@ -32,17 +32,17 @@ pub struct Permit {
 }
 
 impl Permits {
-    pub(super) fn new(pace: Pace, clock: SharedClock) -> Arc<Self> {
+    pub(crate) fn new(pace: Pace, clock: SharedClock) -> Arc<Self> {
         Arc::new(Self { pace: Mutex::new(pace), freed: Notify::new(), clock })
     }
 
     /// The tenant's limits, for a moment.
-    pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {
+    pub(crate) fn pace(&self) -> MutexGuard<'_, Pace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a slot and for the rate, both together at most [`PERMIT_WAIT_MAX`].
-    pub(super) async fn take(self: &Arc<Self>, purpose: Purpose) -> Result<Permit, Closed> {
+    pub(crate) async fn take(self: &Arc<Self>, purpose: Purpose) -> Result<Permit, Closed> {
         let deadline = Instant::now() + PERMIT_WAIT_MAX;
         let permit = self.slot(purpose, deadline).await?;
         loop {
@@ -98,17 +98,17 @@ impl Permit {
     }
 
     /// Whether it is too late to send.
-    pub(super) fn is_late(&self) -> bool {
+    pub(crate) fn is_late(&self) -> bool {
         self.send_before.is_some_and(|moment| self.permits.clock.now() > moment)
     }
 
     /// The outcome of the call if the gate has closed since this permit was taken.
-    pub(super) fn overtaken(&self) -> Option<Outcome> {
+    pub(crate) fn overtaken(&self) -> Option<Outcome> {
         self.permits.pace().overtaken(self.permits.clock.now())
     }
 
     /// Lets the pace learn from the call's outcome, and the outcome from the pace.
-    pub(super) fn settle(&mut self, outcome: &mut Outcome, told: Told, luck: f64) {
+    pub(crate) fn settle(&mut self, outcome: &mut Outcome, told: Told, luck: f64) {
         let now = self.permits.clock.now();
         let told = Told { probe: self.probe, ..told };
         outcome.not_before = self.permits.pace().learn(now, outcome, told, luck);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::super::wire::Answer;
+use super::message::Answer;
 use crate::domain::time::Timestamp;
 use crate::limits::{ASKED_WAIT_INSTEAD, ASKED_WAIT_MAX, RATE_RESET_WAIT_MAX, THROTTLED_WAIT, THROTTLED_WAIT_MIN};
 
@@ -71,7 +71,7 @@ fn http_date(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::wire::{HeaderMap, HeaderName, HeaderValue};
+    use super::super::message::{HeaderMap, HeaderName, HeaderValue};
     use super::*;
 
     /// 2026-11-22T06:00:00Z.

@@ -13,7 +13,7 @@ pub mod keeper;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::wire::{HeaderName, HeaderValue};
+use super::message::{HeaderName, HeaderValue};
 use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::secret::Secret;
 

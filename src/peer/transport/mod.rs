@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use self::http::Http;
-use super::wire::{Answer, FaultKind, Request, TransportFault};
+use super::message::{Answer, FaultKind, Request, TransportFault};
 
 /// A reply on its way.
 pub type Replying = Pin<Box<dyn Future<Output = Result<Answer, TransportFault>> + Send>>;

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::super::classify::{self, waits, words};
-use super::super::wire::{Answer, TransportFault};
+use super::super::message::{Answer, TransportFault};
+use super::super::{fault, waits, words};
 use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::time::Timestamp;
 
@@ -54,7 +54,7 @@ pub fn tidy(now: Timestamp, reply: Result<Answer, TransportFault>) -> Result<Vec
 
 /// The call itself was not sent, and asking for a token again does no harm: nothing here is ever unclear.
 fn of_fault(fault: &TransportFault) -> Outcome {
-    let outcome = classify::of_fault(fault);
+    let outcome = fault::of_fault(fault);
     let class = if outcome.class == Class::Unclear { Class::NotProcessed } else { outcome.class };
     Outcome { class, code: format!("token_{}", outcome.code), ..outcome }
 }
@@ -96,7 +96,7 @@ fn reason(said: &Map<String, Value>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::wire::{FaultKind, HeaderMap, HeaderValue};
+    use super::super::super::message::{FaultKind, HeaderMap, HeaderValue};
     use super::*;
 
     fn check(status: u16, kind: &'static str, body: &str, expected: &str) {

@@ -12,7 +12,7 @@ use futures_util::stream;
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::wire::{Answer, FaultKind, Method, Request, TransportFault};
+use super::super::message::{Answer, FaultKind, Method, Request, TransportFault};
 use super::Allowance;
 use super::addresses::{AddressFilter, Guarded, check_literal};
 use super::faults::{self, Circumstances};

@@ -9,9 +9,9 @@ use oauth2::{
     ResourceOwnerPassword, ResourceOwnerUsername, TokenResponse as _, TokenUrl,
 };
 
-use super::super::classify::words;
+use super::super::message::{HeaderValue, Method, Request};
 use super::super::transport::{Allowance, Transport};
-use super::super::wire::{HeaderValue, Method, Request};
+use super::super::words;
 use super::{Credentials, answer};
 use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::secret::Secret;

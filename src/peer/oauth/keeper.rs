@@ -12,7 +12,7 @@ use crate::delivery::outcome::Outcome;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::limits::TOKEN_FAILURE_SHARED;
-use crate::servicenow::wire::{HeaderName, HeaderValue};
+use crate::peer::message::{HeaderName, HeaderValue};
 
 /// What a call shows to be let in.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use super::super::wire::{FaultKind, TransportFault};
+use super::super::message::{FaultKind, TransportFault};
 use super::addresses::Forbidden;
 
 /// What is known beside the error itself.

@@ -1,38 +1,7 @@
 //! What a peer says, made fit for a record that people read: short, one line, no control characters, no markup.
 
-use super::super::wire::Answer;
-use super::super::wire::rows::Said;
+use super::message::Answer;
 use crate::limits::DETAIL_CHARS_MAX;
-
-/// The message and the detail of an error envelope.
-pub struct Words<'a> {
-    message: &'a str,
-    detail: &'a str,
-}
-
-impl<'a> Words<'a> {
-    /// Borrows them; what is missing is empty.
-    pub fn of(said: &'a Said) -> Self {
-        Self {
-            message: said.message.as_deref().unwrap_or_default(),
-            detail: said.detail.as_deref().unwrap_or_default(),
-        }
-    }
-
-    /// Whether the message or the detail holds this text.
-    pub fn have(&self, text: &str) -> bool {
-        self.message.contains(text) || self.detail.contains(text)
-    }
-
-    /// Both as one short line.
-    pub fn text(&self) -> String {
-        match (self.message.is_empty(), self.detail.is_empty()) {
-            (_, true) => clean(self.message),
-            (true, false) => clean(self.detail),
-            (false, false) => clean(&format!("{}: {}", self.message, self.detail)),
-        }
-    }
-}
 
 /// One line of at most [`DETAIL_CHARS_MAX`] characters: white space collapses, control characters and those that
 /// turn or hide text are left out.
@@ -115,22 +84,6 @@ mod tests {
         let long = clean(&"é".repeat(2_000));
         assert_eq!((long.chars().count(), long.ends_with('…')), (DETAIL_CHARS_MAX + 1, true));
         assert!(clean(&"ab ".repeat(100_000)).chars().count() <= DETAIL_CHARS_MAX + 1);
-    }
-
-    #[test]
-    fn message_and_detail_stand_together() {
-        let said = |message: Option<&str>, detail: Option<&str>| Said {
-            message: message.map(ToOwned::to_owned),
-            detail: detail.map(ToOwned::to_owned),
-        };
-        for (message, detail, text) in [
-            (Some("Operation Failed"), Some("ACL Exception"), "Operation Failed: ACL Exception"),
-            (Some("Invalid table x"), None, "Invalid table x"),
-            (None, Some("only this"), "only this"),
-            (None, None, ""),
-        ] {
-            assert_eq!(Words::of(&said(message, detail)).text(), text);
-        }
     }
 
     #[test]

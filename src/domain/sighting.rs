@@ -1,0 +1,143 @@
+//! A ticket as somebody saw it: a webhook of the instance, a sweep, or a read of ours.
+//!
+//! Owns: the shape of a snapshot, as stored and as ServiceNow sends it (`docs/http.md`). A snapshot says how the ticket
+//! is, never what changed: asynchronous business rules know no previous record. Never: decides what is new.
+//! Fails: while reading, with the reason and what would be right. Proved by: the tests here.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::id::SysId;
+
+/// A ticket as it was seen once.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sighting {
+    /// The sender's own id of this sighting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// The table it lives in; the mapping's own if it was not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// Its key.
+    pub sys_id: SysId,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// The key we gave it, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    /// Our mark on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_display: Option<String>,
+    /// What was done to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+    /// `sys_mod_count`: grows with each update.
+    #[serde(rename = "sys_mod_count", skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// `sys_updated_on`, raw, in UTC.
+    #[serde(rename = "sys_updated_on", skip_serializing_if = "Option::is_none")]
+    pub updated_on: Option<String>,
+    /// Who did what triggered this, at that moment; never the record's later `sys_updated_by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The `instance_name` of the instance that says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Its columns; `None` for a bare hint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fields: Option<BTreeMap<String, Cell>>,
+    /// Its newest journal entries, if they were sent along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Vec<JournalEntry>>,
+    /// Its newest attachments, if they were sent along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attachments: Option<Vec<FileEntry>>,
+}
+
+/// What was done to a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// It was made.
+    Insert,
+    /// It was changed.
+    Update,
+    /// It is gone.
+    Delete,
+}
+
+/// A column's raw value, and what people see, where both differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Cell {
+    /// The raw value; empty if the column is.
+    pub value: String,
+    /// What people see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display: Option<String>,
+}
+
+/// One entry of a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JournalEntry {
+    /// Its own key. `None` where the instance hides the journal's rows and only their text was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sys_id: Option<SysId>,
+    /// `comments` or `work_notes`.
+    pub element: String,
+    /// What was written.
+    pub value: String,
+    /// When, raw, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_on: Option<String>,
+    /// Who wrote it: a user name, or a display name where only the text was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+}
+
+/// One file that hangs on a ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileEntry {
+    /// Its own key.
+    pub sys_id: SysId,
+    /// What people call it.
+    pub file_name: String,
+    /// Its media type as ServiceNow knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// Its size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// SHA-256 of its content, as ServiceNow says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// When it was added, raw, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_on: Option<String>,
+    /// Who added it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+}
+
+impl Sighting {
+    /// A bare hint: this ticket changed.
+    pub fn hint(sys_id: SysId) -> Self {
+        Self {
+            event: None,
+            table: None,
+            sys_id,
+            number: None,
+            correlation_id: None,
+            correlation_display: None,
+            operation: None,
+            version: None,
+            updated_on: None,
+            actor: None,
+            instance: None,
+            fields: None,
+            journal: None,
+            attachments: None,
+        }
+    }
+}
