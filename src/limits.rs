@@ -319,6 +319,24 @@ pub const SWEEP_SECS_MIN: u64 = 30;
 /// The latency of a lost webhook.
 pub const SWEEP_SECS_MAX: u64 = 86_400;
 
+// ── the way back ────────────────────────────────────────────────────────────────────────────────────────────
+
+/// Journal entries and files remembered per ticket, the newest; a ticket with more has them told long ago, and some
+/// kilobytes per lane are read and written with every sighting.
+pub const SEEN_ENTRIES_MAX: usize = 100;
+/// How far back tellings of one field are counted (`facts/reliability.md` 2.5, rule 6).
+pub const TOLD_WINDOW: Duration = Duration::from_mins(10);
+/// Tellings of one field within [`TOLD_WINDOW`] after which two rules are fighting, not people working (same place).
+pub const TOLD_TIMES_MAX: usize = 6;
+/// Entries that a business rule sends along (`docs/servicenow-admin.md`): if all of them are new, there may be more.
+pub const JOURNAL_ENTRIES_SENT: usize = 10;
+/// How long to leave a ticket alone whose own lane is just writing to it: a write takes about a second.
+pub const WRITE_REST: Duration = Duration::from_secs(2);
+/// `correlation_display` holds 100 characters on a stock instance (`facts/servicenow.md` 5.1).
+pub const CORRELATION_DISPLAY_CHARS_MAX: usize = 100;
+/// Tickets that may follow one another for one episode: whoever closes ten in a row does not want this incident.
+pub const SUCCESSORS_MAX: u32 = 10;
+
 // ── simulator ────────────────────────────────────────────────────────────────────────────────────────────────
 
 /// Rows of a list without `sysparm_limit`: the documented default of the Table API.

@@ -266,6 +266,9 @@ pub struct Learned {
     /// Whether `correlation_display`, our high-water mark, is stored.
     #[serde(default)]
     pub keeps_mark: Option<bool>,
+    /// The name of the user we are there: by it our own writes are known when they come back.
+    #[serde(default)]
+    pub user: Option<String>,
 }
 
 /// How a tenant stands in the store.

@@ -37,13 +37,6 @@ pub(super) struct Journey<'a> {
     pub(super) protections: Protections,
 }
 
-/// A write that was begun.
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    creating: bool,
-    started: Timestamp,
-}
-
 impl Journey<'_> {
     /// Takes the head of the lane as far as it goes now, and records how far that was.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
@@ -86,6 +79,9 @@ impl Journey<'_> {
     }
 
     async fn deliver(&mut self, work: &Work) -> Result<Settlement, Stop> {
+        if let Some(ticket) = &work.adopts {
+            return self.adopt(work, ticket).await;
+        }
         match self.standing(work).await? {
             Standing::Applied(row) => {
                 let operation = if work.memory.ticket.is_some() { Operation::Update } else { Operation::Create };
@@ -102,42 +98,8 @@ impl Journey<'_> {
         }
     }
 
-    async fn create(&mut self, work: &Work) -> Result<Settlement, Stop> {
-        let draft = self.draft(work, Operation::Create).await?;
-        if draft.is_empty() {
-            // The mapping opens no ticket for this, such as for a recovery that it keeps quiet about.
-            return Ok(settled_without_ticket(work, &draft));
-        }
-        let fields = fields_to_create(work, &draft, self.bridge.sends_sys_id);
-        let (permit, started) = self.intend(work).await?;
-        match self.bridge.client.create(permit, &self.bridge.table, &fields).await {
-            Ok(row) => {
-                failpoint::hit("worker.after_answer");
-                self.learn_from(work, &row).await?;
-                Ok(compared(self.settled(work, &draft, &row, "created"), &fields, &row))
-            }
-            Err(outcome) => self.failed(work, &draft, outcome, Sent { creating: true, started }).await,
-        }
-    }
-
-    async fn update(&mut self, work: &Work, ticket: &Ticket) -> Result<Settlement, Stop> {
-        let draft = self.draft(work, Operation::Update).await?;
-        let fields = fields_to_update(work, &draft);
-        if fields.is_empty() {
-            return Ok(settled_at(work, &draft, ticket.clone(), "nothing_to_write"));
-        }
-        let (permit, started) = self.intend(work).await?;
-        match self.bridge.client.update(permit, &self.bridge.table, &ticket.sys_id, &fields).await {
-            Ok(row) => {
-                failpoint::hit("worker.after_answer");
-                Ok(compared(self.settled(work, &draft, &row, "updated"), &fields, &row))
-            }
-            Err(outcome) => self.failed(work, &draft, outcome, Sent { creating: false, started }).await,
-        }
-    }
-
     /// Asks the mapping what to write; fetches what it needs to look up first.
-    async fn draft(&self, work: &Work, operation: Operation) -> Result<Draft, Stop> {
+    pub(super) async fn draft(&self, work: &Work, operation: Operation) -> Result<Draft, Stop> {
         let mut lookups = Lookups::default();
         for key in self.bridge.mapping.plan(&work.change, operation) {
             let found = match self.bridge.client.recall(&key.table, &key.by, &key.value) {
@@ -163,172 +125,6 @@ impl Journey<'_> {
             Err(outcome) if outcome.class == Class::Refused => Ok(None),
             looked => looked.map_err(|outcome| self.read_failed(outcome)),
         }
-    }
-
-    /// Records that sending begins. After this the first byte leaves within [`SELF_FENCE`] or not at all: a worker that
-    /// was frozen meanwhile cannot be sure that nobody else took the lane.
-    async fn intend(&self, work: &Work) -> Result<(Permit, Timestamp), Stop> {
-        let permit = self.permit().await?;
-        failpoint::hit("worker.before_intent");
-        let send_before = self.clock.now().plus(SELF_FENCE);
-        let started = match self.store.intend(&self.claim.lease, work.upto, LEASE).await? {
-            Held::Yes(started) => started,
-            Held::Lost => return Err(Stop::Lost),
-        };
-        failpoint::hit("worker.after_intent");
-        let permit = if self.protections.self_fence { permit.send_before(send_before) } else { permit };
-        failpoint::hit("worker.before_send");
-        Ok((permit, started))
-    }
-
-    /// What a failed write means. An unclear or refused create is looked up at once where one read can decide.
-    async fn failed(&self, work: &Work, draft: &Draft, outcome: Outcome, sent: Sent) -> Result<Settlement, Stop> {
-        let outcome = self.in_store_time(outcome);
-        let settle = if sent.creating { self.settle_time(work) } else { self.full_settle_time() };
-        let situation = self.situation(sent.creating, sent.started.plus(settle));
-        // A peer that asked for time is not looked at before.
-        let looks_now = settle.is_zero() && outcome.not_before.is_none() && self.protections.look_up;
-        match verdict::decide(&situation, &outcome) {
-            Verdict::LookNow => self.look_after_refusal(work, draft, outcome, sent).await,
-            Verdict::LookAt { .. } if looks_now => match self.look(work).await? {
-                Standing::Applied(row) => Ok(self.settled(work, draft, &row, "adopted")),
-                Standing::New | Standing::Known(_) | Standing::CannotTell => {
-                    Err(self.look_again_later(&situation, outcome, sent.started))
-                }
-            },
-            Verdict::LookAt { at } => Err(self.look_again_later(&situation, outcome, at)),
-            verdict => Err(self.carry_out(verdict, outcome)),
-        }
-    }
-
-    /// A refused create may have happened all the same; a missing ticket may have moved.
-    async fn look_after_refusal(
-        &self,
-        work: &Work,
-        draft: &Draft,
-        outcome: Outcome,
-        sent: Sent,
-    ) -> Result<Settlement, Stop> {
-        match self.look(work).await? {
-            Standing::Applied(row) => Ok(self.settled(work, draft, &row, "adopted")),
-            Standing::Known(_) | Standing::CannotTell if sent.creating => {
-                // The ticket is there but this work is not on it: next time it is an update.
-                Err(Stop::Postpone(Postponement {
-                    at: self.now(),
-                    counted: true,
-                    not_processed: false,
-                    attempt: Some(self.attempt(outcome, "update the ticket that is already there")),
-                }))
-            }
-            Standing::New | Standing::Known(_) | Standing::CannotTell => {
-                let refused = Outcome { class: Class::Refused, ..outcome };
-                let situation = self.situation(false, self.now());
-                Err(self.carry_out(verdict::decide(&situation, &refused), refused))
-            }
-        }
-    }
-
-    /// The lane comes back when the earlier send has surely settled; the look comes first then. What one delivery meets
-    /// again and again while the instance is otherwise well is its own fault, and ends with a person.
-    fn look_again_later(&self, situation: &Situation, outcome: Outcome, at: Timestamp) -> Stop {
-        if situation.attempts >= ATTEMPTS_MAX {
-            return Stop::Park {
-                code: outcome.code.clone(),
-                reason: outcome.detail.clone(),
-                owner: Owner::Instance,
-                next_step: "look at the ticket and at what the instance says, then replay or drop".to_owned(),
-                outcome: Some(outcome),
-            };
-        }
-        let at = at.max(self.now().plus(verdict::retry_wait(situation.attempts, situation.luck)));
-        let instance_is_down = self.bridge.client.standing().breaker != "closed";
-        Stop::Postpone(Postponement {
-            at,
-            counted: !instance_is_down,
-            not_processed: false,
-            attempt: Some(self.attempt(outcome, &format!("look for it at {at}"))),
-        })
-    }
-
-    /// A failed read changed nothing: whatever was unclear about it, it can be made again.
-    pub(super) fn read_failed(&self, outcome: Outcome) -> Stop {
-        let class = match outcome.class {
-            Class::Unclear => Class::NotProcessed,
-            Class::Missing | Class::RefusedPerhapsDone => Class::Misconfigured,
-            class => class,
-        };
-        let outcome = self.in_store_time(Outcome { class, ..outcome });
-        let situation = self.situation(false, self.now());
-        match self.carry_out(verdict::decide(&situation, &outcome), outcome) {
-            // What an earlier send did is still unknown: only the read was surely not processed.
-            Stop::Postpone(postponement) => Stop::Postpone(Postponement { not_processed: false, ..postponement }),
-            Stop::Pause(pause, postponement) => {
-                Stop::Pause(pause, Postponement { not_processed: false, ..postponement })
-            }
-            stop => stop,
-        }
-    }
-
-    fn carry_out(&self, verdict: Verdict, outcome: Outcome) -> Stop {
-        match verdict {
-            Verdict::SendAgain { at, counted } => Stop::Postpone(Postponement {
-                at,
-                counted: counted && self.bridge.client.standing().breaker == "closed",
-                not_processed: true,
-                attempt: Some(self.attempt(outcome, &format!("send again at {at}"))),
-            }),
-            Verdict::PauseTenant { until } => {
-                let pause = Pause {
-                    until,
-                    code: outcome.class.as_str().to_owned(),
-                    reason: format!("{}: {}", outcome.code, outcome.detail),
-                };
-                let next = format!("the tenant waits until {until}");
-                // A redirect or a rejected certificate says nothing of an earlier byte; a 429 or a 401 does.
-                let not_processed = matches!(outcome.class, Class::Throttled | Class::Unauthorized);
-                let attempt = Some(self.attempt(outcome, &next));
-                Stop::Pause(pause, Postponement { at: until, counted: false, not_processed, attempt })
-            }
-            Verdict::Park { owner, next_step } => Stop::Park {
-                code: outcome.code.clone(),
-                reason: outcome.detail.clone(),
-                owner,
-                next_step: next_step.to_owned(),
-                outcome: Some(outcome),
-            },
-            // These three belong to writes and are handled where the write was made.
-            Verdict::Finish | Verdict::LookAt { .. } | Verdict::LookNow => Stop::Postpone(Postponement {
-                at: self.now().plus(verdict::retry_wait(self.claim.attempts, 0.0)),
-                counted: true,
-                not_processed: false,
-                attempt: Some(self.attempt(outcome, "look again")),
-            }),
-        }
-    }
-
-    /// What the answer to a create taught about the instance.
-    async fn learn_from(&mut self, work: &Work, row: &Row) -> Result<(), Stop> {
-        let honoured = row.sys_id == work.identity.sys_id;
-        let kept = row.get("correlation_display").map(|mark| mark == work.mark());
-        let learned = Learned {
-            fingerprint: self.bridge.fingerprint.clone(),
-            honours_sys_id: self.bridge.sends_sys_id.then_some(honoured),
-            keeps_mark: kept.or(self.learned.keeps_mark),
-        };
-        if learned != self.learned {
-            self.store.learn(&self.claim.tenant, learned.clone()).await?;
-            self.bridge.note(learned.clone());
-            self.learned = learned;
-        }
-        if row.get("correlation_id") != Some(work.identity.correlation_id.as_str()) && !honoured {
-            // Neither key of ours was kept: this ticket is known to us, but a next one could not be found again.
-            let reason = "the instance keeps neither our sys_id nor our correlation_id: give the integration user write \
-                          access to correlation_id, then resume the tenant";
-            let pause =
-                Pause { until: Timestamp::NEVER, code: "correlation_not_kept".to_owned(), reason: reason.to_owned() };
-            self.store.pause_tenant(&self.claim.tenant, pause).await?;
-        }
-        Ok(())
     }
 
     /// How long a write without an answer may still land. A create under a key that the instance keeps needs no
@@ -366,12 +162,12 @@ impl Journey<'_> {
     }
 
     /// A moment of the machine's clock, as the store counts.
-    fn on_store(&self, moment: Timestamp) -> Timestamp {
+    pub(super) fn on_store(&self, moment: Timestamp) -> Timestamp {
         if moment == Timestamp::NEVER { moment } else { self.claim.now.plus(moment.since(self.begun)) }
     }
 
     /// What the client says of time is the machine's.
-    fn in_store_time(&self, outcome: Outcome) -> Outcome {
+    pub(super) fn in_store_time(&self, outcome: Outcome) -> Outcome {
         let not_before = outcome.not_before.map(|moment| self.on_store(moment));
         Outcome { not_before, ..outcome }
     }
@@ -380,7 +176,7 @@ impl Journey<'_> {
         Ticket { sys_id: row.sys_id.clone(), number: row.number.clone(), table: self.bridge.table.clone() }
     }
 
-    fn situation(&self, creating: bool, settled_at: Timestamp) -> Situation {
+    pub(super) fn situation(&self, creating: bool, settled_at: Timestamp) -> Situation {
         Situation { now: self.now(), attempts: self.claim.attempts, creating, settled_at, luck: luck::fraction() }
     }
 
@@ -388,53 +184,6 @@ impl Journey<'_> {
         Attempt { at: self.now(), outcome, next: next.to_owned() }
     }
 
-    fn settled(&self, work: &Work, draft: &Draft, row: &Row, how: &str) -> Settlement {
-        settled_at(work, draft, self.ticket(row), how)
-    }
-}
-
-fn settled_without_ticket(work: &Work, draft: &Draft) -> Settlement {
-    let ending = Ending { left_out: left_out(draft), how: "nothing_to_write".to_owned(), ..Ending::default() };
-    let memory = work.memory.clone();
-    Settlement {
-        upto: work.upto,
-        state: State::Delivered,
-        ending,
-        attempt: None,
-        memory,
-        follows: Vec::new(),
-        link: None,
-    }
-}
-
-fn left_out(draft: &Draft) -> Vec<String> {
-    let mut left_out: Vec<_> = draft.dropped.iter().map(|left| format!("{}: {}", left.what, left.reason)).collect();
-    if draft.attach {
-        left_out.push("attachment: files are not copied yet".to_owned());
-    }
-    left_out
-}
-
-fn settled_at(work: &Work, draft: &Draft, ticket: Ticket, how: &str) -> Settlement {
-    let mut memory = work.memory.clone();
-    memory.ticket = Some(ticket.clone());
-    remember_written(&mut memory, draft);
-    let ending = Ending { ticket: Some(ticket), left_out: left_out(draft), how: how.to_owned(), ..Ending::default() };
-    Settlement {
-        upto: work.upto,
-        state: State::Delivered,
-        ending,
-        attempt: None,
-        memory,
-        follows: Vec::new(),
-        link: None,
-    }
-}
-
-/// Notes what ServiceNow stored otherwise than asked.
-fn compared(mut settlement: Settlement, asked: &Fields, row: &Row) -> Settlement {
-    settlement.ending.differences = differences(asked, row);
-    settlement
 }
 
 /// A stable word for the first thing that kept a change from being mapped.
