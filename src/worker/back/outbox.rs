@@ -1,0 +1,151 @@
+//! Callbacks as they are written down: deliveries of the way back, with ids made of what happened.
+//!
+//! The same comment, found by a webhook, by a sweep or by a replica that started from an empty store, gets the same id.
+//! Fails: it cannot. Proved by: the tests here and the simulation.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::callback::event::Event;
+use crate::delivery::kind::{Kind, TicketKind};
+use crate::delivery::record::{Direction, Parking};
+use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
+use crate::domain::sighting::Sighting;
+use crate::domain::ticket::{Link, Ticket};
+use crate::domain::time::Timestamp;
+use crate::store::NewDelivery;
+use crate::worker::work::Adoption;
+
+/// The source of everything that follows from something else.
+const SOURCE: &str = "snowgate:follow";
+
+/// A callback in a lane of the way back.
+pub(super) fn callback(
+    tenant: &TenantId,
+    lane: IncidentId,
+    kind: TicketKind,
+    event: &Event,
+    now: Timestamp,
+) -> NewDelivery {
+    let body = serde_json::to_string(event).expect("texts and JSON values always serialise into memory");
+    follow(tenant, Direction::ToService, lane, kind.into(), &event.id, body, now)
+}
+
+/// What follows from a delivery: its id is made of its time and of what it is, so that a second try makes the same.
+pub(super) fn follow(
+    tenant: &TenantId,
+    direction: Direction,
+    lane: IncidentId,
+    kind: Kind,
+    id: &str,
+    body: String,
+    now: Timestamp,
+) -> NewDelivery {
+    let event = EventKey::new(SOURCE, &format!("{kind} {id}")).or_else(|_| EventKey::new(SOURCE, &printed(id)));
+    let event = event.expect("a source and 64 hexadecimal digits are an event's key");
+    let hash = Sha256::new().chain_update(tenant.as_str()).chain_update([0]).chain_update(event.as_str()).finalize();
+    let tail = hash.iter().take(10).fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
+    let millis = u128::from(now.millis().unsigned_abs()) << 80;
+    NewDelivery {
+        id: DeliveryId::from_bits(millis | tail),
+        tenant: tenant.clone(),
+        direction,
+        incident: lane,
+        event,
+        kind,
+        body_hash: Sha256::digest(&body).into(),
+        body: Arc::from(body),
+        is_echo: false,
+    }
+}
+
+/// A ticket as callbacks show it.
+pub(super) fn ticket_json(ticket: &Ticket, instance: &str, version: Option<u64>) -> Value {
+    let mut shown = json!({
+        "number": ticket.number, "sys_id": ticket.sys_id, "table": ticket.table, "url": ticket.url(instance),
+    });
+    if let (Some(version), Some(shown)) = (version, shown.as_object_mut()) {
+        shown.insert("version".to_owned(), version.into());
+    }
+    shown
+}
+
+/// `ticket.linked`: an incident of the managed service has a ticket.
+pub(in crate::worker) fn linked(tenant: &TenantId, instance: &str, link: &Link, how: &str, now: Timestamp) -> NewDelivery {
+    let id = format!("{}.linked.{}", link.ticket.sys_id, short(&link.incident));
+    let data = json!({
+        "incident": {"id": link.incident, "episode": link.episode},
+        "ticket": ticket_json(&link.ticket, instance, None),
+        "how": how,
+    });
+    let event = Event::new(tenant, TicketKind::Linked, id, now, data).about(link.incident.as_str());
+    callback(tenant, IncidentId::lane_of_ticket(&link.ticket.sys_id), TicketKind::Linked, &event, now)
+}
+
+/// `ticket.parked`: an event of the managed service needs a person.
+pub(in crate::worker) fn parked(
+    tenant: &TenantId,
+    instance: &str,
+    incident: &IncidentId,
+    delivery: &DeliveryId,
+    ticket: Option<&Ticket>,
+    parking: &Parking,
+    now: Timestamp,
+) -> NewDelivery {
+    let mut data = json!({
+        "incident": {"id": incident},
+        "delivery": delivery,
+        "parked": {"code": parking.code, "reason": parking.reason, "owner": parking.owner, "next_step": parking.next_step},
+    });
+    if let (Some(ticket), Some(data)) = (ticket, data.as_object_mut()) {
+        data.insert("ticket".to_owned(), ticket_json(ticket, instance, None));
+    }
+    let event = Event::new(tenant, TicketKind::Parked, format!("{delivery}.parked"), now, data).about(incident.as_str());
+    let lane = ticket.map_or_else(|| incident.clone(), |ticket| IncidentId::lane_of_ticket(&ticket.sys_id));
+    callback(tenant, lane, TicketKind::Parked, &event, now)
+}
+
+/// What the incident's own lane has to do for a ticket that opened it: give it the keys.
+pub(super) fn adoption(tenant: &TenantId, link: &Link, now: Timestamp) -> NewDelivery {
+    let body = serde_json::to_string(&Adoption { ticket: link.ticket.clone() })
+        .expect("texts always serialise into memory");
+    let (kind, id) = (Kind::Ticket(TicketKind::Adopt), link.ticket.sys_id.as_str());
+    follow(tenant, Direction::ToServicenow, link.incident.clone(), kind, id, body, now)
+}
+
+/// A ticket to be looked at once more.
+pub(super) fn look_again(tenant: &TenantId, sighting: &Sighting, id: &str, now: Timestamp) -> NewDelivery {
+    let lane = IncidentId::lane_of_ticket(&sighting.sys_id);
+    follow(tenant, Direction::ToService, lane, TicketKind::Seen.into(), id, sighting.to_stored(), now)
+}
+
+/// An incident's id as part of a callback's id; the id of an incident may be long.
+fn short(incident: &IncidentId) -> String {
+    if incident.as_str().chars().count() <= 64 { incident.to_string() } else { printed(incident.as_str()) }
+}
+
+fn printed(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_once_has_one_id_whenever_it_is_noticed() {
+        let tenant = TenantId::parse("contoso").unwrap();
+        let lane = || IncidentId::parse("ticket:1").unwrap();
+        let event = |id: &str| Event::new(&tenant, TicketKind::Changed, id, Timestamp::EPOCH, json!({}));
+        let early = callback(&tenant, lane(), TicketKind::Changed, &event("a.7"), Timestamp::EPOCH);
+        let late = callback(&tenant, lane(), TicketKind::Changed, &event("a.7"), Timestamp::from_millis(86_400_000));
+        assert_eq!((&early.event, &early.body), (&late.event, &late.body));
+        assert!(early.id < late.id, "ids sort by time");
+        let other = callback(&tenant, lane(), TicketKind::Changed, &event("a.8"), Timestamp::EPOCH);
+        assert_ne!((&early.event, &early.id), (&other.event, &other.id));
+        let endless = callback(&tenant, lane(), TicketKind::Changed, &event(&"x".repeat(5_000)), Timestamp::EPOCH);
+        assert_ne!(endless.event, other.event);
+    }
+}

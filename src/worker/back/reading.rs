@@ -1,0 +1,133 @@
+//! Completes a sighting: one read of the ticket where a webhook was only a hint, and one of its journal where something
+//! was written.
+//!
+//! A snapshot that carries what the mapping reads costs no call. A read asks for the journal as people see it; only if
+//! that shows a text not seen before, the journal's own rows are asked for their keys. An instance that hides those
+//! rows still shows their text, which is then all there is.
+//! Never: takes the record's `sys_updated_by` for whoever did something. Fails: by giving the lane back.
+
+use super::super::journey::Journey;
+use super::super::stop::Stop;
+use crate::delivery::seen::Seen;
+use crate::domain::sighting::{JournalEntry, Operation, Sighting};
+use crate::limits::{JOURNAL_ENTRIES_SENT, JOURNAL_ROWS_MAX};
+use crate::mapping::{JournalField, TicketView};
+use crate::servicenow::journal::parse_history;
+
+/// A sighting with everything that is needed to compare it.
+pub(super) struct Completed {
+    pub(super) sighting: Sighting,
+}
+
+impl Journey<'_> {
+    /// The sighting, read from the instance where it does not say enough. `None`: the ticket cannot be read, because it
+    /// is gone or hidden, which nobody can tell apart.
+    pub(super) async fn complete(
+        &self,
+        sighting: Sighting,
+        seen: &Seen,
+        unlinked: bool,
+    ) -> Result<Option<Completed>, Stop> {
+        if sighting.operation == Some(Operation::Delete) {
+            return Ok(Some(Completed { sighting }));
+        }
+        let stale = sighting.version.is_some_and(|version| !seen.is_newer(version));
+        // A key of ours whose owner is not known: the ticket's mark says whose it is.
+        let needs_mark = unlinked
+            && sighting.correlation_display.is_none()
+            && sighting.correlation_id.as_deref().is_some_and(|key| key.starts_with("sg1-"));
+        let whole = sighting.version.is_some() && (stale || self.covers(&sighting)) && !needs_mark;
+        let mut sighting = if whole && sighting.fields.is_some() {
+            sighting
+        } else {
+            match self.read(&sighting, seen).await? {
+                Some(read) => return Ok(Some(Completed { sighting: read })),
+                None => return Ok(None),
+            }
+        };
+        if self.may_have_more_entries(&sighting, seen) {
+            sighting.journal = Some(self.read_journal(&sighting).await?);
+        }
+        Ok(Some(Completed { sighting }))
+    }
+
+    fn covers(&self, sighting: &Sighting) -> bool {
+        let mut view = TicketView::default();
+        for (column, cell) in sighting.fields.iter().flatten() {
+            view.set(column.as_str(), cell.value.as_str(), cell.display.clone());
+        }
+        self.bridge.mapping.covers(&view)
+    }
+
+    /// Whether every entry that was sent along is new: then there may be older ones that are new as well.
+    fn may_have_more_entries(&self, sighting: &Sighting, seen: &Seen) -> bool {
+        let Some(journal) = &sighting.journal else { return false };
+        let known = |entry: &JournalEntry| {
+            let made_at = entry.created_on.as_deref().unwrap_or_default();
+            entry.sys_id.as_ref().is_some_and(|key| seen.entries.has(made_at, key.as_str()))
+        };
+        journal.len() >= JOURNAL_ENTRIES_SENT && !journal.iter().any(known)
+    }
+
+    async fn read(&self, hint: &Sighting, seen: &Seen) -> Result<Option<Sighting>, Stop> {
+        let columns: Vec<&str> = self.bridge.mapping.ticket_columns().iter().map(AsRef::as_ref).collect();
+        let permit = self.permit_to_read().await?;
+        let table = hint.table.as_deref().filter(|table| **table == *self.bridge.table).unwrap_or(&self.bridge.table);
+        let read = self.bridge.client.read_ticket(permit, table, &hint.sys_id, &columns, self.reads_journals()).await;
+        let Some(read) = read.map_err(|outcome| self.read_failed(outcome))? else { return Ok(None) };
+        let mut sighting = read.sighting;
+        sighting.event.clone_from(&hint.event);
+        sighting.actor.clone_from(&hint.actor);
+        sighting.instance.clone_from(&hint.instance);
+        // What a webhook brought along may be more than what may be read.
+        sighting.attachments.clone_from(&hint.attachments);
+        let mut shown = Vec::new();
+        for (element, text) in [("comments", &read.comments), ("work_notes", &read.work_notes)] {
+            shown.extend(parse_history(element, text));
+        }
+        shown.retain(|entry| self.leaves(&entry.element));
+        if self.shows_something_new(&shown, seen) {
+            let rows = self.read_journal(&sighting).await?;
+            // An instance that hides the rows still shows the text.
+            sighting.journal = Some(if rows.is_empty() { shown } else { rows });
+        }
+        if let Some(sent) = &hint.journal {
+            let mut journal = sighting.journal.take().unwrap_or_default();
+            let is_there = |journal: &[JournalEntry], entry: &JournalEntry| {
+                journal.iter().any(|there| there.sys_id == entry.sys_id || there.sys_id.is_none() && there.value == entry.value)
+            };
+            let missing: Vec<JournalEntry> =
+                sent.iter().filter(|entry| !is_there(&journal, entry)).cloned().collect();
+            journal.extend(missing);
+            sighting.journal = Some(journal);
+        }
+        Ok(Some(sighting))
+    }
+
+    /// Whether the journal as people see it has more of some text than was seen.
+    fn shows_something_new(&self, shown: &[JournalEntry], seen: &Seen) -> bool {
+        shown.iter().any(|entry| {
+            let text = format!("{} {}", entry.element, entry.value.trim());
+            let times = shown.iter().filter(|other| other.element == entry.element && other.value == entry.value).count();
+            times > seen.entries.count_of_text(&text)
+        })
+    }
+
+    async fn read_journal(&self, sighting: &Sighting) -> Result<Vec<JournalEntry>, Stop> {
+        let permit = self.permit_to_read().await?;
+        let tickets = [sighting.sys_id.clone()];
+        let rows = self.bridge.client.journal_of(permit, &tickets, None, JOURNAL_ROWS_MAX).await;
+        let rows = rows.map_err(|outcome| self.read_failed(outcome))?;
+        Ok(rows.into_iter().map(|(_, entry)| entry).filter(|entry| self.leaves(&entry.element)).collect())
+    }
+
+    /// Whether any journal leaves the tenant at all: what does not is not even read.
+    fn reads_journals(&self) -> bool {
+        JournalField::ALL.into_iter().any(|journal| self.bridge.mapping.leaves_as(journal).is_some())
+    }
+
+    pub(super) fn leaves(&self, element: &str) -> bool {
+        let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
+        journal.is_some_and(|journal| self.bridge.mapping.leaves_as(journal).is_some())
+    }
+}

@@ -1,0 +1,364 @@
+//! The sweep: asks an instance what changed since last time, so that a lost webhook costs latency only.
+//!
+//! Per tenant, one at a time over all replicas: pages of `(sys_updated_on, sys_id)` from a little before where the last
+//! one ended, with the journals and files of what changed; and, a batch each time, a rotating compare of linked tickets,
+//! which finds what moved no time stamp. What it finds becomes sightings in the tickets' own lanes, as if a webhook had
+//! told it: the same comparison decides what is new. The cursor moves on only after a page is stored.
+//!
+//! Never: tells anybody anything itself; uses more than the share of calls that is kept for reading.
+//! Fails: by ending where it is; the next one begins there. Proved by: `tests/simulation`, `tests/it/back`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use sha2::{Digest, Sha256};
+use tracing::{debug, error, warn};
+
+use super::super::bridges::Bridge;
+use super::super::dispatcher::Worker;
+use crate::delivery::kind::TicketKind;
+use crate::delivery::outcome::Outcome;
+use crate::delivery::record::Direction;
+use crate::delivery::seen::Seen;
+use crate::domain::id::{EventKey, IncidentId, SysId, TenantId};
+use crate::domain::sighting::{FileEntry, JournalEntry, Sighting};
+use crate::domain::time::Timestamp;
+use crate::limits::{
+    COMPARE_BATCH, JOURNAL_ROWS_MAX, SWEEP_LEASE, SWEEP_OVERLAP, SWEEP_PAGES_MAX, SWEEP_POLL, SWEEP_ROWS, SWEEP_START,
+    SWEEPS_AT_ONCE,
+};
+use crate::mapping::{JournalField, TicketPhase, TicketView};
+use crate::peer::permit::Permit;
+use crate::runtime::drain::Stop;
+use crate::runtime::entropy;
+use crate::servicenow::changes::Page;
+use crate::store::{Accepted, Held, NewDelivery, Store, StoreError, SweepCursor, SweepLease};
+use crate::telemetry::events::Swept;
+
+/// Why a sweep ended before its end.
+#[derive(Debug)]
+enum Cut {
+    /// The instance did not answer as it should, or not now.
+    Instance(Outcome),
+    /// The tenant's pace has no call left for it now.
+    Closed(String),
+    /// Another replica sweeps this tenant.
+    Lost,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Cut {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What one sweep came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Tickets looked at.
+    pub tickets: usize,
+    /// Tickets with something that no webhook had told.
+    pub drifted: usize,
+}
+
+impl Worker {
+    /// Sweeps every tenant when it is due, until a stop is requested.
+    pub async fn sweep(self, stop: Stop) {
+        while !stop.is_requested() {
+            let tenants = self.bridges.swept();
+            let sweeps = stream::iter(tenants).map(|tenant| self.sweep_reported(tenant));
+            let all = sweeps.buffer_unordered(SWEEPS_AT_ONCE).for_each(|()| async {});
+            tokio::select! {
+                () = stop.requested() => return,
+                () = all => {}
+            }
+            tokio::select! {
+                () = stop.requested() => {}
+                () = tokio::time::sleep(SWEEP_POLL) => {}
+            }
+        }
+    }
+
+    async fn sweep_reported(&self, tenant: TenantId) {
+        if let Err(failed) = self.sweep_tenant(&tenant).await {
+            error!(tenant.id = %tenant, error = %failed, "Cannot sweep: {failed}");
+        }
+    }
+
+    /// Sweeps one tenant if it is due; `None` if it is not, or somebody else does.
+    pub async fn sweep_tenant(&self, tenant: &TenantId) -> Result<Option<Found>, StoreError> {
+        let Some(bridge) = self.bridges.of(tenant).filter(|bridge| bridge.goes_back()) else { return Ok(None) };
+        let leased = self.store.lease_sweep(tenant, &self.owner, bridge.sweep_every, SWEEP_LEASE).await?;
+        let Some(lease) = leased else { return Ok(None) };
+        let begun = self.clock.now();
+        let user = bridge.user.as_deref().map(str::to_owned).or(bridge.learned(&self.store).await?.user);
+        let mut sweep = Sweep {
+            store: &self.store,
+            bridge: &bridge,
+            tenant,
+            cursor: lease.cursor.clone(),
+            lease,
+            user,
+            found: Found::default(),
+        };
+        let ended = Box::pin(sweep.run()).await;
+        let Sweep { cursor, lease, found, .. } = sweep;
+        let took = self.clock.now().since(begun);
+        if found.drifted > 0 {
+            self.accepted.one();
+        }
+        match ended {
+            Ok(()) => {}
+            Err(Cut::Store(failed)) => return Err(failed),
+            Err(Cut::Lost) => return Ok(None),
+            Err(Cut::Closed(why)) => debug!(tenant.id = %tenant, "The sweep goes on next time: {why}"),
+            Err(Cut::Instance(outcome)) => {
+                warn!(tenant.id = %tenant, reason = outcome.code, "The sweep goes on next time: {}: {}",
+                    outcome.code, outcome.detail);
+            }
+        }
+        // Whatever cut it short: the next one begins where this one ended, at its time.
+        let held = self.store.finish_sweep(&lease, &cursor).await?;
+        Swept { tenant, tickets: found.tickets, drifted: found.drifted, took, whole: held.is_yes() }.emit();
+        Ok(Some(found))
+    }
+}
+
+struct Sweep<'a> {
+    store: &'a Store,
+    bridge: &'a Arc<Bridge>,
+    tenant: &'a TenantId,
+    cursor: SweepCursor,
+    lease: SweepLease,
+    user: Option<String>,
+    found: Found,
+}
+
+impl Sweep<'_> {
+    async fn run(&mut self) -> Result<(), Cut> {
+        self.changed().await?;
+        if self.bridge.mapping.attachments_back().is_some() {
+            self.attached().await?;
+        }
+        self.compare_some().await
+    }
+
+    /// Everything that changed since a little before the last page that was stored.
+    async fn changed(&mut self) -> Result<(), Cut> {
+        let since = self.begin_of(&self.cursor.updated_on);
+        let columns = self.columns();
+        let columns: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
+        let mut after: Option<(String, SysId)> = None;
+        for _ in 0..SWEEP_PAGES_MAX {
+            let page = Page {
+                since: &since,
+                after: after.as_ref().map(|(updated_on, sys_id)| (updated_on.as_str(), sys_id)),
+                correlated_only: !self.bridge.mapping.has_opens(),
+                columns: &columns,
+                rows_max: SWEEP_ROWS,
+            };
+            let permit = self.permit().await?;
+            let client = &self.bridge.client;
+            let changed = client.changed_since(permit, &self.bridge.table, page).await.map_err(Cut::Instance)?;
+            let last = changed.next.clone();
+            self.take(changed.rows, &since).await?;
+            let Some((updated_on, sys_id)) = last else { return Ok(()) };
+            self.cursor.updated_on.clone_from(&updated_on);
+            self.save().await?;
+            after = Some((updated_on, sys_id));
+        }
+        Ok(())
+    }
+
+    /// Files that were added since a little before the last that was stored.
+    async fn attached(&mut self) -> Result<(), Cut> {
+        let since = self.begin_of(&self.cursor.attached_on);
+        let permit = self.permit().await?;
+        let files = self.bridge.client.attachments_since(permit, &self.bridge.table, &since, SWEEP_ROWS).await;
+        let files = files.map_err(Cut::Instance)?;
+        let newest = files.iter().filter_map(|(_, file)| file.created_on.clone()).max();
+        let mut by_ticket: std::collections::BTreeMap<SysId, Vec<FileEntry>> = std::collections::BTreeMap::new();
+        for (ticket, file) in files {
+            by_ticket.entry(ticket).or_default().push(file);
+        }
+        for (ticket, files) in by_ticket {
+            let seen = self.seen(&ticket).await?;
+            let new = files.iter().any(|file| {
+                let ours = self.user.is_some() && file.created_by.as_deref() == self.user.as_deref();
+                !ours && !seen.files.has(file.created_on.as_deref().unwrap_or_default(), file.sys_id.as_str())
+            });
+            if new && self.store.link(self.tenant, &ticket).await?.is_some() {
+                self.accept(vec![Sighting { attachments: Some(files), ..Sighting::hint(ticket) }]).await?;
+            }
+        }
+        if let Some(newest) = newest {
+            self.cursor.attached_on = newest;
+        }
+        Ok(())
+    }
+
+    /// The next batch of linked tickets that are not over, whatever their time stamps say.
+    async fn compare_some(&mut self) -> Result<(), Cut> {
+        let mut batch = Vec::new();
+        let links = self.store.links_page(self.tenant, self.cursor.compared.clone(), SWEEP_ROWS).await?;
+        let turned = links.len() < SWEEP_ROWS;
+        let mut last = None;
+        for link in links {
+            last = Some(link.ticket.sys_id.clone());
+            let seen = self.seen(&link.ticket.sys_id).await?;
+            if self.bridge.mapping.ticket_phase(&seen.state) != TicketPhase::Final && !seen.gone {
+                batch.push(link.ticket.sys_id);
+            }
+            if batch.len() == COMPARE_BATCH {
+                break;
+            }
+        }
+        if !batch.is_empty() {
+            let columns = self.columns();
+            let columns: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
+            let permit = self.permit().await?;
+            let rows = self.bridge.client.tickets_by_id(permit, &self.bridge.table, &batch, &columns).await;
+            let since = raw(self.lease.now.minus(self.bridge.compare_every * 2));
+            self.take(rows.map_err(Cut::Instance)?, &since).await?;
+        }
+        let whole = turned && batch.len() < COMPARE_BATCH;
+        self.cursor.compared = last.filter(|_| !whole);
+        self.save().await
+    }
+
+    /// Stores what is not known yet of these tickets, with what was written on them since then.
+    async fn take(&mut self, rows: Vec<Sighting>, since: &str) -> Result<(), Cut> {
+        self.found.tickets += rows.len();
+        let rows = self.of_interest(rows).await?;
+        for batch in rows.chunks(COMPARE_BATCH) {
+            let journals = self.journals(batch, since).await?;
+            let mut sightings = Vec::new();
+            for (row, seen) in batch {
+                let mut sighting = row.clone();
+                let mine = |(ticket, entry): &(SysId, JournalEntry)| (*ticket == row.sys_id).then(|| entry.clone());
+                sighting.journal = Some(journals.iter().filter_map(mine).collect());
+                if self.is_news(&sighting, seen) {
+                    sightings.push(sighting);
+                }
+            }
+            self.accept(sightings).await?;
+        }
+        Ok(())
+    }
+
+    /// Tickets that are linked, carry a key of ours, or open an incident.
+    async fn of_interest(&self, rows: Vec<Sighting>) -> Result<Vec<(Sighting, Seen)>, StoreError> {
+        let mut kept = Vec::new();
+        for row in rows {
+            let seen = self.seen(&row.sys_id).await?;
+            let keyed = row.correlation_id.as_deref().is_some_and(|key| key.starts_with("sg1-"));
+            if keyed || seen.opened || self.store.link(self.tenant, &row.sys_id).await?.is_some() || self.opens(&row) {
+                kept.push((row, seen));
+            }
+        }
+        Ok(kept)
+    }
+
+    fn opens(&self, row: &Sighting) -> bool {
+        let mut view = TicketView::default();
+        for (column, cell) in row.fields.iter().flatten() {
+            view.set(column.as_str(), cell.value.as_str(), cell.display.clone());
+        }
+        // What cannot be decided is shown to the comparison, which parks it for whoever keeps the mapping.
+        self.bridge.mapping.opens(&view).unwrap_or(true)
+    }
+
+    async fn journals(&self, batch: &[(Sighting, Seen)], since: &str) -> Result<Vec<(SysId, JournalEntry)>, Cut> {
+        let leaves = |element: &str| {
+            let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
+            journal.is_some_and(|journal| self.bridge.mapping.leaves_as(journal).is_some())
+        };
+        if batch.is_empty() || !JournalField::ALL.iter().any(|journal| leaves(journal.as_str())) {
+            return Ok(Vec::new());
+        }
+        let tickets: Vec<SysId> = batch.iter().map(|(row, _)| row.sys_id.clone()).collect();
+        let permit = self.permit().await?;
+        let rows = self.bridge.client.journal_of(permit, &tickets, Some(since), JOURNAL_ROWS_MAX).await;
+        let mut rows = rows.map_err(Cut::Instance)?;
+        rows.retain(|(_, entry)| leaves(&entry.element));
+        Ok(rows)
+    }
+
+    /// Whether a sighting says anything that was not seen and is not our own.
+    fn is_news(&self, sighting: &Sighting, seen: &Seen) -> bool {
+        let ours = |by: Option<&str>| self.user.is_some() && by == self.user.as_deref();
+        let newer = sighting.version.is_none_or(|version| seen.is_newer(version));
+        newer
+            || sighting.journal.iter().flatten().any(|entry| {
+                let key = entry.sys_id.as_ref().map(SysId::as_str).unwrap_or_default();
+                let made_at = entry.created_on.as_deref().unwrap_or_default();
+                !ours(entry.created_by.as_deref()) && !seen.entries.has(made_at, key)
+            })
+    }
+
+    async fn accept(&mut self, sightings: Vec<Sighting>) -> Result<(), StoreError> {
+        if sightings.is_empty() {
+            return Ok(());
+        }
+        let deliveries: Vec<NewDelivery> =
+            sightings.iter().filter_map(|sighting| delivery(self.tenant, sighting)).collect();
+        let stands = self.store.accept(deliveries).await?;
+        self.found.drifted += stands.iter().filter(|stand| matches!(stand, Accepted::Stored(_))).count();
+        Ok(())
+    }
+
+    async fn seen(&self, ticket: &SysId) -> Result<Seen, StoreError> {
+        let lane = IncidentId::lane_of_ticket(ticket);
+        let view = self.store.lane(self.tenant, Direction::ToService, &lane).await?;
+        Ok(view.and_then(|view| view.memory.seen).map(|seen| *seen).unwrap_or_default())
+    }
+
+    async fn permit(&self) -> Result<Permit, Cut> {
+        self.bridge.client.permit_to_read().await.map_err(|closed| Cut::Closed(closed.reason))
+    }
+
+    async fn save(&self) -> Result<(), Cut> {
+        match self.store.save_sweep(&self.lease, &self.cursor, SWEEP_LEASE).await? {
+            Held::Yes(()) => Ok(()),
+            Held::Lost => Err(Cut::Lost),
+        }
+    }
+
+    fn columns(&self) -> Vec<Arc<str>> {
+        self.bridge.mapping.ticket_columns().to_vec()
+    }
+
+    /// A little before where the last one ended, because time stamps are given before a commit, in whole seconds.
+    fn begin_of(&self, cursor: &str) -> String {
+        let from = Timestamp::parse_utc(cursor).unwrap_or_else(|| self.lease.now.minus(SWEEP_START));
+        raw(from.minus(SWEEP_OVERLAP))
+    }
+}
+
+/// A sighting of a sweep, under a key made of what it says: the same state found twice is one delivery.
+fn delivery(tenant: &TenantId, sighting: &Sighting) -> Option<NewDelivery> {
+    let body = sighting.to_stored();
+    let hash: [u8; 32] = Sha256::digest(&body).into();
+    let print = hash.iter().take(16).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    Some(NewDelivery {
+        id: entropy::delivery_id(),
+        tenant: tenant.clone(),
+        direction: Direction::ToService,
+        incident: IncidentId::lane_of_ticket(&sighting.sys_id),
+        event: EventKey::new("snowgate:sweep", &format!("{}.{print}", sighting.sys_id)).ok()?,
+        kind: TicketKind::Seen.into(),
+        body: body.into(),
+        body_hash: hash,
+        is_echo: false,
+    })
+}
+
+/// A moment as ServiceNow writes it.
+fn raw(moment: Timestamp) -> String {
+    moment.raw_utc()
+}
+
+/// How long a sweep's poll may sleep at most; shorter than the shortest interval a tenant may ask for.
+const _: () = assert!(SWEEP_POLL.as_secs() <= 5 && SWEEP_LEASE.as_secs() >= 60 && Duration::ZERO.is_zero());
