@@ -1,0 +1,11 @@
+//! The pages for people on the other two sides, and the code in them, run as those people would run it.
+//!
+//! `rule` is the business rule that a customer pastes into ServiceNow, in a real Node process. Never: skips; where Node is
+//! missing the tests name the script that brings it.
+#![expect(clippy::panic, reason = "in a test a panic is the report")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod rule;
+mod tools;
