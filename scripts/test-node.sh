@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 # name of the folder in target/test-node, and where its package.json and lock file are
 places=(
+  'receiver      examples/receivers/node'
   'business-rule deploy/servicenow/test'
 )
 
