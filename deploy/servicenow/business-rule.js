@@ -36,7 +36,7 @@
     /** What the gateway writes into correlation_id begins with this. */
     var OURS = 'sg1-';
     var ENTRIES_MAX = 10;
-    /** The gateway reads 64 KiB. Older entries are left out first; it can read them from the ticket. */
+    /** The gateway takes 64 KiB at least. Older entries are left out first; it can read them from the ticket. */
     var BODY_CHARS_MAX = 60000;
     /** Four connections per host are all this instance has: do not hold one for long. */
     var WAIT_MILLIS = 10000;
@@ -82,7 +82,7 @@
 
     function snapshot(ticket, actor) {
         var isTicket = ticket === current;
-        var operation = isTicket ? text(current.operation()) : 'update';
+        var operation = (isTicket && text(current.operation())) || 'update';
         var told = {
             event: text(gs.generateGUID()),
             instance: property('instance_name'),
@@ -218,7 +218,7 @@
         } else if (status === 429) {
             advice = 'The gateway asks for patience; there is nothing to do here.';
         } else if (status >= 300 && status < 500) {
-            advice = 'Check snowgate.webhook_url. It said: ' + text(response.getBody()).slice(0, 300);
+            advice = 'Check snowgate.webhook_url. It said: ' + text(response.getBody()).slice(0, 300).replace(/\s+/g, ' ');
         }
         gs.warn('Snowgate: ' + told.number + ' (event ' + told.event + ') was not told, HTTP ' + status + '. ' + advice
             + ' The gateway finds the change when it next asks.');

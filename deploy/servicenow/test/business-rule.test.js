@@ -212,6 +212,10 @@ test('a deletion tells which ticket, and nothing of what was in it', () => {
   assert.equal('fields' in snapshot || 'journal' in snapshot || 'attachments' in snapshot, false);
 });
 
+test('where an async rule no longer knows the operation it is an update', () => {
+  assert.equal(told(change({ operation: '' })).snapshot.operation, 'update');
+});
+
 test('what does not fit is left out, oldest first, and it says so', () => {
   const rows = Array.from({ length: 5 }, (_, number) => comment(number, '表'.repeat(4000)));
   const some = told(withJournal(rows));
@@ -236,7 +240,7 @@ test('without a proper address or secret nothing leaves, and the log says what t
 test('a refusal is one readable line without content and secrets', () => {
   for (const [answer, expected] of [
     [{ status: 401, text: '{"code":"unauthorized"}' }, /HTTP 401\. Check snowgate\.webhook_secret, the tenant/],
-    [{ status: 404, text: '{"code":"not_found"}' }, /HTTP 404\. Check snowgate\.webhook_url\. It said: \{"code":"not_found"\}/],
+    [{ status: 404, text: '{"code":\n\r\n"not_found"}' }, /HTTP 404\. Check snowgate\.webhook_url\. It said: \{"code": "not_found"\}/],
     [{ status: 429, text: '' }, /HTTP 429\. The gateway asks for patience/],
     [{ status: 503, text: '' }, /HTTP 503\. The gateway is not well/],
     [{ status: 0, error: 'connect timed out' }, /HTTP 0\. No answer within 10 s: .* connect timed out/],

@@ -59,7 +59,7 @@ async function read(request) {
   let size = 0;
   for await (const part of request) {
     size += part.length;
-    if (size > BODY_BYTES_MAX) throw new Error('the body is too large');
+    if (size > BODY_BYTES_MAX) throw Object.assign(new Error('the body is too large'), { status: 413 });
     parts.push(part);
   }
   return Buffer.concat(parts);
@@ -71,7 +71,7 @@ const server = http.createServer(async (request, response) => {
     event = verified(request.headers, await read(request));
   } catch (problem) {
     console.error(`refused: ${problem.message}`);
-    response.writeHead(401).end();
+    response.writeHead(problem.status ?? 401).end();
     return;
   }
   const id = request.headers['webhook-id'];
