@@ -66,7 +66,7 @@ impl Compiler<'_, '_> {
         let attachments = raw.to_ticket.as_ref().and_then(|to_ticket| to_ticket.attachments.as_ref());
         let attachments = attachments.map(|raw| self.attachments(raw));
         let back = raw.to_incident.as_ref().map(|to_incident| self.way_back(to_incident));
-        let cases = self.cases(raw);
+        let cases = self.cases(raw, back.as_ref().map(|back| &*back.columns));
         let rules = rules?;
         self.check_rules(&rules);
         // What follows are guesses about the whole, which a broken part would only make noise of.
@@ -191,9 +191,9 @@ impl Compiler<'_, '_> {
         AttachmentRule { bytes_max, types: types.into() }
     }
 
-    fn cases(&mut self, raw: &RawMapping) -> Box<[cases::Case]> {
+    fn cases(&mut self, raw: &RawMapping, columns: Option<&[Arc<str>]>) -> Box<[cases::Case]> {
         let raw_cases = raw.cases.iter().flatten();
-        raw_cases.filter_map(|case| cases::Case::compile(case, self.notes)).collect()
+        raw_cases.filter_map(|case| cases::Case::compile(case, columns, self.notes)).collect()
     }
 
     fn check_tables(&mut self) {

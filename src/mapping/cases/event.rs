@@ -1,22 +1,16 @@
-//! Examples inside a mapping file, run by `snowgate check`: an event, what lookups find, and what must come of it.
-//!
-//! Owns: running and comparing. Only what a case names is compared. Never: touches an instance.
-//! Fails: it cannot; a case that differs says how. Proved by: the cases of the shipped mappings, and `a_case_that_differs_says_how` in
-//! `tests/mappings.rs`.
+//! Cases of the way to the ticket: an event, what lookups find, and the fields that must be written.
 
-use serde::Serialize;
-
-use super::diagnostic::Notes;
-use super::draft::{Draft, Lookup, Lookups, MappingFault, Operation};
-use super::raw::{Block, Expected, Named, RawCase, RawExpect, Scalar};
-use super::{JournalField, Mapping};
+use super::{Values, difference, shown};
 use crate::domain::change::{Change, ChangeKind};
+use crate::mapping::diagnostic::Notes;
+use crate::mapping::draft::{Draft, Lookup, Lookups, MappingFault, Operation};
+use crate::mapping::raw::Block;
+use crate::mapping::raw::{Expected, Named, RawCase, RawExpect, Scalar};
+use crate::mapping::{JournalField, Mapping};
 
-/// A checked case.
+/// A checked case of this way.
 #[derive(Debug)]
-pub(crate) struct Case {
-    name: Box<str>,
-    line: usize,
+pub(super) struct EventCase {
     change: Box<Change>,
     lookups: Box<[FoundRow]>,
     expect: Expect,
@@ -24,9 +18,6 @@ pub(crate) struct Case {
 
 /// What a lookup finds: table, value, `sys_id`.
 type FoundRow = (Box<str>, Box<str>, String);
-
-/// Field and value; `None` for a field that must not be written.
-type Values = Box<[(Box<str>, Option<Box<str>>)]>;
 
 #[derive(Debug, Default)]
 struct Expect {
@@ -36,44 +27,21 @@ struct Expect {
     dropped: Option<Box<str>>,
 }
 
-/// How a case went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CaseResult {
-    /// What the case shows.
-    pub name: String,
-    /// The line it starts at in its file, from 1.
-    pub line: usize,
-    /// What differs; nothing if it passed.
-    pub differences: Vec<String>,
-}
-
-impl CaseResult {
-    /// Whether everything came as expected.
-    pub fn passed(&self) -> bool {
-        self.differences.is_empty()
-    }
-}
-
-impl Case {
-    pub(crate) fn compile(raw: &RawCase, notes: &mut Notes<'_>) -> Option<Self> {
-        raw.missing("name", "what the case shows", notes);
-        raw.missing("event", "such as `event: {type: incident.opened, incident: {id: A-1, title: Broken}}`", notes);
-        raw.missing("expect", "such as `expect: {create: {short_description: Broken}}`", notes);
+impl EventCase {
+    pub(super) fn compile(raw: &RawCase, notes: &mut Notes<'_>) -> Option<Self> {
         let change = change(raw, notes)?;
         let expect = Expect::compile(raw.expect.as_ref()?, notes)?;
-        let line = notes.text().get(..raw.at.start).unwrap_or_default().matches('\n').count() + 1;
         let tables = raw.lookups.iter().flat_map(|tables| &tables.entries);
         let lookups = tables.flat_map(|(table, found)| {
-            let row = |(value, id): &(super::yaml::Key, Scalar)| {
+            let row = |(value, id): &(crate::mapping::yaml::Key, Scalar)| {
                 (table.text.as_str().into(), value.text.as_str().into(), id.text.clone())
             };
             found.entries.iter().map(row).collect::<Vec<_>>()
         });
-        let name = raw.name.as_ref()?.value.as_str().into();
-        Some(Self { name, line, change: Box::new(change), lookups: lookups.collect(), expect })
+        Some(Self { change: Box::new(change), lookups: lookups.collect(), expect })
     }
 
-    fn run(&self, mapping: &Mapping) -> Vec<String> {
+    pub(super) fn run(&self, mapping: &Mapping) -> Vec<String> {
         let mut differences = Vec::new();
         for (operation, key, expected) in
             [(Operation::Create, "create", &self.expect.create), (Operation::Update, "update", &self.expect.update)]
@@ -133,11 +101,19 @@ impl Case {
 
 impl Expect {
     fn compile(raw: &RawExpect, notes: &mut Notes<'_>) -> Option<Self> {
+        if let Some(at) = raw.of_the_ticket() {
+            notes
+                .error("M004", at, "a case with an `event` expects fields of the ticket")
+                .hint("use `create:` and `update:`");
+        }
         let parked = raw.parked.as_ref().map(|fields| fields.iter().map(|field| field.value.as_str().into()).collect());
         let dropped = raw.dropped.as_ref().map(|reason| reason.value.as_str().into());
         let expect = Self { create: values(raw.create.as_ref()), update: values(raw.update.as_ref()), parked, dropped };
         if matches!(expect, Self { create: None, update: None, parked: None, dropped: None }) {
-            if !["create", "update", "parked", "dropped"].iter().any(|key| raw.tried(key)) {
+            if !["create", "update", "parked", "dropped", "incident", "opens", "messages"]
+                .iter()
+                .any(|key| raw.tried(key))
+            {
                 notes
                     .error("M005", raw.at, "the case expects nothing")
                     .hint("add `create:`, `update:`, `parked:` or `dropped:`");
@@ -182,26 +158,8 @@ fn change(raw: &RawCase, notes: &mut Notes<'_>) -> Option<Change> {
 
 fn compare(operation: &str, expected: &Values, draft: &Draft, differences: &mut Vec<String>) {
     for (name, expected) in expected {
-        let found = draft.value(name);
-        if found != expected.as_deref() {
-            let shown = |value: Option<&str>| value.map_or_else(|| "nothing".to_owned(), |value| format!("`{value}`"));
-            let journal = JournalField::ALL.iter().any(|journal| journal.as_str() == &**name);
-            let what = if journal { "entry" } else { "value" };
-            let (expected, found) = (shown(expected.as_deref()), shown(found));
-            differences.push(format!("{operation}.{name}: expected {what} {expected}, found {found}"));
-        }
-    }
-}
-
-fn shown(words: &[&str]) -> String {
-    if words.is_empty() { "nothing".to_owned() } else { super::diagnostic::list(words) }
-}
-
-impl Mapping {
-    /// Runs the cases of the file.
-    pub fn run_cases(&self) -> Vec<CaseResult> {
-        let result =
-            |case: &Case| CaseResult { name: case.name.to_string(), line: case.line, differences: case.run(self) };
-        self.cases.iter().map(result).collect()
+        let journal = JournalField::ALL.iter().any(|journal| journal.as_str() == &**name);
+        let noun = if journal { "entry" } else { "value" };
+        differences.extend(difference(&format!("{operation}.{name}"), noun, expected.as_deref(), draft.value(name)));
     }
 }
