@@ -318,6 +318,28 @@ pub const SETTLE_SECS_MAX: u64 = 3_600;
 pub const SWEEP_SECS_MIN: u64 = 30;
 /// The latency of a lost webhook.
 pub const SWEEP_SECS_MAX: u64 = 86_400;
+/// Reading every open ticket more often than this is a load test.
+pub const COMPARE_SECS_MIN: u64 = 3_600;
+/// A difference that nobody finds for longer than a month, nobody looks for.
+pub const COMPARE_SECS_MAX: u64 = 2_592_000;
+/// ServiceNow's `sys_user.user_name` has 40 characters by default; customers widen it to fit mail addresses.
+pub const USER_NAME_CHARS_MAX: usize = 100;
+/// An instance's name is the first label of its address, and a label has 63 characters.
+pub const INSTANCE_NAME_CHARS_MAX: usize = 63;
+/// A callback's scope is a few URLs.
+pub const OAUTH_SCOPE_CHARS_MAX: usize = 1_000;
+/// A password or token that is the only proof of who calls must not be guessed: 16 characters of a machine's choice.
+pub const UNSIGNED_SECRET_BYTES_MIN: usize = 16;
+/// With the longest user name, in base64, a credential still stays below what is hashed of a presented key.
+pub const UNSIGNED_SECRET_BYTES_MAX: usize = 80;
+/// ServiceNow closes resolved tickets after days, the managed service's description names 15; a year is a slip.
+pub const INACTIVITY_DAYS_MAX: u32 = 366;
+/// A first response later than in a month is none. Also bounds how many days are walked through to find its due time.
+pub const FIRST_RESPONSE_SECS_MAX: u64 = 2_592_000;
+/// Nobody answers within seconds; also catches `4s` where `4h` was meant.
+pub const FIRST_RESPONSE_SECS_MIN: u64 = 60;
+/// Some thirty years of holidays of a country that has many.
+pub const HOLIDAYS_MAX: usize = 500;
 
 // ── simulator ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -358,4 +380,7 @@ pub const SIM_STOP_SECS_MAX: u64 = 1;
 // ── relations ────────────────────────────────────────────────────────────────────────────────────────────────
 
 const _: () = assert!(SETTLE_SECS_MIN < SETTLE_SECS_MAX && SWEEP_SECS_MIN < SWEEP_SECS_MAX);
+const _: () = assert!(COMPARE_SECS_MIN < COMPARE_SECS_MAX);
+const _: () = assert!(UNSIGNED_SECRET_BYTES_MIN < UNSIGNED_SECRET_BYTES_MAX);
+const _: () = assert!((USER_NAME_CHARS_MAX + 1 + UNSIGNED_SECRET_BYTES_MAX).div_ceil(3) * 4 <= API_KEY_BYTES_MAX);
 const _: () = assert!(WEBHOOK_SECRETS_MAX <= SIGNATURES_EXAMINED_MAX);
