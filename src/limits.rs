@@ -318,6 +318,28 @@ pub const SETTLE_SECS_MAX: u64 = 3_600;
 pub const SWEEP_SECS_MIN: u64 = 30;
 /// The latency of a lost webhook.
 pub const SWEEP_SECS_MAX: u64 = 86_400;
+/// Reading every open ticket more often than this is a load test.
+pub const COMPARE_SECS_MIN: u64 = 3_600;
+/// A difference that nobody finds for longer than a month, nobody looks for.
+pub const COMPARE_SECS_MAX: u64 = 2_592_000;
+/// ServiceNow's `sys_user.user_name` has 40 characters by default; customers widen it to fit mail addresses.
+pub const USER_NAME_CHARS_MAX: usize = 100;
+/// An instance's name is the first label of its address, and a label has 63 characters.
+pub const INSTANCE_NAME_CHARS_MAX: usize = 63;
+/// A callback's scope is a few URLs.
+pub const OAUTH_SCOPE_CHARS_MAX: usize = 1_000;
+/// A password or token that is the only proof of who calls must not be guessed: 16 characters of a machine's choice.
+pub const UNSIGNED_SECRET_BYTES_MIN: usize = 16;
+/// With the longest user name, in base64, a credential still stays below what is hashed of a presented key.
+pub const UNSIGNED_SECRET_BYTES_MAX: usize = 80;
+/// ServiceNow closes resolved tickets after days, the managed service's description names 15; a year is a slip.
+pub const INACTIVITY_DAYS_MAX: u32 = 366;
+/// A first response later than in a month is none. Also bounds how many days are walked through to find its due time.
+pub const FIRST_RESPONSE_SECS_MAX: u64 = 2_592_000;
+/// Nobody answers within seconds; also catches `4s` where `4h` was meant.
+pub const FIRST_RESPONSE_SECS_MIN: u64 = 60;
+/// Some thirty years of holidays of a country that has many.
+pub const HOLIDAYS_MAX: usize = 500;
 
 // ── the way back ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -334,6 +356,25 @@ pub const JOURNAL_ENTRIES_SENT: usize = 10;
 pub const WRITE_REST: Duration = Duration::from_secs(2);
 /// `correlation_display` holds 100 characters on a stock instance (`facts/servicenow.md` 5.1).
 pub const CORRELATION_DISPLAY_CHARS_MAX: usize = 100;
+/// Rows of a journal read at once; a ticket with more has its older ones told long ago.
+pub const JOURNAL_ROWS_MAX: usize = 500;
+/// Rows of one page of a sweep: an answer of some hundred kilobytes, far below the cap of an answer.
+pub const SWEEP_ROWS: usize = 200;
+/// Pages of one sweep; what is left is for the next one, so that one busy tenant holds no other up.
+pub const SWEEP_PAGES_MAX: usize = 50;
+/// Tickets asked for by key at once: fifty keys of 32 digits fit well into an address (414 from 8 KB on).
+pub const COMPARE_BATCH: usize = 50;
+/// How far a sweep goes back behind the last one: `sys_updated_on` is given before a commit, in whole seconds, and a
+/// transaction lasts a minute at most by the quota rule; ten minutes also cover nodes whose clocks differ.
+pub const SWEEP_OVERLAP: Duration = Duration::from_mins(10);
+/// Where the first sweep of a tenant begins: what happened before is found by the rotating compare.
+pub const SWEEP_START: Duration = Duration::from_hours(7 * 24);
+/// How long a sweep may be silent before another replica takes it over; a page takes seconds.
+pub const SWEEP_LEASE: Duration = Duration::from_mins(3);
+/// How often is looked which tenants are due; the shortest interval a tenant may ask for is 30 s.
+pub const SWEEP_POLL: Duration = Duration::from_secs(2);
+/// Tenants swept at once: each waits for its own instance most of the time.
+pub const SWEEPS_AT_ONCE: usize = 16;
 /// Tickets that may follow one another for one episode: whoever closes ten in a row does not want this incident.
 pub const SUCCESSORS_MAX: u32 = 10;
 
@@ -376,4 +417,7 @@ pub const SIM_STOP_SECS_MAX: u64 = 1;
 // ── relations ────────────────────────────────────────────────────────────────────────────────────────────────
 
 const _: () = assert!(SETTLE_SECS_MIN < SETTLE_SECS_MAX && SWEEP_SECS_MIN < SWEEP_SECS_MAX);
+const _: () = assert!(COMPARE_SECS_MIN < COMPARE_SECS_MAX);
+const _: () = assert!(UNSIGNED_SECRET_BYTES_MIN < UNSIGNED_SECRET_BYTES_MAX);
+const _: () = assert!((USER_NAME_CHARS_MAX + 1 + UNSIGNED_SECRET_BYTES_MAX).div_ceil(3) * 4 <= API_KEY_BYTES_MAX);
 const _: () = assert!(WEBHOOK_SECRETS_MAX <= SIGNATURES_EXAMINED_MAX);

@@ -127,7 +127,7 @@ fn a_short_tenant_gets_the_defaults() {
     let limits = tenant.servicenow.limits;
     assert_eq!((limits.calls_per_second, limits.calls_per_hour, limits.concurrency), (5, 20_000, 4));
     assert_eq!(tenant.servicenow.settle, Duration::from_secs(150));
-    assert_eq!(tenant.servicenow.sweep_every, Duration::from_mins(5));
+    assert_eq!(tenant.servicenow.sweep.every, Duration::from_mins(5));
     assert!(tenant.enabled && tenant.webhook.is_none() && tenant.callback.is_none());
     let codes: Vec<&str> = loaded.findings.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["S032"], "only the warning that nobody may push");

@@ -10,7 +10,9 @@ use snowgate::domain::time::Timestamp;
 use snowgate::security::api_key::ApiKey;
 use snowgate::security::signature::{SignedHeaders, WebhookSecret, sign};
 use snowgate::settings::{Environment, Finding};
-use snowgate::tenants::{Authenticated, Credential, Diff, Loaded, Registry, SignedRequest, Unauthenticated, load};
+use snowgate::tenants::{
+    Authenticated, Credential, Diff, InstanceCredential, Loaded, Registry, SignedRequest, Unauthenticated, load,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_327_200_000);
 const SECRETS: [&str; 3] = [
@@ -201,7 +203,7 @@ fn both_signatures_of_a_rotation_open_and_it_is_told_which_did() {
         let headers = SignedHeaders { id: "msg_1", timestamp: &timestamp, signature: &signature };
         let request = SignedRequest { headers, body: b"{}", now: NOW };
         let sender = registry.authenticate(tenant, Credential::Signature(request));
-        let instance = registry.authenticate_instance(tenant, request);
+        let instance = registry.authenticate_instance(tenant, InstanceCredential::Signed(request));
         let told = |caller: Result<Authenticated, Unauthenticated>| {
             caller.map(|caller| format!("{} {}", caller.sender, caller.credential)).map_err(|error| error.to_string())
         };

@@ -68,6 +68,11 @@ pub enum HexSignatures {
 }
 
 impl HexSignatures {
+    /// From yes or no.
+    pub const fn accepting(accept: bool) -> Self {
+        if accept { Self::Accept } else { Self::Refuse }
+    }
+
     /// Accepts if either does.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {

@@ -9,7 +9,6 @@
 //! Fails: by ending where it is; the next one begins there. Proved by: `tests/simulation`, `tests/it/back`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -17,11 +16,11 @@ use tracing::{debug, error, warn};
 
 use super::super::bridges::Bridge;
 use super::super::dispatcher::Worker;
-use crate::delivery::kind::TicketKind;
+use super::outbox;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::record::Direction;
 use crate::delivery::seen::Seen;
-use crate::domain::id::{EventKey, IncidentId, SysId, TenantId};
+use crate::domain::id::{IncidentId, SysId, TenantId};
 use crate::domain::sighting::{FileEntry, JournalEntry, Sighting};
 use crate::domain::time::Timestamp;
 use crate::limits::{
@@ -31,7 +30,6 @@ use crate::limits::{
 use crate::mapping::{JournalField, TicketPhase, TicketView};
 use crate::peer::permit::Permit;
 use crate::runtime::drain::Stop;
-use crate::runtime::entropy;
 use crate::servicenow::changes::Page;
 use crate::store::{Accepted, Held, NewDelivery, Store, StoreError, SweepCursor, SweepLease};
 use crate::telemetry::events::Swept;
@@ -303,7 +301,7 @@ impl Sweep<'_> {
             return Ok(());
         }
         let deliveries: Vec<NewDelivery> =
-            sightings.iter().filter_map(|sighting| delivery(self.tenant, sighting)).collect();
+            sightings.iter().map(|sighting| delivery(self.tenant, sighting, self.lease.now)).collect();
         let stands = self.store.accept(deliveries).await?;
         self.found.drifted += stands.iter().filter(|stand| matches!(stand, Accepted::Stored(_))).count();
         Ok(())
@@ -338,27 +336,12 @@ impl Sweep<'_> {
 }
 
 /// A sighting of a sweep, under a key made of what it says: the same state found twice is one delivery.
-fn delivery(tenant: &TenantId, sighting: &Sighting) -> Option<NewDelivery> {
-    let body = sighting.to_stored();
-    let hash: [u8; 32] = Sha256::digest(&body).into();
-    let print = hash.iter().take(16).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-    Some(NewDelivery {
-        id: entropy::delivery_id(),
-        tenant: tenant.clone(),
-        direction: Direction::ToService,
-        incident: IncidentId::lane_of_ticket(&sighting.sys_id),
-        event: EventKey::new("snowgate:sweep", &format!("{}.{print}", sighting.sys_id)).ok()?,
-        kind: TicketKind::Seen.into(),
-        body: body.into(),
-        body_hash: hash,
-        is_echo: false,
-    })
+fn delivery(tenant: &TenantId, sighting: &Sighting, now: Timestamp) -> NewDelivery {
+    let print = Sha256::digest(sighting.to_stored()).iter().take(16).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    outbox::look_again(tenant, sighting, &format!("{}.{print}", sighting.sys_id), now)
 }
 
 /// A moment as ServiceNow writes it.
 fn raw(moment: Timestamp) -> String {
     moment.raw_utc()
 }
-
-/// How long a sweep's poll may sleep at most; shorter than the shortest interval a tenant may ask for.
-const _: () = assert!(SWEEP_POLL.as_secs() <= 5 && SWEEP_LEASE.as_secs() >= 60 && Duration::ZERO.is_zero());
