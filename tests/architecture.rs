@@ -120,7 +120,7 @@ const MODULES: &[Module] = &[
 /// Crates that only these modules may name.
 const CRATES: &[(&str, &[&str])] = &[
     ("tokio", &["runtime", "store", "servicenow", "tenants", "worker", "http", "app", "cli", "sim"]),
-    ("reqwest", &["servicenow", "cli"]),
+    ("reqwest", &["servicenow", "cli", "sim"]),
     ("oauth2", &["servicenow"]),
     ("governor", &["servicenow"]),
     ("rusqlite", &["store"]),
