@@ -143,6 +143,7 @@ impl Gateway {
             drop(tasks::spawn("http", server));
         }
         drop(tasks::spawn("backlog report", report_backlog(face, stop.clone())));
+        drop(tasks::spawn("sweep", worker.clone().sweep(stop.clone())));
         let worker = tasks::spawn("worker", worker.run(stop));
         drop(starting);
         Ok(Self { public: addresses.0, admin: addresses.1, servers: handles, stopper, worker, store })

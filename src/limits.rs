@@ -411,11 +411,43 @@ pub const SIM_CHANGES_MAX: usize = 100_000;
 pub const SIM_DOT_WALK_STEPS_MAX: usize = 4;
 /// Longest time a fault may hold a call or a late write, milliseconds: ten minutes outlives every client's patience.
 pub const SIM_FAULT_MILLIS_MAX: u64 = 600_000;
+/// Outbound calls an instance opens at once, to all hosts together ("HTTP connection management properties").
+pub const SIM_OUTBOUND_CALLS_MAX: usize = 20;
+/// Outbound calls an instance opens at once to one host ("HTTP connection management properties").
+pub const SIM_OUTBOUND_CALLS_PER_HOST_MAX: usize = 4;
+/// `glide.http.connection_timeout`: ten seconds by default.
+pub const SIM_OUTBOUND_CONNECT_SECS_MAX: u64 = 10;
+/// `glide.http.timeout`: a whole outbound transaction, 175 seconds by default.
+pub const SIM_OUTBOUND_CALL_SECS_MAX: u64 = 175;
+/// A REST step fails on a longer answer; the rest of it is not read.
+pub const SIM_OUTBOUND_ANSWER_BYTES_MAX: usize = 5_242_880;
+/// How often the server looks for outbound jobs that have become due, milliseconds: finer than any delay a test sets.
+pub const SIM_OUTBOUND_POLL_MILLIS: u64 = 10;
+/// Outbound jobs that may wait; a burst beyond it is lost, as a full event queue loses it, and counted.
+pub const SIM_OUTBOUND_JOBS_MAX: usize = 100_000;
+/// Outbound calls kept in the log a tester reads, their bodies not among it.
+pub const SIM_OUTBOUND_LOG_MAX: usize = 10_000;
+/// Calls whose end is awaited for a flow's retry; twenty run at a time, the rest belongs to callers that never tell.
+pub const SIM_OUTBOUND_OPEN_MAX: usize = 1_000;
+/// Subscriptions of one instance; the admins of a real one have a handful.
+pub const SIM_SUBSCRIPTIONS_MAX: usize = 100;
+/// Longest a flow goes on trying, seconds: `glide.fdih.retry.max_time_in_seconds`, a day by default ("Retry policy").
+pub const SIM_FLOW_SECS_MAX: i64 = 86_400;
+/// Journal entries in a snapshot: the newest ten, more than people write between two snapshots.
+pub const SIM_SNAPSHOT_JOURNAL_MAX: usize = 10;
+/// Rows of an attachment list without `sysparm_limit` ("Attachment API" reference).
+pub const SIM_ATTACHMENT_ROWS_DEFAULT: usize = 1_000;
+/// `com.glide.attachment.max_size`: 1024 MB by default ("Attachment API" reference).
+pub const SIM_ATTACHMENT_BYTES_MAX: u64 = 1_073_741_824;
+/// Attachment content held in memory, all files together; beyond it only size and hash of a file are kept.
+pub const SIM_ATTACHMENT_BYTES_KEPT_MAX: usize = 268_435_456;
 /// Longest a stopping server waits for calls that still run, seconds; they belong to tests.
 pub const SIM_STOP_SECS_MAX: u64 = 1;
 
 // ── relations ────────────────────────────────────────────────────────────────────────────────────────────────
 
+const _: () = assert!(SIM_OUTBOUND_CALLS_PER_HOST_MAX <= SIM_OUTBOUND_CALLS_MAX);
+const _: () = assert!(SIM_OUTBOUND_CONNECT_SECS_MAX < SIM_OUTBOUND_CALL_SECS_MAX);
 const _: () = assert!(SETTLE_SECS_MIN < SETTLE_SECS_MAX && SWEEP_SECS_MIN < SWEEP_SECS_MAX);
 const _: () = assert!(COMPARE_SECS_MIN < COMPARE_SECS_MAX);
 const _: () = assert!(UNSIGNED_SECRET_BYTES_MIN < UNSIGNED_SECRET_BYTES_MAX);

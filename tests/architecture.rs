@@ -147,7 +147,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "tokio",
         &["runtime", "store", "peer", "servicenow", "callback", "tenants", "worker", "http", "app", "cli", "sim"],
     ),
-    ("reqwest", &["peer", "cli"]),
+    ("reqwest", &["peer", "cli", "sim"]),
     ("oauth2", &["peer"]),
     ("governor", &["peer"]),
     ("rusqlite", &["store"]),

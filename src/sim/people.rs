@@ -46,7 +46,7 @@ impl Instance {
         self.delete((table, sys_id), &caller)
     }
 
-    fn person(&self, user: &str, now: i64) -> Result<Caller, Refusal> {
+    pub(super) fn person(&self, user: &str, now: i64) -> Result<Caller, Refusal> {
         if user == "system" {
             return Ok(Caller::system(now));
         }
@@ -66,9 +66,11 @@ impl Instance {
                 && *value(record, "resolved_at") < *oldest
         });
         let due: Vec<String> = due.map(|(id, _)| id.clone()).collect();
+        let user = self.switches.autoclose_user.clone();
+        let job = self.person(&user, now).unwrap_or_else(|_| Caller::system(now));
         let closed = due.iter().filter(|id| {
             let body = body(&[("state", "7")]);
-            self.update(("incident", id), &body, false, &Caller::system(now)).is_ok()
+            self.update(("incident", id), &body, false, &job).is_ok()
         });
         closed.count()
     }
@@ -160,7 +162,7 @@ impl Instance {
     }
 }
 
-fn body(fields: &[(&str, &str)]) -> Map<String, Value> {
+pub(super) fn body(fields: &[(&str, &str)]) -> Map<String, Value> {
     fields.iter().map(|(column, text)| ((*column).to_owned(), json!(text))).collect()
 }
 
@@ -209,6 +211,6 @@ mod tests {
         assert_eq!(instance.run_jobs(NOW + 7 * DAY + 1_000), 1);
         let record = instance.record("incident", &id).expect("it is there");
         assert_eq!(record.get("state").map(String::as_str), Some("7"));
-        assert_eq!(record.get("sys_updated_by").map(String::as_str), Some("system"));
+        assert_eq!(record.get("sys_updated_by").map(String::as_str), Some("admin"));
     }
 }

@@ -76,7 +76,15 @@ impl Shell {
         }
     }
 
-    /// A fresh instance and an empty log; the plan of faults starts again from its seed.
+    pub(super) const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(super) const fn work_ms(&self) -> u64 {
+        self.work_ms
+    }
+
+    /// A fresh instance without subscriptions, and an empty log; the plan of faults starts again from its seed.
     pub(super) fn reset(&self) {
         *lock(&self.instance) = Instance::new(self.options.clone());
         let mut faults = lock(&self.faults);

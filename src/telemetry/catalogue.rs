@@ -54,6 +54,16 @@ metrics! {
         "Changes that are durably stored and acknowledged.";
     DUPLICATES = "snowgate_changes_duplicate_total" Kind::Counter, ["tenant", "direction"],
         "Changes that had been accepted before and were acknowledged with the first receipt.";
+    SWEPT = "snowgate_sweep_tickets_total" Kind::Counter, ["tenant"],
+        "Tickets that sweeps looked at.";
+    DRIFT = "snowgate_sweep_drift_total" Kind::Counter, ["tenant"],
+        "Tickets in which a sweep found what no webhook had told: zero while the webhooks work.";
+    SWEEP_SECONDS = "snowgate_sweep_seconds" Kind::Histogram { buckets: DELIVERY_BUCKETS }, ["tenant"],
+        "How long a sweep took.";
+    CALLBACKS = "snowgate_callbacks_total" Kind::Counter, ["tenant", "class"],
+        "Calls to the managed service, by how the answer was classified.";
+    CALLBACK_SECONDS = "snowgate_callback_seconds" Kind::Histogram { buckets: CALL_BUCKETS }, ["tenant", "class"],
+        "How long calls to the managed service took.";
     REFUSED = "snowgate_requests_refused_total" Kind::Counter, ["tenant", "code"],
         "Requests answered with an error of ours; `tenant` is empty unless the sender was authenticated.";
     AUTHENTICATED = "snowgate_sender_credentials_total" Kind::Counter, ["tenant", "sender", "credential"],

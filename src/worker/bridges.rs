@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::callback;
+use crate::callback::client::CallbackOptions;
 use crate::domain::id::TenantId;
 use crate::domain::time::SharedClock;
 use crate::mapping::{Mapping, Target};
@@ -17,6 +19,7 @@ use crate::peer::pace::Limits;
 use crate::peer::transport::Transport;
 use crate::runtime::luck;
 use crate::servicenow::client::{CallReport, Client, ClientOptions};
+use crate::service_levels::ServiceLevels;
 use crate::settings::{Auth, CreateStrategy, OAuthClient};
 use crate::store::{Learned, Store, StoreError};
 use crate::telemetry::events::CallFinished;
@@ -34,6 +37,17 @@ pub struct Bridge {
     pub(super) sends_sys_id: bool,
     /// What was learned of an instance holds only for this instance, table and deployment key.
     pub(super) fingerprint: String,
+    /// The instance's address, for people.
+    pub(super) origin: String,
+    /// Who we are there, if that is configured.
+    pub(super) user: Option<Arc<str>>,
+    /// By which name the instance calls itself in its webhooks.
+    pub(super) instance_name: Option<Arc<str>>,
+    /// How the managed service is called; `None` for a tenant whose tickets tell nobody anything.
+    pub(super) callback: Option<callback::client::Client>,
+    pub(super) sweep_every: Duration,
+    pub(super) compare_every: Duration,
+    pub(super) service_levels: Option<Arc<ServiceLevels>>,
     tenant: TenantId,
     /// What is known of the instance, as the store had it when first asked.
     learned: Mutex<Option<Learned>>,
@@ -63,12 +77,30 @@ pub struct BridgeParts {
     pub transport: Transport,
     /// The time.
     pub clock: SharedClock,
+    /// The way back; `None` for a tenant without.
+    pub back: Option<BackParts>,
+}
+
+/// What the way back of a bridge is made of.
+pub struct BackParts {
+    /// Where the managed service takes callbacks, and how it is called.
+    pub callback: CallbackOptions,
+    /// Who we are at the instance, if that is configured.
+    pub user: Option<Arc<str>>,
+    /// By which name the instance calls itself in its webhooks.
+    pub instance_name: Option<Arc<str>>,
+    /// How often the instance is asked what changed.
+    pub sweep_every: Duration,
+    /// How long one rotation of the full compare takes.
+    pub compare_every: Duration,
+    /// What the tenant promises about time.
+    pub service_levels: Option<Arc<ServiceLevels>>,
 }
 
 impl Bridge {
     /// A bridge that has not been used yet.
     pub fn new(parts: BridgeParts) -> Self {
-        let BridgeParts { tenant, mapping, instance, credentials, token_url, limits, settle, .. } = parts;
+        let BridgeParts { tenant, mapping, instance, credentials, token_url, limits, settle, back, .. } = parts;
         let table = match mapping.target() {
             Target::Table(table) | Target::ImportSet(table) => table.to_string(),
         };
@@ -83,8 +115,22 @@ impl Bridge {
             luck_seed: luck::bits(),
             observer: Some(Arc::new(move |report: &CallReport<'_>| tell(&observed, report))),
         });
+        let (callback, user, instance_name, every, compare_every, service_levels) = match back {
+            Some(BackParts { callback, user, instance_name, sweep_every, compare_every, service_levels }) => {
+                let callback = callback::client::Client::new(callback);
+                (Some(callback), user, instance_name, sweep_every, compare_every, service_levels)
+            }
+            None => (None, None, None, Duration::MAX, Duration::MAX, None),
+        };
         Self {
             client,
+            origin: instance.clone(),
+            callback,
+            user,
+            instance_name,
+            sweep_every: every,
+            compare_every,
+            service_levels,
             fingerprint: fingerprint(&instance, &table, &parts.deployment_key, parts.sends_sys_id),
             mapping,
             table,
@@ -94,6 +140,11 @@ impl Bridge {
             tenant,
             learned: Mutex::default(),
         }
+    }
+
+    /// Whether what happens to tickets is told to anybody.
+    pub(super) const fn goes_back(&self) -> bool {
+        self.callback.is_some()
     }
 
     /// What is known of the instance. Asked of the store once: what this process learns later, it notes here too.
@@ -168,6 +219,21 @@ impl Bridges {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bridge)) = made.get(id) {
             bridge.client.trust_credentials_again();
+        }
+    }
+
+    /// The tenants whose instances are asked what changed.
+    pub(super) fn swept(&self) -> Vec<TenantId> {
+        match &self.source {
+            Source::Fixed(bridges) => {
+                let back = bridges.values().filter(|bridge| bridge.goes_back());
+                back.map(|bridge| bridge.tenant.clone()).collect()
+            }
+            Source::Registry(registry, _) => {
+                let tenants = registry.all();
+                let back = tenants.iter().filter(|tenant| tenant.is_enabled() && tenant.settings().callback.is_some());
+                back.map(|tenant| tenant.id().clone()).collect()
+            }
         }
     }
 

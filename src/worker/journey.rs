@@ -6,24 +6,26 @@
 
 use std::time::Duration;
 
+use super::back::outbox;
 use super::bridges::Bridge;
 use super::looking::Standing;
-use super::stop::Stop;
-use super::work::{Fields, Unreadable, Work, fields_to_create, fields_to_update, remember_written};
+use super::stop::{Head, Stop};
+use super::work::{Unreadable, Work};
 use super::{Protections, report};
+use crate::delivery::marker::Marker;
 use crate::delivery::outcome::{Class, Outcome};
-use crate::delivery::record::{Attempt, Ending, Owner, State};
-use crate::delivery::verdict::{self, Situation, Verdict};
+use crate::delivery::record::{Attempt, Direction, Ending, Owner, Parking, State};
+use crate::delivery::verdict::Situation;
+use crate::domain::change::Change;
 use crate::domain::id::SysId;
-use crate::domain::ticket::Ticket;
+use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::{SharedClock, Timestamp};
-use crate::limits::{ATTEMPTS_MAX, FOLD_MAX, LEASE, SELF_FENCE};
+use crate::limits::FOLD_MAX;
 use crate::mapping::{Draft, Lookup, LookupKey, Lookups, MappingFault, Operation, Reason};
 use crate::peer::permit::Permit;
 use crate::runtime::{failpoint, luck};
-use crate::servicenow::differences::differences;
 use crate::servicenow::wire::rows::Row;
-use crate::store::{Claim, Held, Learned, Pause, Postponement, Settlement, Store, StoreError};
+use crate::store::{Claim, Learned, NewDelivery, Settlement, Store, StoreError, Waiting};
 
 /// One leased lane on its way.
 pub(super) struct Journey<'a> {
@@ -40,12 +42,16 @@ pub(super) struct Journey<'a> {
 impl Journey<'_> {
     /// Takes the head of the lane as far as it goes now, and records how far that was.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
+        if let Some(first) = self.claim.waiting.first().filter(|first| first.is_echo && self.protections.origin) {
+            return self.settle_echo(first).await;
+        }
         let (work, ended) = match self.attempt_head().await {
             Ok(attempted) => attempted,
             Err(unreadable) => return self.park_unreadable(&unreadable.to_string()).await,
         };
         match ended {
-            Ok(settlement) => {
+            Ok(mut settlement) => {
+                self.follow(&work, &mut settlement);
                 report::delivered(&self, &work, &settlement);
                 failpoint::hit("worker.before_settle");
                 let held = self.store.settle(&self.claim.lease, settlement).await?;
@@ -53,7 +59,7 @@ impl Journey<'_> {
                 report::held(&self, held.is_yes());
                 Ok(())
             }
-            Err(stop) => self.stop(&work, stop).await,
+            Err(stop) => self.stop(self.head_of(&work), stop).await,
         }
     }
 
@@ -90,11 +96,75 @@ impl Journey<'_> {
                     Err(Stop::Park { .. }) => Draft::default(),
                     draft => draft?,
                 };
-                Ok(self.settled(work, &draft, &row, "already_applied"))
+                match &work.memory.ticket {
+                    Some(ticket) if self.turned_out_closed(work, &draft, &row) => {
+                        self.closed_unnoticed(work, &ticket.clone()).await
+                    }
+                    Some(_) | None => Ok(self.settled(work, &draft, &row, "already_applied")),
+                }
             }
             Standing::CannotTell => Err(Stop::cannot_tell()),
             Standing::Known(ticket) => self.update(work, &ticket).await,
             Standing::New => self.create(work).await,
+        }
+    }
+
+    /// What the managed service did because of us is remembered as its word, and sent nowhere.
+    async fn settle_echo(&self, first: &Waiting) -> Result<(), StoreError> {
+        report::echo(self, "origin");
+        let mut memory = self.claim.memory.clone();
+        let change = first.kind.change().map(|kind| {
+            Change::from_slice(kind, Some(self.claim.incident.clone()), first.body.as_bytes())
+        });
+        if let Some(Ok(change)) = change {
+            memory.told = Some(memory.told_with(&change.incident));
+        }
+        let ending = Ending { ticket: memory.ticket.clone(), how: "echo".to_owned(), ..Ending::default() };
+        let (upto, state) = (first.sequence, State::Delivered);
+        let settlement = Settlement { upto, state, ending, attempt: None, memory, follows: Vec::new(), link: None };
+        let held = self.store.settle(&self.claim.lease, settlement).await?;
+        report::held(self, held.is_yes());
+        Ok(())
+    }
+
+    /// What follows from a settled delivery: a ticket that became known is linked, and the managed service is told.
+    fn follow(&self, work: &Work, settlement: &mut Settlement) {
+        let known = self.claim.memory.ticket.as_ref().map(|ticket| &ticket.sys_id);
+        let Some(ticket) = settlement.memory.ticket.as_ref().filter(|ticket| known != Some(&ticket.sys_id)) else {
+            return;
+        };
+        if !self.bridge.goes_back() {
+            return;
+        }
+        let (incident, episode) = (self.claim.incident.clone(), work.subject.episode);
+        let link = Link { ticket: ticket.clone(), incident, episode };
+        let how = match settlement.ending.how.as_str() {
+            "created" | "already_applied" => "created",
+            "adopted" if work.adopts.is_some() => "adopted",
+            _ => "found",
+        };
+        settlement.follows.push(outbox::linked(&self.claim.tenant, &self.bridge.origin, &link, how, self.now()));
+        settlement.link = Some(link);
+    }
+
+    /// An event of the managed service that needs a person is told to the managed service as well.
+    pub(super) fn told_parked(&self, head: &Head, parking: &Parking) -> Vec<NewDelivery> {
+        if self.claim.direction != Direction::ToServicenow || !self.bridge.goes_back() {
+            return Vec::new();
+        }
+        let (tenant, incident) = (&self.claim.tenant, &self.claim.incident);
+        let ticket = head.memory.ticket.as_ref();
+        let event =
+            outbox::parked(tenant, &self.bridge.origin, incident, &head.delivery, ticket, parking, self.now());
+        vec![event]
+    }
+
+    /// What marks our texts on the ticket of this work.
+    pub(super) fn marker<'w>(&'w self, work: &'w Work) -> Marker<'w> {
+        Marker {
+            deployment_key: &self.bridge.deployment_key,
+            tenant: &self.claim.tenant,
+            correlation_id: &work.identity.correlation_id,
         }
     }
 

@@ -6,8 +6,8 @@ use super::journey::Journey;
 use super::work::Work;
 use crate::delivery::record::{Direction, Parking};
 use crate::domain::id::DeliveryId;
-use crate::store::{Pause, Postponement, Settlement};
-use crate::telemetry::events::{Delivered, FieldDropped, Folded, Parked, Retried, TenantPaused};
+use crate::store::{Pause, Postponement, Settlement, Waiting};
+use crate::telemetry::events::{Delivered, EchoCut, FieldDropped, Folded, Parked, Retried, TenantPaused};
 
 /// The word for a claim's direction.
 pub(super) const fn direction(journey: &Journey<'_>) -> &'static str {
@@ -39,6 +39,19 @@ pub(super) fn postponed(journey: &Journey<'_>, delivery: &DeliveryId, postponeme
     let (reason, attempts) = (attempt.outcome.code.as_str(), journey.claim.attempts);
     let wait = postponement.at.since(journey.now());
     Retried { tenant, direction: direction(journey), incident, delivery, reason, attempts, wait }.emit();
+}
+
+/// A delivery of the way back is done.
+pub(super) fn back_delivered(journey: &Journey<'_>, waiting: &Waiting, settlement: &Settlement) {
+    let (tenant, incident, delivery) = (&journey.claim.tenant, &journey.claim.incident, &waiting.id);
+    let ticket = settlement.ending.ticket.as_ref().map(|ticket| ticket.number.as_str());
+    let (took, attempts) = (journey.now().since(waiting.accepted_at), journey.claim.attempts);
+    Delivered { tenant, direction: direction(journey), incident, delivery, ticket, attempts, took }.emit();
+}
+
+/// Something of our own came back and went no further.
+pub(super) fn echo(journey: &Journey<'_>, how: &'static str) {
+    EchoCut { tenant: &journey.claim.tenant, how, incident: Some(&journey.claim.incident) }.emit();
 }
 
 /// The whole tenant waits.

@@ -12,6 +12,7 @@ use crate::domain::change::ChangeKind;
 use crate::domain::id::DeliveryId;
 use crate::domain::ticket::Ticket;
 use crate::domain::time::Timestamp;
+use crate::limits::{TOLD_TIMES_MAX, TOLD_WINDOW};
 use crate::mapping::OnParked;
 use crate::store::{Pause, Postponement, Settlement, StoreError};
 
@@ -24,6 +25,8 @@ pub(super) enum Stop {
     Pause(Pause, Postponement),
     /// A person is needed.
     Park { code: String, reason: String, owner: Owner, next_step: String, outcome: Option<Outcome> },
+    /// Two rules fight over this part of the incident: the lane stops until a person looks.
+    Fight { path: String },
     /// Another owner has the lane; nothing more may be done here.
     Lost,
     /// The store failed; the lease runs out and the lane offers itself again.
@@ -60,6 +63,28 @@ impl Stop {
             reason: "the ticket was deleted, or a rule hides it from the integration user".to_owned(),
             owner: Owner::Instance,
             next_step: "restore the ticket or give the integration user read access, then replay".to_owned(),
+            outcome: None,
+        }
+    }
+
+    /// A stored record that cannot be read back: damaged, or from a newer program.
+    pub(super) fn unreadable(why: &str) -> Self {
+        Self::Park {
+            code: "event_unreadable".to_owned(),
+            reason: format!("the stored record cannot be read: {why}"),
+            owner: Owner::Operator,
+            next_step: "a newer version may have stored it: upgrade and replay, or drop it".to_owned(),
+            outcome: None,
+        }
+    }
+
+    fn fight(path: &str) -> Self {
+        Self::Park {
+            code: "rules_fight".to_owned(),
+            reason: format!("`{path}` went back and forth more than {TOLD_TIMES_MAX} times in {} min", TOLD_WINDOW.as_secs() / 60),
+            owner: Owner::Instance,
+            next_step: "find the business rule or the automation at the managed service that sets it back, then replay"
+                .to_owned(),
             outcome: None,
         }
     }
@@ -175,6 +200,7 @@ impl Journey<'_> {
                 let attempt = outcome.map(|outcome| self.attempt(outcome, "parked"));
                 self.park(head, parking, attempt).await?;
             }
+            Stop::Fight { path } => Box::pin(self.stop(Head { blocks: true, ..head }, Stop::fight(&path))).await?,
             Stop::Lost => report::held(self, false),
             Stop::Store(error) => return Err(error),
         }

@@ -138,14 +138,14 @@ impl Journey<'_> {
     }
 
     /// Whether the answer shows a ticket that is over although the change wants it open.
-    fn turned_out_closed(&self, work: &Work, draft: &Draft, row: &Row) -> bool {
+    pub(super) fn turned_out_closed(&self, work: &Work, draft: &Draft, row: &Row) -> bool {
         let phase = |state: &str| self.bridge.mapping.ticket_phase(state);
         let wanted = draft.value("state").map_or(TicketPhase::Open, phase);
         let found = row.get("state").map(phase);
         work.says_open && wanted == TicketPhase::Open && found == Some(TicketPhase::Final)
     }
 
-    async fn closed_unnoticed(&mut self, work: &Work, ticket: &Ticket) -> Result<Settlement, Stop> {
+    pub(super) async fn closed_unnoticed(&mut self, work: &Work, ticket: &Ticket) -> Result<Settlement, Stop> {
         match There::closed().course(&self.bridge.mapping, work.says_open) {
             Course::Succeed => Box::pin(self.succeed(work, ticket)).await,
             Course::Park => Err(Stop::ticket_closed(ticket)),

@@ -11,7 +11,9 @@ mod intake;
 mod lanes;
 mod process;
 
-pub use calls::{BreakerChanged, BreakerState, CallFinished, TenantPaused, TenantResumed, TokenFetched};
+pub use calls::{
+    BreakerChanged, BreakerState, CallFinished, CallbackFinished, Swept, TenantPaused, TenantResumed, TokenFetched,
+};
 pub use intake::{Accepted, Authenticated, EchoCut, Refused};
 pub use lanes::{Delivered, FieldDropped, Folded, Parked, Retried, Waiting};
 pub use process::{SettingsApplied, SettingsRefused, StoreCommitted, TaskPanicked};

@@ -13,7 +13,7 @@
 //! Fails: by giving the lane back. Proved by: `tests/simulation`, `tests/it/back`.
 
 mod news;
-mod outbox;
+pub(super) mod outbox;
 mod reading;
 pub mod sweep;
 mod telling;
@@ -59,10 +59,6 @@ impl Journey<'_> {
                 failpoint::hit("worker.after_settle");
                 report::held(&self, held.is_yes());
                 Ok(())
-            }
-            Err(Stop::Fight { path }) => {
-                let stop = Stop::fight(&path);
-                self.stop(Head { blocks: true, ..head }, stop).await
             }
             Err(stop) => self.stop(head, stop).await,
         }
@@ -134,7 +130,10 @@ impl Journey<'_> {
     }
 
     fn settled_news(&self, upto: u64, link: Option<Link>, news: News) -> Settlement {
-        let News { seen, events, left_out, how } = news;
+        let News { seen, events, left_out, echoes, how } = news;
+        for how in echoes {
+            report::echo(self, how);
+        }
         let ticket = link.as_ref().map(|link| link.ticket.clone());
         let memory = LaneMemory { ticket: ticket.clone(), seen: Some(Box::new(seen)), ..LaneMemory::default() };
         let follows = events.into_iter().map(|(kind, event)| self.callback(kind, &event)).collect();

@@ -63,6 +63,8 @@ pub(super) struct News {
     pub(super) seen: Seen,
     pub(super) events: Vec<(TicketKind, Event)>,
     pub(super) left_out: Vec<String>,
+    /// What gave our own writes away.
+    pub(super) echoes: Vec<&'static str>,
     pub(super) how: &'static str,
 }
 
@@ -80,7 +82,7 @@ pub(super) enum Trouble {
 impl Comparison<'_> {
     /// Compares, and says what is new.
     pub(super) fn compare(&self, seen: Seen) -> Result<News, Trouble> {
-        let news = News { seen, events: Vec::new(), left_out: Vec::new(), how: "nothing_new" };
+        let news = News { seen, events: Vec::new(), left_out: Vec::new(), echoes: Vec::new(), how: "nothing_new" };
         let mut news = match self.linked {
             Some(linked) => self.of_linked(linked, news)?,
             None => self.of_stranger(news)?,
@@ -119,10 +121,10 @@ impl Comparison<'_> {
         Ok(news)
     }
 
-    fn opening(&self, view: &TicketView, news: &mut News) -> Result<(), Trouble> {
+    fn opening(&self, view: &TicketView, mut news: &mut News) -> Result<(), Trouble> {
         let draft = self.mapping.to_opened_incident(view).map_err(Trouble::Mapping)?;
         let mut incident = draft.to_json(&|_| true);
-        let messages: Vec<Value> = self.new_entries(&mut news.seen, &mut news.left_out, None);
+        let messages: Vec<Value> = self.new_entries(&mut news, None);
         if let Some(incident) = incident.as_object_mut() {
             incident.insert("origin".to_owned(), Origin::Customer.as_str().into());
             if !messages.is_empty() {
@@ -150,6 +152,9 @@ impl Comparison<'_> {
         let view = self.view();
         let changed = self.changed(linked, &news.seen, version);
         if changed.is_empty() {
+            if linked.ours.values().any(|ours| Some(ours.version) > news.seen.version) {
+                news.echoes.push("value");
+            }
             self.remember_columns(&mut news.seen);
             return Ok(());
         }
@@ -246,7 +251,7 @@ impl Comparison<'_> {
             tenant: self.tenant,
             correlation_id: self.sighting.correlation_id.as_deref().unwrap_or_default(),
         };
-        let messages = self.new_entries(&mut news.seen, &mut news.left_out, Some(marker));
+        let messages = self.new_entries(news, Some(marker));
         for message in messages {
             let id = message.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
             self.message(linked, id, message, news);
@@ -260,7 +265,8 @@ impl Comparison<'_> {
     }
 
     /// The entries that are new, not ours and may leave, oldest first; all of them are noted as seen.
-    fn new_entries(&self, seen: &mut Seen, left_out: &mut Vec<String>, marker: Option<Marker<'_>>) -> Vec<Value> {
+    fn new_entries(&self, news: &mut News, marker: Option<Marker<'_>>) -> Vec<Value> {
+        let News { seen, left_out, echoes, .. } = news;
         let mut journal: Vec<&JournalEntry> = self.sighting.journal.iter().flatten().collect();
         journal.sort_by(|one, other| one.created_on.cmp(&other.created_on).then(one.sys_id.cmp(&other.sys_id)));
         let mut texts: BTreeMap<String, usize> = BTreeMap::new();
@@ -283,6 +289,7 @@ impl Comparison<'_> {
             let by_us = self.protections.actor && self.user.is_some() && entry.created_by.as_deref() == self.user;
             let marked = self.protections.marker && marker.is_some_and(|marker| marker.is_ours(&entry.value));
             if by_us || marked {
+                echoes.push(if by_us { "actor" } else { "marker" });
                 continue;
             }
             match self.leaves_as(&entry.element) {

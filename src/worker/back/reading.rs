@@ -73,7 +73,8 @@ impl Journey<'_> {
         let columns: Vec<&str> = self.bridge.mapping.ticket_columns().iter().map(AsRef::as_ref).collect();
         let permit = self.permit_to_read().await?;
         let table = hint.table.as_deref().filter(|table| **table == *self.bridge.table).unwrap_or(&self.bridge.table);
-        let read = self.bridge.client.read_ticket(permit, table, &hint.sys_id, &columns, self.reads_journals()).await;
+        let read = 
+            self.bridge.client.read_ticket(permit, (table, &hint.sys_id), &columns, self.reads_journals()).await;
         let Some(read) = read.map_err(|outcome| self.read_failed(outcome))? else { return Ok(None) };
         let mut sighting = read.sighting;
         sighting.event.clone_from(&hint.event);
@@ -82,7 +83,8 @@ impl Journey<'_> {
         // What a webhook brought along may be more than what may be read.
         sighting.attachments.clone_from(&hint.attachments);
         let mut shown = Vec::new();
-        for (element, text) in [("comments", &read.comments), ("work_notes", &read.work_notes)] {
+        let (comments, work_notes) = read.history.unwrap_or_default();
+        for (element, text) in [("comments", &comments), ("work_notes", &work_notes)] {
             shown.extend(parse_history(element, text));
         }
         shown.retain(|entry| self.leaves(&entry.element));

@@ -30,7 +30,7 @@ use crate::limits::{
 use crate::mapping::{JournalField, TicketPhase, TicketView};
 use crate::peer::permit::Permit;
 use crate::runtime::drain::Stop;
-use crate::servicenow::changes::Page;
+use crate::servicenow::tickets::Page;
 use crate::store::{Accepted, Held, NewDelivery, Store, StoreError, SweepCursor, SweepLease};
 use crate::telemetry::events::Swept;
 
@@ -119,7 +119,10 @@ impl Worker {
         }
         // Whatever cut it short: the next one begins where this one ended, at its time.
         let held = self.store.finish_sweep(&lease, &cursor).await?;
-        Swept { tenant, tickets: found.tickets, drifted: found.drifted, took, whole: held.is_yes() }.emit();
+        if !held.is_yes() {
+            debug!(tenant.id = %tenant, "Another replica took the sweep over");
+        }
+        Swept { tenant, tickets: found.tickets, drifted: found.drifted, took }.emit();
         Ok(Some(found))
     }
 }
@@ -149,6 +152,7 @@ impl Sweep<'_> {
         let columns = self.columns();
         let columns: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
         let mut after: Option<(String, SysId)> = None;
+        let mut skip = 0;
         for _ in 0..SWEEP_PAGES_MAX {
             let page = Page {
                 since: &since,
@@ -156,16 +160,26 @@ impl Sweep<'_> {
                 correlated_only: !self.bridge.mapping.has_opens(),
                 columns: &columns,
                 rows_max: SWEEP_ROWS,
+                skip,
+                count: true,
             };
             let permit = self.permit().await?;
             let client = &self.bridge.client;
-            let changed = client.changed_since(permit, &self.bridge.table, page).await.map_err(Cut::Instance)?;
-            let last = changed.next.clone();
-            self.take(changed.rows, &since).await?;
-            let Some((updated_on, sys_id)) = last else { return Ok(()) };
-            self.cursor.updated_on.clone_from(&updated_on);
-            self.save().await?;
-            after = Some((updated_on, sys_id));
+            let changed = client.changed_since(permit, &self.bridge.table, &page).await.map_err(Cut::Instance)?;
+            // Rows that are hidden from us count in the total: a short page, even an empty one, may not be the last.
+            let (shown, reach) = (changed.sightings.len(), u64::try_from(skip + SWEEP_ROWS).unwrap_or(u64::MAX));
+            let more = changed.total.map_or(shown >= SWEEP_ROWS, |total| total > reach);
+            skip = if shown == 0 { skip + SWEEP_ROWS } else { 0 };
+            let last = changed.sightings.last().and_then(|row| Some((row.updated_on.clone()?, row.sys_id.clone())));
+            self.take(changed.sightings, &since).await?;
+            if let Some((updated_on, sys_id)) = last {
+                self.cursor.updated_on.clone_from(&updated_on);
+                self.save().await?;
+                after = Some((updated_on, sys_id));
+            }
+            if !more {
+                break;
+            }
         }
         Ok(())
     }
