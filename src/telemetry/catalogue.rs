@@ -60,6 +60,8 @@ metrics! {
         "Tickets in which a sweep found what no webhook had told: zero while the webhooks work.";
     SWEEP_SECONDS = "snowgate_sweep_seconds" Kind::Histogram { buckets: DELIVERY_BUCKETS }, ["tenant"],
         "How long a sweep took.";
+    FIRST_RESPONSES_OVERDUE = "snowgate_first_responses_overdue" Kind::Gauge, ["tenant"],
+        "Open tickets of the last compared batch whose first answer is late by the tenant's service levels.";
     CALLBACKS = "snowgate_callbacks_total" Kind::Counter, ["tenant", "class"],
         "Calls to the managed service, by how the answer was classified.";
     CALLBACK_SECONDS = "snowgate_callback_seconds" Kind::Histogram { buckets: CALL_BUCKETS }, ["tenant", "class"],

@@ -132,6 +132,11 @@ impl Mapping {
         Err(MappingFault { problems: vec![Problem { field: "title".into(), reason }] })
     }
 
+    /// Whether any ticket of a customer may open an incident.
+    pub fn has_opens(&self) -> bool {
+        self.back.as_ref().is_some_and(|back| back.opens.is_some())
+    }
+
     /// Whether a customer's ticket may open an incident.
     pub fn opens(&self, view: &TicketView) -> Result<bool, MappingFault> {
         let Some(when) = self.back.as_ref().and_then(|back| back.opens.as_ref()) else { return Ok(false) };

@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 use super::label;
 use crate::domain::id::TenantId;
 use crate::telemetry::catalogue::{
-    BREAKER, CALL_SECONDS, CALLBACK_SECONDS, CALLBACKS, CALLS, DRIFT, PAUSED, SWEEP_SECONDS, SWEPT, TOKENS,
+    BREAKER, CALL_SECONDS, CALLBACK_SECONDS, CALLBACKS, CALLS, DRIFT, FIRST_RESPONSES_OVERDUE, PAUSED, SWEEP_SECONDS, SWEPT, TOKENS,
 };
 
 /// A call to ServiceNow ended, one way or another.
@@ -86,6 +86,29 @@ impl Swept<'_> {
                 "A sweep of {tickets} tickets found {drifted} with news that no webhook had told");
         } else {
             debug!(tenant.id = %tenant, tickets, took_secs = took.as_secs_f64(), "A sweep of {tickets} tickets found nothing new");
+        }
+    }
+}
+
+/// A batch of open tickets was looked at for late first answers.
+#[derive(Debug)]
+pub struct FirstResponses<'a> {
+    /// Whose instance.
+    pub tenant: &'a TenantId,
+    /// Tickets looked at.
+    pub looked_at: usize,
+    /// Of those, tickets whose first answer is late.
+    pub overdue: usize,
+}
+
+impl FirstResponses<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        let Self { tenant, looked_at, overdue } = self;
+        let overdue_now = u32::try_from(overdue).unwrap_or(u32::MAX);
+        gauge!(FIRST_RESPONSES_OVERDUE, "tenant" => label(tenant)).set(f64::from(overdue_now));
+        if overdue > 0 {
+            warn!(tenant.id = %tenant, looked_at, overdue, "{overdue} of {looked_at} open tickets wait too long for a first answer");
         }
     }
 }

@@ -12,7 +12,7 @@ mod lanes;
 mod process;
 
 pub use calls::{
-    BreakerChanged, BreakerState, CallFinished, CallbackFinished, Swept, TenantPaused, TenantResumed, TokenFetched,
+    BreakerChanged, BreakerState, CallFinished, CallbackFinished, FirstResponses, Swept, TenantPaused, TenantResumed, TokenFetched,
 };
 pub use intake::{Accepted, Authenticated, EchoCut, Refused};
 pub use lanes::{Delivered, FieldDropped, Folded, Parked, Retried, Waiting};

@@ -7,11 +7,13 @@
 //! * [`reading`] completes a sighting that is only a hint;
 //! * [`news`] compares it, pure;
 //! * [`outbox`] writes callbacks down; [`telling`] sends them;
+//! * [`levels`] carries out what the tenant promised about time;
 //! * [`sweep`] asks the instance what the webhooks did not tell.
 //!
 //! Never: decides who changed something by the record's later `sys_updated_by`; sends what the mapping does not list.
 //! Fails: by giving the lane back. Proved by: `tests/simulation`, `tests/it/back`.
 
+mod levels;
 mod news;
 pub(super) mod outbox;
 mod reading;

@@ -16,12 +16,14 @@ use tracing::{debug, error, warn};
 
 use super::super::bridges::Bridge;
 use super::super::dispatcher::Worker;
+use super::levels::Kept;
 use super::outbox;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::record::Direction;
 use crate::delivery::seen::Seen;
 use crate::domain::id::{IncidentId, SysId, TenantId};
 use crate::domain::sighting::{FileEntry, JournalEntry, Sighting};
+use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
 use crate::limits::{
     COMPARE_BATCH, JOURNAL_ROWS_MAX, SWEEP_LEASE, SWEEP_OVERLAP, SWEEP_PAGES_MAX, SWEEP_POLL, SWEEP_ROWS, SWEEP_START,
@@ -32,7 +34,10 @@ use crate::peer::permit::Permit;
 use crate::runtime::drain::Stop;
 use crate::servicenow::tickets::Page;
 use crate::store::{Accepted, Held, NewDelivery, Store, StoreError, SweepCursor, SweepLease};
-use crate::telemetry::events::Swept;
+use crate::telemetry::events::{FirstResponses, Swept};
+
+/// The column that says since when a ticket exists.
+const OPENED_AT: &str = "opened_at";
 
 /// Why a sweep ended before its end.
 #[derive(Debug)]
@@ -171,7 +176,7 @@ impl Sweep<'_> {
             let more = changed.total.map_or(shown >= SWEEP_ROWS, |total| total > reach);
             skip = if shown == 0 { skip + SWEEP_ROWS } else { 0 };
             let last = changed.sightings.last().and_then(|row| Some((row.updated_on.clone()?, row.sys_id.clone())));
-            self.take(changed.sightings, &since).await?;
+            self.take(changed.sightings, Some(&since)).await?;
             if let Some((updated_on, sys_id)) = last {
                 self.cursor.updated_on.clone_from(&updated_on);
                 self.save().await?;
@@ -213,7 +218,7 @@ impl Sweep<'_> {
 
     /// The next batch of linked tickets that are not over, whatever their time stamps say.
     async fn compare_some(&mut self) -> Result<(), Cut> {
-        let mut batch = Vec::new();
+        let mut batch: Vec<Link> = Vec::new();
         let links = self.store.links_page(self.tenant, self.cursor.compared.clone(), SWEEP_ROWS).await?;
         let turned = links.len() < SWEEP_ROWS;
         let mut last = None;
@@ -221,29 +226,64 @@ impl Sweep<'_> {
             last = Some(link.ticket.sys_id.clone());
             let seen = self.seen(&link.ticket.sys_id).await?;
             if self.bridge.mapping.ticket_phase(&seen.state) != TicketPhase::Final && !seen.gone {
-                batch.push(link.ticket.sys_id);
+                batch.push(link);
             }
             if batch.len() == COMPARE_BATCH {
                 break;
             }
         }
         if !batch.is_empty() {
-            let columns = self.columns();
-            let columns: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
-            let permit = self.permit().await?;
-            let rows = self.bridge.client.tickets_by_id(permit, &self.bridge.table, &batch, &columns).await;
-            let since = raw(self.lease.now.minus(self.bridge.compare_every * 2));
-            self.take(rows.map_err(Cut::Instance)?, &since).await?;
+            self.compare_batch(&batch).await?;
         }
         let whole = turned && batch.len() < COMPARE_BATCH;
         self.cursor.compared = last.filter(|_| !whole);
         self.save().await
     }
 
-    /// Stores what is not known yet of these tickets, with what was written on them since then.
-    async fn take(&mut self, rows: Vec<Sighting>, since: &str) -> Result<(), Cut> {
+    async fn compare_batch(&mut self, batch: &[Link]) -> Result<(), Cut> {
+        let columns = self.columns();
+        let columns: Vec<&str> = columns.iter().map(AsRef::as_ref).chain([OPENED_AT]).collect();
+        let tickets: Vec<SysId> = batch.iter().map(|link| link.ticket.sys_id.clone()).collect();
+        let permit = self.permit().await?;
+        let rows = self.bridge.client.tickets_by_id(permit, &self.bridge.table, &tickets, &columns).await;
+        // How long somebody was silent shows in the whole journal; what is new shows in its end.
+        let recent = raw(self.lease.now.minus(self.bridge.compare_every.saturating_mul(2)));
+        let since = self.bridge.service_levels.is_none().then_some(recent.as_str());
+        let sightings = self.take(rows.map_err(Cut::Instance)?, since).await?;
+        let (Some(levels), Some(user)) = (&self.bridge.service_levels, &self.user) else { return Ok(()) };
+        let mut overdue = 0;
+        for sighting in &sightings {
+            let Some(link) = batch.iter().find(|link| link.ticket.sys_id == sighting.sys_id) else { continue };
+            let state = sighting.fields.as_ref().and_then(|fields| fields.get("state"));
+            if state.is_none_or(|state| self.bridge.mapping.ticket_phase(&state.value) != TicketPhase::Open) {
+                continue;
+            }
+            let view = self.store.lane(self.tenant, Direction::ToServicenow, &link.incident).await?;
+            let kept = Kept {
+                tenant: self.tenant,
+                levels,
+                link,
+                told: view.as_ref().and_then(|view| view.memory.told.as_ref()),
+                sighting,
+                journal: sighting.journal.as_deref().unwrap_or_default(),
+                user,
+                instance: &self.bridge.origin,
+                now: self.lease.now,
+            };
+            let owed = kept.owed();
+            overdue += usize::from(owed.first_response.is_some_and(|(_, late)| late));
+            self.store.accept(owed.follows).await?;
+        }
+        FirstResponses { tenant: self.tenant, looked_at: sightings.len(), overdue }.emit();
+        Ok(())
+    }
+
+    /// Stores what is not known yet of these tickets, with what was written on them since then; gives those that concern
+    /// us, with what was written.
+    async fn take(&mut self, rows: Vec<Sighting>, since: Option<&str>) -> Result<Vec<Sighting>, Cut> {
         self.found.tickets += rows.len();
         let rows = self.of_interest(rows).await?;
+        let mut taken = Vec::with_capacity(rows.len());
         for batch in rows.chunks(COMPARE_BATCH) {
             let journals = self.journals(batch, since).await?;
             let mut sightings = Vec::new();
@@ -252,12 +292,13 @@ impl Sweep<'_> {
                 let mine = |(ticket, entry): &(SysId, JournalEntry)| (*ticket == row.sys_id).then(|| entry.clone());
                 sighting.journal = Some(journals.iter().filter_map(mine).collect());
                 if self.is_news(&sighting, seen) {
-                    sightings.push(sighting);
+                    sightings.push(sighting.clone());
                 }
+                taken.push(sighting);
             }
             self.accept(sightings).await?;
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Tickets that are linked, carry a key of ours, or open an incident.
@@ -282,7 +323,7 @@ impl Sweep<'_> {
         self.bridge.mapping.opens(&view).unwrap_or(true)
     }
 
-    async fn journals(&self, batch: &[(Sighting, Seen)], since: &str) -> Result<Vec<(SysId, JournalEntry)>, Cut> {
+    async fn journals(&self, batch: &[(Sighting, Seen)], since: Option<&str>) -> Result<Vec<(SysId, JournalEntry)>, Cut> {
         let leaves = |element: &str| {
             let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
             journal.is_some_and(|journal| self.bridge.mapping.leaves_as(journal).is_some())
@@ -292,7 +333,7 @@ impl Sweep<'_> {
         }
         let tickets: Vec<SysId> = batch.iter().map(|(row, _)| row.sys_id.clone()).collect();
         let permit = self.permit().await?;
-        let rows = self.bridge.client.journal_of(permit, &tickets, Some(since), JOURNAL_ROWS_MAX).await;
+        let rows = self.bridge.client.journal_of(permit, &tickets, since, JOURNAL_ROWS_MAX).await;
         let mut rows = rows.map_err(Cut::Instance)?;
         rows.retain(|(_, entry)| leaves(&entry.element));
         Ok(rows)
