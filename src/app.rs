@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, middleware};
 
+use crate::delivery::record::Direction;
 use crate::domain::id::TenantId;
 use crate::domain::time::SharedClock;
 use crate::http::operators::{Operators, Role};
@@ -338,14 +339,16 @@ async fn report_once(face: &Face, paused: &mut HashMap<TenantId, String>) -> Res
     let now = face.clock.now();
     for tenant in face.registry.all() {
         let id = tenant.id();
-        let waits = backlog.iter().find(|waits| waits.tenant == *id);
-        Waiting {
-            tenant: id,
-            direction: "to_servicenow",
-            backlog: waits.map_or(0, |waits| waits.waiting),
-            oldest: waits.and_then(|waits| waits.oldest).map_or(Duration::ZERO, |oldest| now.since(oldest)),
+        for (direction, word) in [(Direction::ToServicenow, "to_servicenow"), (Direction::ToService, "to_service")] {
+            let waits = backlog.iter().find(|waits| waits.tenant == *id && waits.direction == direction);
+            Waiting {
+                tenant: id,
+                direction: word,
+                backlog: waits.map_or(0, |waits| waits.waiting),
+                oldest: waits.and_then(|waits| waits.oldest).map_or(Duration::ZERO, |oldest| now.since(oldest)),
+            }
+            .emit();
         }
-        .emit();
         // A pause that ran out by itself has nobody to say so.
         let pause = face.store.tenant(id).await?.pause.map(|pause| pause.code);
         let before = paused.remove(id);

@@ -93,8 +93,7 @@ async fn tenants(face: Data<Face>, operator: HttpRequest) -> Result<HttpResponse
     let backlog = face.store.backlog().await?;
     let mut bodies = Vec::new();
     for tenant in face.registry.all() {
-        let waits = backlog.iter().find(|waits| waits.tenant == *tenant.id());
-        bodies.push(tenant_body(&face, tenant.id(), waits).await?);
+        bodies.push(tenant_body(&face, tenant.id(), &backlog).await?);
     }
     Ok(HttpResponse::Ok().json(json!({"tenants": bodies})))
 }
@@ -103,15 +102,18 @@ async fn tenant(face: Data<Face>, path: Path<String>, operator: HttpRequest) -> 
     face.operators.check(&operator, Role::Read)?;
     let id = known_tenant(&face, &path)?;
     let backlog = face.store.backlog().await?;
-    let body = tenant_body(&face, &id, backlog.iter().find(|waits| waits.tenant == id)).await?;
+    let body = tenant_body(&face, &id, &backlog).await?;
     Ok(HttpResponse::Ok().json(body))
 }
 
-async fn tenant_body(face: &Face, id: &TenantId, waits: Option<&Backlog>) -> Result<TenantBody, ApiError> {
+/// A tenant with what waits for it, both directions together.
+async fn tenant_body(face: &Face, id: &TenantId, backlog: &[Backlog]) -> Result<TenantBody, ApiError> {
     let tenant = face.registry.find(id).ok_or_else(unknown_tenant)?;
     let record = face.store.tenant(id).await?;
-    let (waiting, parked) = waits.map_or((0, 0), |waits| (waits.waiting, waits.parked));
-    let oldest = waits.and_then(|waits| waits.oldest).map(|oldest| face.clock.now().since(oldest).as_secs());
+    let of_tenant = || backlog.iter().filter(|waits| waits.tenant == *id);
+    let (waiting, parked) = of_tenant().fold((0, 0), |(w, p), waits| (w + waits.waiting, p + waits.parked));
+    let oldest = of_tenant().filter_map(|waits| waits.oldest).min();
+    let oldest = oldest.map(|oldest| face.clock.now().since(oldest).as_secs());
     let health = match (&record.pause, parked, waiting) {
         (Some(pause), _, _) => format!("paused ({}): {}", pause.code, pause.reason),
         (None, 1.., _) => format!("{parked} parked, a person is needed: snowgate deliveries list --state parked"),
@@ -178,7 +180,7 @@ async fn resume(face: Data<Face>, path: Path<String>, operator: HttpRequest) -> 
 
 async fn tenant_after(face: &Face, id: &TenantId) -> Result<HttpResponse, ApiError> {
     let backlog = face.store.backlog().await?;
-    let body = tenant_body(face, id, backlog.iter().find(|waits| waits.tenant == *id)).await?;
+    let body = tenant_body(face, id, &backlog).await?;
     Ok(HttpResponse::Ok().json(body))
 }
 
@@ -200,7 +202,10 @@ async fn deliveries(
     let query = DeliveryQuery {
         tenant,
         state: state.transpose()?,
-        incident: incident.map(|id| IncidentId::parse(&id)).transpose().map_err(|error| wrong(error.to_string()))?,
+        incidents: incident
+            .into_iter()
+            .map(|id| IncidentId::parse(&id).map_err(|error| wrong(error.to_string())))
+            .collect::<Result<_, _>>()?,
         direction,
         before: cursor.map(|id| DeliveryId::parse(&id)).transpose().map_err(|error| wrong(error.to_string()))?,
         limit: limit.unwrap_or(50).clamp(1, PAGE_MAX),

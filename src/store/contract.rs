@@ -181,11 +181,12 @@ pub struct Settlement {
     pub attempt: Option<Attempt>,
     /// What the lane remembers from now on.
     pub memory: LaneMemory,
-    /// What follows from it, appended to lanes of the same tenant in the same commit: nothing is told that was not
-    /// settled, and nothing is settled that is not told. What was accepted before under the same event is left out, and
-    /// no lane is too full for what follows.
+    /// What follows from it, appended in this order to lanes of the settled lane's tenant (whatever tenant they name)
+    /// in the same commit: nothing is told that was not settled, and nothing is settled that is not told. What was
+    /// accepted before under the same event is left out, also with another body, and no lane is too full for what
+    /// follows.
     pub follows: Vec<NewDelivery>,
-    /// A link that became known, stored in the same commit.
+    /// A link that became known, stored in the same commit. An empty number leaves a known one as it is.
     pub link: Option<Link>,
 }
 
@@ -280,11 +281,13 @@ pub struct TenantRecord {
     pub learned: Learned,
 }
 
-/// What waits for one tenant.
+/// What waits for one tenant in one direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backlog {
     /// Whose.
     pub tenant: TenantId,
+    /// Which way it travels.
+    pub direction: Direction,
     /// Deliveries waiting or being sent, those behind a parked head included.
     pub waiting: u64,
     /// Deliveries parked.
@@ -300,8 +303,8 @@ pub struct DeliveryQuery {
     pub tenant: TenantId,
     /// Only in this state.
     pub state: Option<State>,
-    /// Only of this incident.
-    pub incident: Option<IncidentId>,
+    /// Only of the lanes of these incidents; empty: of all. An incident's timeline names its tickets' lanes too.
+    pub incidents: Vec<IncidentId>,
     /// Only this way.
     pub direction: Option<Direction>,
     /// Only older than this one (the cursor of the page before).

@@ -242,7 +242,7 @@ impl World {
         let query = DeliveryQuery {
             tenant: self.tenant.clone(),
             state: None,
-            incident: None,
+            incidents: Vec::new(),
             direction: None,
             before: None,
             limit: usize::MAX - 1,

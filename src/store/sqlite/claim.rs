@@ -110,7 +110,7 @@ impl Session {
     }
 
     fn waiting(&self, lease: &Lease, waiting_max: usize) -> Result<Vec<Waiting>, Fault> {
-        let sql = "SELECT d.receipt, d.sequence, d.kind, b.text, d.accepted_at, d.sending_since \
+        let sql = "SELECT d.receipt, d.sequence, d.kind, b.text, d.accepted_at, d.sending_since, d.is_echo \
                    FROM delivery d CROSS JOIN body b ON b.id = d.body \
                    WHERE d.lane = ?1 AND d.sequence >= ?2 ORDER BY d.sequence LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -125,7 +125,7 @@ impl Session {
                 body: row.get(3)?,
                 accepted_at: Timestamp::from_millis(row.get(4)?),
                 sending_since: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis),
-                is_echo: false,
+                is_echo: row.get(6)?,
             });
         }
         Ok(waiting)
