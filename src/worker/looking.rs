@@ -9,7 +9,8 @@ use tracing::warn;
 use super::journey::Journey;
 use super::stop::Stop;
 use super::work::Work;
-use crate::domain::ticket::Ticket;
+use crate::domain::ticket::{Link, Ticket};
+use crate::limits::WRITE_REST;
 use crate::servicenow::wire::rows::Row;
 
 /// How the ticket stands when work on it begins.
@@ -33,14 +34,31 @@ impl Journey<'_> {
         }
         match &work.memory.ticket {
             Some(ticket) => Ok(Standing::Known(ticket.clone())),
-            // Where our key is proved to be kept, a second POST cannot make a second ticket: no look-up is needed.
-            None if self.honours_sys_id() == Some(true) => Ok(Standing::New),
-            None if !self.protections.look_up => Ok(Standing::New),
-            None => {
-                let row = self.find_by_correlation(work).await?;
-                Ok(row.map_or(Standing::New, |row| Standing::Known(self.ticket(&row))))
-            }
+            None if self.bridge.goes_back() && self.bridge.mapping.has_opens() => self.standing_beside_openings(work).await,
+            None => self.standing_of_new(work).await,
         }
+    }
+
+    /// A customer's ticket may just be becoming this incident: then there is a ticket already, or soon.
+    async fn standing_beside_openings(&self, work: &Work) -> Result<Standing, Stop> {
+        let links = self.store.links_of(&self.claim.tenant, &self.claim.incident).await?;
+        let episode = |link: &Link| link.episode == work.subject.episode && work.subject.successor == 0;
+        if let Some(link) = links.into_iter().find(episode) {
+            return Ok(Standing::Known(link.ticket));
+        }
+        if self.store.opening(&self.claim.tenant).await? {
+            return Err(Stop::wait_until(self.now().plus(WRITE_REST)));
+        }
+        self.standing_of_new(work).await
+    }
+
+    async fn standing_of_new(&self, work: &Work) -> Result<Standing, Stop> {
+        // Where our key is proved to be kept, a second POST cannot make a second ticket: no look-up is needed.
+        if self.honours_sys_id() == Some(true) || !self.protections.look_up {
+            return Ok(Standing::New);
+        }
+        let row = self.find_by_correlation(work).await?;
+        Ok(row.map_or(Standing::New, |row| Standing::Known(self.ticket(&row))))
     }
 
     async fn standing_after_send(&self, work: &Work, since: crate::domain::time::Timestamp) -> Result<Standing, Stop> {
