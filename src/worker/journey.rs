@@ -110,7 +110,7 @@ impl Journey<'_> {
         }
         let fields = fields_to_create(work, &draft, self.bridge.sends_sys_id);
         let (permit, started) = self.intend(work).await?;
-        match self.bridge.client.create(permit, &self.bridge.table, &fields).await {
+        match self.bridge.client.create(permit, &self.bridge.table, &fields, &[]).await {
             Ok(row) => {
                 failpoint::hit("worker.after_answer");
                 self.learn_from(work, &row).await?;
@@ -127,7 +127,7 @@ impl Journey<'_> {
             return Ok(settled_at(work, &draft, ticket.clone(), "nothing_to_write"));
         }
         let (permit, started) = self.intend(work).await?;
-        match self.bridge.client.update(permit, &self.bridge.table, &ticket.sys_id, &fields).await {
+        match self.bridge.client.update(permit, (&self.bridge.table, &ticket.sys_id), &fields, &[]).await {
             Ok(row) => {
                 failpoint::hit("worker.after_answer");
                 Ok(compared(self.settled(work, &draft, &row, "updated"), &fields, &row))
