@@ -172,6 +172,19 @@ pub const DETAIL_CHARS_MAX: usize = 500;
 pub const CORRELATION_ROWS_MAX: usize = 3;
 /// Rows asked for when a reference is looked up: the second one only shows that the first is not the only one.
 pub const REFERENCE_ROWS_MAX: usize = 2;
+/// A callback, its answer included. Receivers are asked to answer first and work later; Standard Webhooks suggests 15 to
+/// 30 s.
+pub const CALLBACK_TIMEOUT: Duration = Duration::from_secs(20);
+/// An answer to a callback says the id of a new incident, or nothing; the rest of a longer one is not read.
+pub const CALLBACK_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Where the word `duplicate` is looked for in a refusal: a sentence, not a page.
+pub const CALLBACK_WORDS_BYTES_MAX: usize = 1024;
+/// Keys named in one query: 30 take about a thousand characters of an address, which leaves room for columns.
+pub const KEYS_IN_A_QUERY_MAX: usize = 30;
+/// Pages of one walk through a journal or a list of files: thousands of rows, far beyond what people write on a ticket.
+pub const READ_PAGES_MAX: usize = 20;
+/// Files listed in one page: a row has about 900 bytes, so that a page stays under half of [`ANSWER_BYTES_MAX`].
+pub const ATTACHMENT_ROWS_MAX: usize = 500;
 /// Longer addresses are refused by some instances and proxies with 414 from about 2,000 characters.
 pub const ADDRESS_CHARS_MAX: usize = 1_800;
 /// A name, a serial number, a mail address; longer texts are not keys.
@@ -247,6 +260,9 @@ pub const LOOKUP_FOUND_TIME: Duration = Duration::from_mins(10);
 /// How long a missing one is believed: somebody is probably about to create it.
 pub const LOOKUP_MISSING_TIME: Duration = Duration::from_mins(1);
 
+const _: () = assert!(CALLBACK_TIMEOUT.as_millis() <= CALL_TIMEOUT.as_millis());
+const _: () = assert!(CALLBACK_WORDS_BYTES_MAX <= CALLBACK_ANSWER_BYTES_MAX);
+const _: () = assert!(KEYS_IN_A_QUERY_MAX * 35 + 500 < ADDRESS_CHARS_MAX);
 const _: () = assert!(CONNECT_TIMEOUT.as_millis() < TOKEN_TIMEOUT.as_millis());
 const _: () = assert!(TOKEN_TIMEOUT.as_millis() < CALL_TIMEOUT.as_millis());
 const _: () = assert!(TOKEN_ANSWER_BYTES_MAX <= ANSWER_BYTES_MAX && ANSWER_BYTES_RESERVED <= ANSWER_BYTES_MAX);

@@ -74,7 +74,7 @@ mod tests {
     fn row(pairs: &[(&str, &str)]) -> Row {
         let fields: BTreeMap<_, _> =
             pairs.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect();
-        Row { sys_id: SysId::from_bits(7), number: String::new(), fields }
+        Row { sys_id: SysId::from_bits(7), number: String::new(), fields, displays: BTreeMap::new() }
     }
 
     fn check(field: &str, wanted: &str, found: Option<&str>, expected: Option<&str>) {
