@@ -13,16 +13,18 @@ use crate::callback;
 use crate::callback::client::CallbackOptions;
 use crate::domain::id::TenantId;
 use crate::domain::time::SharedClock;
-use crate::mapping::{Mapping, Target};
+use crate::mapping::{self, Mapping};
+use crate::peer::caller::Identity;
 use crate::peer::oauth::Credentials;
 use crate::peer::pace::Limits;
 use crate::peer::transport::Transport;
 use crate::runtime::luck;
 use crate::servicenow::client::{CallReport, Client, ClientOptions};
 use crate::service_levels::ServiceLevels;
-use crate::settings::{Auth, CreateStrategy, OAuthClient};
+use crate::security::target::Target;
+use crate::settings::{Auth, CallLimits, CallbackOAuth, CreateStrategy, OAuthClient};
 use crate::store::{Learned, Store, StoreError};
-use crate::telemetry::events::CallFinished;
+use crate::telemetry::events::{CallFinished, CallbackFinished};
 use crate::tenants::{Registry, Tenant};
 
 /// What one tenant's deliveries need.
@@ -102,7 +104,7 @@ impl Bridge {
     pub fn new(parts: BridgeParts) -> Self {
         let BridgeParts { tenant, mapping, instance, credentials, token_url, limits, settle, back, .. } = parts;
         let table = match mapping.target() {
-            Target::Table(table) | Target::ImportSet(table) => table.to_string(),
+            mapping::Target::Table(table) | mapping::Target::ImportSet(table) => table.to_string(),
         };
         let observed = tenant.clone();
         let client = Client::new(ClientOptions {
@@ -266,17 +268,63 @@ impl Surroundings {
             instance: settings.instance.origin(),
             credentials,
             token_url,
-            limits: Limits {
-                calls_per_second: settings.limits.calls_per_second,
-                calls_per_hour: settings.limits.calls_per_hour,
-                concurrency: u16::try_from(settings.limits.concurrency).unwrap_or(u16::MAX),
-            },
+            limits: limits(settings.limits),
             settle: settings.settle,
             sends_sys_id: settings.create == CreateStrategy::DerivedSysId,
             deployment_key: Arc::clone(&self.deployment_key),
-            transport: if settings.instance.is_plain() { &self.ways.plain } else { &self.ways.encrypted }.clone(),
+            transport: self.ways.to(&settings.instance),
             clock: Arc::clone(&self.clock),
+            back: self.back_of(tenant),
         }
+    }
+
+    fn back_of(&self, tenant: &Tenant) -> Option<BackParts> {
+        let settings = tenant.settings();
+        let callback = settings.callback.as_ref()?;
+        let told = tenant.id().clone();
+        let observer: callback::client::Observer = Arc::new(move |made| {
+            let (class, status) = (made.outcome.class.as_str(), made.outcome.status);
+            CallbackFinished { tenant: &told, class, status, took: Duration::from_millis(made.millis) }.emit();
+        });
+        let identity = |oauth: &CallbackOAuth| Identity {
+            credentials: Credentials::ClientCredentials {
+                client_id: oauth.client_id.clone(),
+                client_secret: oauth.client_secret.clone(),
+            },
+            token_url: oauth.token_url.to_string(),
+        };
+        Some(BackParts {
+            callback: CallbackOptions {
+                url: callback.url.clone(),
+                secrets: callback.secrets.clone(),
+                oauth: callback.oauth.as_ref().map(identity),
+                limits: limits(callback.limits),
+                transport: self.ways.to(&callback.url),
+                clock: Arc::clone(&self.clock),
+                luck_seed: luck::bits(),
+                observer: Some(observer),
+            },
+            user: settings.servicenow.user.clone(),
+            instance_name: settings.webhook.as_ref().map(|webhook| Arc::clone(&webhook.instance)),
+            sweep_every: settings.servicenow.sweep.every,
+            compare_every: settings.servicenow.sweep.compare_every,
+            service_levels: settings.service_levels.clone(),
+        })
+    }
+}
+
+impl Ways {
+    /// The way to a checked address.
+    fn to(&self, target: &Target) -> Transport {
+        if target.is_plain() { &self.plain } else { &self.encrypted }.clone()
+    }
+}
+
+fn limits(given: CallLimits) -> Limits {
+    Limits {
+        calls_per_second: given.calls_per_second,
+        calls_per_hour: given.calls_per_hour,
+        concurrency: u16::try_from(given.concurrency).unwrap_or(u16::MAX),
     }
 }
 

@@ -3,6 +3,7 @@
 //! After the intent is committed the first byte leaves within [`SELF_FENCE`] or not at all. A ticket that was closed for
 //! good is never written to as if it were open: the mapping's `closed_ticket` decides ([`super::there`]).
 
+use super::bridges::Bridge;
 use super::journey::Journey;
 use super::looking::Standing;
 use super::stop::Stop;
@@ -28,7 +29,7 @@ pub(super) struct Sent {
     started: Timestamp,
 }
 
-impl Journey<'_> {
+impl<'j> Journey<'j> {
     pub(super) async fn create(&mut self, work: &Work) -> Result<Settlement, Stop> {
         let draft = self.draft(work, Operation::Create).await?;
         self.create_from(work, draft).await
@@ -80,7 +81,7 @@ impl Journey<'_> {
             return Ok(settled_at(work, &draft, ticket.clone(), "nothing_to_write"));
         }
         let (permit, started) = self.intend(work).await?;
-        match self.bridge.client.update(permit, &self.bridge.table, &ticket.sys_id, &fields, &[]).await {
+        match self.bridge.client.update(permit, (&self.bridge.table, &ticket.sys_id), &fields, &[]).await {
             Ok(row) => {
                 failpoint::hit("worker.after_answer");
                 self.learn_user(row.get("sys_updated_by")).await?;
@@ -102,7 +103,7 @@ impl Journey<'_> {
             ("correlation_display".to_owned(), work.mark()),
         ];
         let (permit, started) = self.intend(work).await?;
-        match self.bridge.client.update(permit, &self.bridge.table, &ticket.sys_id, &fields, &[]).await {
+        match self.bridge.client.update(permit, (&self.bridge.table, &ticket.sys_id), &fields, &[]).await {
             Ok(row) => {
                 self.learn_user(row.get("sys_updated_by")).await?;
                 Ok(compared(self.settled(work, &Draft::default(), &row, "adopted"), &fields, &row))
@@ -285,9 +286,10 @@ impl Journey<'_> {
     }
 
     /// The columns that the way back reads, if there is one: what our own write leaves in them is no news.
-    fn columns_to_ask_back(&self) -> Vec<&str> {
-        if self.bridge.goes_back() {
-            self.bridge.mapping.ticket_columns().iter().map(AsRef::as_ref).collect()
+    fn columns_to_ask_back(&self) -> Vec<&'j str> {
+        let bridge: &'j Bridge = self.bridge;
+        if bridge.goes_back() {
+            bridge.mapping.ticket_columns().iter().map(AsRef::as_ref).collect()
         } else {
             Vec::new()
         }

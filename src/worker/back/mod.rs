@@ -13,6 +13,7 @@
 //! Never: decides who changed something by the record's later `sys_updated_by`; sends what the mapping does not list.
 //! Fails: by giving the lane back. Proved by: `tests/simulation`, `tests/it/back`.
 
+mod files;
 mod levels;
 mod news;
 pub(super) mod outbox;

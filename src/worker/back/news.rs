@@ -121,7 +121,7 @@ impl Comparison<'_> {
         Ok(news)
     }
 
-    fn opening(&self, view: &TicketView, mut news: &mut News) -> Result<(), Trouble> {
+    fn opening(&self, view: &TicketView, news: &mut News) -> Result<(), Trouble> {
         let draft = self.mapping.to_opened_incident(view).map_err(Trouble::Mapping)?;
         let mut incident = draft.to_json(&|_| true);
         let messages: Vec<Value> = self.new_entries(&mut news, None);
@@ -193,7 +193,8 @@ impl Comparison<'_> {
     ) -> Result<(), Trouble> {
         let said = linked.told.as_ref().and_then(|told| serde_json::to_value(told).ok()).unwrap_or_default();
         let mut told = BTreeSet::new();
-        for output in draft.changes_since(&|column| changed.contains(column)) {
+        let is_changed = |column: &str| changed.contains(column);
+        for output in draft.changes_since(&is_changed) {
             let ours = output.columns.iter().filter_map(|column| linked.ours.get(&**column)).map(|ours| ours.version);
             let again = news.seen.was_told(output.path, output.value, ours.max());
             let theirs = !news.seen.told.contains_key(output.path) && holds(&said, output.path, output.value);
@@ -418,6 +419,7 @@ fn attachment(file: &FileEntry) -> Attachment {
         media_type: file.content_type.clone(),
         size: file.size_bytes,
         sha256: file.hash.clone(),
-        ..Attachment::default()
+        url: None,
+        custom: Map::new(),
     }
 }

@@ -219,7 +219,7 @@ impl Sweep<'_> {
     /// The next batch of linked tickets that are not over, whatever their time stamps say.
     async fn compare_some(&mut self) -> Result<(), Cut> {
         let mut batch: Vec<Link> = Vec::new();
-        let links = self.store.links_page(self.tenant, self.cursor.compared.clone(), SWEEP_ROWS).await?;
+        let links = self.store.links_page(self.tenant, self.cursor.compared.as_ref(), SWEEP_ROWS).await?;
         let turned = links.len() < SWEEP_ROWS;
         let mut last = None;
         for link in links {

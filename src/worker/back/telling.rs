@@ -9,7 +9,7 @@ use super::super::journey::Journey;
 use super::super::stop::Stop;
 use super::outbox;
 use crate::callback::event::Event;
-use crate::callback::client::Answered;
+use crate::callback::classify::Answered;
 use crate::delivery::kind::TicketKind;
 use crate::delivery::outcome::{Class, Outcome};
 use crate::delivery::record::{Ending, Owner, State};
