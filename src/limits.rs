@@ -41,8 +41,31 @@ pub const STOP_GRACE: Duration = Duration::from_secs(50);
 pub const STORE_CLOSE_WAIT: Duration = Duration::from_secs(3);
 /// How often the gauges of what waits are read from the store.
 pub const BACKLOG_REPORT_EVERY: Duration = Duration::from_secs(10);
+/// One webhook of ServiceNow. Ten journal entries of 4,000 characters, each written as `\u00e9`, are 240 KiB.
+pub const WEBHOOK_BODY_BYTES_MAX: usize = 256 * 1024;
+/// An instance calls us over four connections, and gives up after ten seconds: a store that has not answered by now is
+/// said to be busy well before, and within the two seconds that are promised.
+pub const WEBHOOK_STORE_WAIT: Duration = Duration::from_millis(1_500);
+/// A store or a lane that cannot take a webhook just now is worth another look after this long.
+pub const WEBHOOK_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Systems an event may have passed on its way: from its tool to the managed service, and from there to us. What has
+/// gone further is going round.
+pub const HOPS_MAX: u64 = 2;
 /// Deliveries on one page of a list.
 pub const PAGE_MAX: usize = 200;
+
+// ── what ServiceNow tells ────────────────────────────────────────────────────────────────────────────────────
+
+/// Columns of one snapshot: as many as a mapping may name. More are a table's whole row, which the worker reads itself.
+pub const SIGHTING_FIELDS_COUNT_MAX: usize = 500;
+/// Newest entries of the journal, or files, in one snapshot; the worker reads the others.
+pub const SIGHTING_ENTRIES_COUNT_MAX: usize = 100;
+/// Numbers, keys, user and instance names: the longest of them has 100 characters in ServiceNow, a file's name 255.
+pub const SIGHTING_WORD_CHARS_MAX: usize = 255;
+/// Between a label and its value in text that is no JSON: `%22%20%3A%20%22` is 15 bytes, `&quot;: &quot;` 14.
+pub const SIGHTING_LABEL_GAP_BYTES_MAX: usize = 32;
+/// Values of one webhook, all counted; a snapshot of every bound above has fewer. The rest is read over.
+pub const SIGHTING_VALUES_COUNT_MAX: usize = 10_000;
 
 // ── canonical model and mapping ──────────────────────────────────────────────────────────────────────────────
 
@@ -469,3 +492,6 @@ const _: () = assert!(COMPARE_SECS_MIN < COMPARE_SECS_MAX);
 const _: () = assert!(UNSIGNED_SECRET_BYTES_MIN < UNSIGNED_SECRET_BYTES_MAX);
 const _: () = assert!((USER_NAME_CHARS_MAX + 1 + UNSIGNED_SECRET_BYTES_MAX).div_ceil(3) * 4 <= API_KEY_BYTES_MAX);
 const _: () = assert!(WEBHOOK_SECRETS_MAX <= SIGNATURES_EXAMINED_MAX);
+const _: () = assert!(SIGHTING_FIELDS_COUNT_MAX * 4 + SIGHTING_ENTRIES_COUNT_MAX * 16 < SIGHTING_VALUES_COUNT_MAX);
+// The promise is two seconds; half of one is left for reading, proving and answering.
+const _: () = assert!(WEBHOOK_STORE_WAIT.as_millis() <= 1_500);

@@ -42,6 +42,33 @@ pub(super) fn authenticate(
     Ok(caller.tenant)
 }
 
+/// Refuses whoever shows no credential of an instance before a byte of the body is read; which tenant it names, and
+/// whether there is one, plays no part.
+pub(super) fn knock_as_instance(face: &Face, request: &HttpRequest) -> Result<(), ApiError> {
+    if instance_credential(face, request, b"").is_some() {
+        return Ok(());
+    }
+    told::Refused { tenant: None, code: "unauthorized", status: 401, reason: "the webhook is not signed" }.emit();
+    Err(unauthorized_instance())
+}
+
+/// The tenant whose own ServiceNow made this request.
+pub(super) fn authenticate_instance(
+    face: &Face,
+    tenant: &str,
+    request: &HttpRequest,
+    body: &[u8],
+) -> Result<Arc<Tenant>, ApiError> {
+    let credential = instance_credential(face, request, body).ok_or_else(unauthorized_instance)?;
+    let caller = face.registry.authenticate_instance(tenant, credential).map_err(|why| {
+        told::Refused { tenant: None, code: "unauthorized", status: 401, reason: &why.to_string() }.emit();
+        unauthorized_instance()
+    })?;
+    let (tenant, sender) = (caller.tenant.id(), &caller.sender);
+    told::Authenticated { tenant, sender, credential: caller.credential }.emit();
+    Ok(caller.tenant)
+}
+
 /// The whole body, not larger than `bytes_max` and not slower than [`REQUEST_BODY_WAIT`].
 pub(super) async fn body(request: &HttpRequest, payload: Payload, bytes_max: usize) -> Result<BytesMut, ApiError> {
     let too_large = || ApiError::new(Code::BodyTooLarge, format!("a body holds at most {bytes_max} bytes"));
@@ -79,23 +106,40 @@ fn unauthorized() -> ApiError {
     )
 }
 
+fn unauthorized_instance() -> ApiError {
+    ApiError::new(
+        Code::Unauthorized,
+        "sign the webhook as in Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature) with a secret of \
+         this tenant's `webhook`",
+    )
+}
+
 fn credential<'a>(face: &Face, request: &'a HttpRequest, body: &'a [u8]) -> Credential<'a> {
-    let header = |name: &str| {
-        let mut values = request.headers().get_all(name);
-        // A header that is there twice says nothing: which one would count?
-        let first = values.next()?;
-        if values.next().is_some() { None } else { first.to_str().ok() }
-    };
-    if let (Some(id), Some(timestamp), Some(signature)) =
-        (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
-    {
-        let headers = SignedHeaders { id, timestamp, signature };
-        return Credential::Signature(SignedRequest { headers, body, now: face.clock.now() });
+    if let Some(signed) = signed(face, request, body) {
+        return Credential::Signature(signed);
     }
-    let bearer = header("authorization").and_then(|value| {
+    let bearer = header(request, "authorization").and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
     // No credential is a wrong one: both cost and say the same.
     Credential::ApiKey(bearer.unwrap_or_default())
+}
+
+/// What an instance shows.
+fn instance_credential<'a>(face: &Face, request: &'a HttpRequest, body: &'a [u8]) -> Option<SignedRequest<'a>> {
+    signed(face, request, body)
+}
+
+fn signed<'a>(face: &Face, request: &'a HttpRequest, body: &'a [u8]) -> Option<SignedRequest<'a>> {
+    let (id, timestamp) = (header(request, "webhook-id")?, header(request, "webhook-timestamp")?);
+    let headers = SignedHeaders { id, timestamp, signature: header(request, "webhook-signature")? };
+    Some(SignedRequest { headers, body, now: face.clock.now() })
+}
+
+/// A header that is there once. One that is there twice says nothing: which one would count?
+pub(super) fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    let mut values = request.headers().get_all(name);
+    let first = values.next()?;
+    if values.next().is_some() { None } else { first.to_str().ok() }
 }

@@ -1,4 +1,4 @@
-//! The HTTP face: the public listener takes events, the admin listener shows and steers.
+//! The HTTP face: the public listener takes events and webhooks, the admin listener shows and steers.
 //!
 //! Owns: credentials on the wire, media types, problem details, receipts. Never: calls ServiceNow or waits for it; with
 //! `Prefer: wait` it waits for the delivery's record. Fails: every error is an [`error::ApiError`] with a stable code.
@@ -13,6 +13,7 @@ mod extract;
 mod health;
 pub mod operators;
 mod request;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -65,6 +66,7 @@ pub fn public(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
         routes
             .app_data(web::Data::new(face))
             .service(resource("/v1/tenants/{tenant}/events", web::post().to(events::accept)))
+            .service(resource("/v1/tenants/{tenant}/webhooks/servicenow", web::post().to(webhooks::servicenow)))
             .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(deliveries::receipt)))
             .service(resource("/livez", web::get().to(health::livez)))
             .service(resource("/readyz", web::get().to(health::readyz)))

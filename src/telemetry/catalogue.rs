@@ -68,6 +68,8 @@ metrics! {
         "How long calls to the managed service took.";
     REFUSED = "snowgate_requests_refused_total" Kind::Counter, ["tenant", "code"],
         "Requests answered with an error of ours; `tenant` is empty unless the sender was authenticated.";
+    WEBHOOKS_READ = "snowgate_webhooks_read_total" Kind::Counter, ["tenant", "form"],
+        "Webhooks of ServiceNow by what their body was: `snapshot`, `hint`, `flat`, or `salvaged` from one that is broken.";
     AUTHENTICATED = "snowgate_sender_credentials_total" Kind::Counter, ["tenant", "sender", "credential"],
         "Requests by the credential that proved them; shows when the old one of a rotation is no longer used.";
     ECHOES = "snowgate_echoes_cut_total" Kind::Counter, ["tenant", "how"],

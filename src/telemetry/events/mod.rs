@@ -14,7 +14,7 @@ mod process;
 pub use calls::{
     BreakerChanged, BreakerState, CallFinished, CallbackFinished, FirstResponses, Swept, TenantPaused, TenantResumed, TokenFetched,
 };
-pub use intake::{Accepted, Authenticated, EchoCut, Refused};
+pub use intake::{Accepted, Authenticated, EchoCut, Refused, WebhookRead};
 pub use lanes::{Delivered, FieldDropped, Folded, Parked, Retried, Waiting};
 pub use process::{SettingsApplied, SettingsRefused, StoreCommitted, TaskPanicked};
 

@@ -1,17 +1,29 @@
 //! A ticket as somebody saw it: a webhook of the instance, a sweep, or a read of ours.
 //!
-//! Owns: the shape of a snapshot, as stored and as ServiceNow sends it (`docs/http.md`). A snapshot says how the ticket
-//! is, never what changed: asynchronous business rules know no previous record. Never: decides what is new.
-//! Fails: while reading, with the reason and what would be right. Proved by: the tests here.
+//! Owns: the shape of a snapshot, as stored and as ServiceNow sends it (`docs/http.md`), and what is made of a body that
+//! has another shape: the parts that need no trust are kept, the rest costs a read of the ticket ([`Form`]). A snapshot
+//! says how the ticket is, never what changed: asynchronous business rules know no previous record. Never: decides what
+//! is new, or what an echo is.
+//! Fails: while reading, if it cannot be told which ticket is meant, with the reason and what would be right.
+//! Proved by: the tests here, with payloads as they are sent, and with arbitrary bytes.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::id::SysId;
 
+mod labels;
+mod loose;
+mod read;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use read::{Form, ReadSighting, SightingFault};
+
 /// A ticket as it was seen once.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {
     /// The sender's own id of this sighting.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +69,7 @@ pub struct Sighting {
 }
 
 /// What was done to a ticket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Operation {
     /// It was made.
@@ -69,7 +81,7 @@ pub enum Operation {
 }
 
 /// A column's raw value, and what people see, where both differ.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     /// The raw value; empty if the column is.
     pub value: String,
@@ -79,7 +91,7 @@ pub struct Cell {
 }
 
 /// One entry of a journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalEntry {
     /// Its own key. `None` where the instance hides the journal's rows and only their text was read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,7 +109,7 @@ pub struct JournalEntry {
 }
 
 /// One file that hangs on a ticket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Its own key.
     pub sys_id: SysId,
@@ -140,4 +152,29 @@ impl Sighting {
             attachments: None,
         }
     }
+
+    /// Reads what ServiceNow sent. `content_type` is only used to explain what is wrong: scripts rarely set it right.
+    pub fn read(bytes: &[u8], content_type: Option<&str>) -> Result<ReadSighting, SightingFault> {
+        read::read(bytes, content_type)
+    }
+
+    /// Its stored form.
+    pub fn to_stored(&self) -> String {
+        #[expect(
+            clippy::expect_used,
+            clippy::missing_panics_doc,
+            reason = "keys are text and no value can fail to be written"
+        )]
+        serde_json::to_string(self).expect("a sighting is JSON")
+    }
+
+    /// Reads the stored form back; fails on a record that is damaged, or of a newer program.
+    pub fn from_stored(stored: &str) -> Result<Self, DamagedSighting> {
+        Ok(serde_json::from_str(stored)?)
+    }
 }
+
+/// A stored sighting cannot be read back.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored sighting cannot be read")]
+pub struct DamagedSighting(#[from] serde_json::Error);
