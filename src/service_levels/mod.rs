@@ -12,6 +12,8 @@
 #![warn(clippy::wildcard_enum_match_arm, clippy::indexing_slicing)]
 
 mod calendar;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
