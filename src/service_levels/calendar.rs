@@ -241,7 +241,9 @@ impl FromStr for Zone {
     type Err = InvalidCalendar;
 
     fn from_str(text: &str) -> Result<Self, InvalidCalendar> {
-        TimeZoneDatabase::bundled().get(text).map(Self).map_err(|_| InvalidCalendar::Zone(shortened(text)))
+        // `Etc/Unknown` is in the database, and stands for a zone that nobody knows.
+        let known = TimeZoneDatabase::bundled().get(text).ok().filter(|zone| !zone.is_unknown());
+        known.map(Self).ok_or_else(|| InvalidCalendar::Zone(shortened(text)))
     }
 }
 
