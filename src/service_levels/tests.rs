@@ -277,7 +277,9 @@ fn whatever_happens_begins_the_count_anew() {
         reminded_at: Some(berlin("2026-12-24 00:03")),
         ..waiting()
     };
-    assert_eq!(told(&levels(), &written, much_later), "", "an old reminder says nothing about a new silence");
+    assert_eq!(told(&levels(), &written, much_later), "");
+    let days_later = told(&levels(), &written, berlin("2027-03-08 12:00"));
+    assert!(days_later.starts_with("remind of 2027-02-26"), "an old reminder is none of a new silence: {days_later}");
     let asked = Activity { waits_since: Some(berlin("2027-02-26 12:00")), ..waiting() };
     assert_eq!(told(&levels(), &asked, much_later), "", "nobody is silent about what they were not asked");
     let opened = Activity { last_customer_activity: Timestamp::EPOCH, opened_at: much_later, ..waiting() };
