@@ -5,10 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use snowgate::domain::id::TenantId;
 use snowgate::domain::time::Timestamp;
 use snowgate::security::api_key::ApiKey;
-use snowgate::security::signature::{SignedHeaders, WebhookSecret, sign};
+use snowgate::security::signature::{SignatureError, SignedHeaders, WebhookSecret, sign};
 use snowgate::settings::{Environment, Finding};
 use snowgate::tenants::{
     Authenticated, Credential, Diff, InstanceCredential, Loaded, Registry, SignedRequest, Unauthenticated, load,
@@ -20,6 +22,10 @@ const SECRETS: [&str; 3] = [
     "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
     "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 ];
+
+/// What rules that cannot sign show.
+const TOKEN: &str = "correct horse battery staple";
+const OTHER_TOKEN: &str = "another 16 characters and more";
 
 /// A working directory with settings and one good mapping.
 struct Site(tempfile::TempDir);
@@ -56,7 +62,9 @@ impl Site {
             .with("CLIENT_SECRET", "s3")
             .with("FIRST", SECRETS[0])
             .with("SECOND", SECRETS[1])
-            .with("THIRD", SECRETS[2]);
+            .with("THIRD", SECRETS[2])
+            .with("TOKEN", TOKEN)
+            .with("OTHER_TOKEN", OTHER_TOKEN);
         load(Path::new("snowgate.yaml"), &environment)
     }
 
@@ -215,6 +223,71 @@ fn both_signatures_of_a_rotation_open_and_it_is_told_which_did() {
     assert_eq!(enter("b", SECRETS[2]), (nobody(), Ok("servicenow secret_1".to_owned())));
     assert_eq!(enter("b", SECRETS[0]), (nobody(), nobody()), "a secret of another tenant");
     assert_eq!(enter("nobody", SECRETS[0]), (nobody(), nobody()));
+}
+
+#[test]
+fn an_instance_that_cannot_sign_shows_what_its_own_tenant_asks_for() {
+    let (site, registry) = (Site::new(), Registry::default());
+    site.tenant("basic", "webhook: {unsigned: {basic: {username: snow, password: {env: TOKEN}}}}\n");
+    site.tenant(
+        "header",
+        "webhook: {secrets: [{env: FIRST}], unsigned: {header: {name: X-Token, value: {env: OTHER_TOKEN}}}}\n",
+    );
+    site.tenant("signs", "webhook: {secrets: [{env: SECOND}]}\n");
+    site.tenant("silent", "");
+    site.load_into(&registry).unwrap();
+    let enter = |tenant: &str, headers: &[(&str, &str)]| {
+        let find = |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        let caller = registry.authenticate_instance(tenant, InstanceCredential::Unsigned(&find));
+        caller.map(|caller| format!("{} {} {}", caller.tenant.id(), caller.sender, caller.credential))
+    };
+    let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+    let right = basic(&format!("snow:{TOKEN}"));
+    assert_eq!(enter("basic", &[("authorization", &right)]), Ok("basic servicenow unsigned".to_owned()));
+    let other_case = right.replace("Basic", "basic");
+    assert_eq!(enter("basic", &[("authorization", &other_case)]), Ok("basic servicenow unsigned".to_owned()));
+    assert_eq!(enter("header", &[("x-token", OTHER_TOKEN)]), Ok("header servicenow unsigned".to_owned()));
+
+    let wrong_user = basic(&format!("snow2:{TOKEN}"));
+    let wrong_password = basic("snow:another 16 characters and more");
+    let cut = right.get(..right.len() - 4).unwrap();
+    let raw = right.replace("Basic ", "");
+    for (tenant, header, value) in [
+        ("basic", "authorization", wrong_user.as_str()),
+        ("basic", "authorization", &wrong_password),
+        ("basic", "authorization", cut),
+        ("basic", "authorization", &raw),
+        ("basic", "authorization", "Basic "),
+        ("basic", "authorization", ""),
+        ("basic", "x-token", OTHER_TOKEN),
+        ("header", "authorization", &right),
+        ("header", "x-token", TOKEN),
+        ("header", "x-token", ""),
+        ("header", "x-other", OTHER_TOKEN),
+        ("signs", "authorization", &right),
+        ("silent", "authorization", &right),
+        ("silent", "authorization", "Basic "),
+        ("nobody", "authorization", &right),
+        ("nobody", "x-token", OTHER_TOKEN),
+    ] {
+        assert_eq!(enter(tenant, &[(header, value)]), Err(Unauthenticated::Key), "{tenant} {header}: {value}");
+    }
+    for tenant in ["basic", "header", "signs", "silent", "nobody"] {
+        assert_eq!(enter(tenant, &[]), Err(Unauthenticated::Key), "{tenant}");
+    }
+}
+
+#[test]
+fn a_wrong_signature_is_not_made_good_by_anything_else() {
+    let (site, registry) = (Site::new(), Registry::default());
+    site.tenant("a", "webhook: {unsigned: {header: {name: x-token, value: {env: TOKEN}}}}\n");
+    site.load_into(&registry).unwrap();
+    let signature = sign("msg_1", NOW, b"{}", &WebhookSecret::parse(SECRETS[0]).unwrap());
+    let timestamp = NOW.seconds().to_string();
+    let headers = SignedHeaders { id: "msg_1", timestamp: &timestamp, signature: &signature };
+    let request = SignedRequest { headers, body: b"{}", now: NOW };
+    let caller = registry.authenticate_instance("a", InstanceCredential::Signed(request));
+    assert_eq!(caller.map(|caller| caller.credential), Err(Unauthenticated::Signature(SignatureError::Mismatch)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Owns: every step from "three business days" to a moment, and back. Never: reads a clock or the machine's time zones;
 //! the zone data is part of the program, so every replica on every machine counts alike.
-//! A day begins at its first moment in the zone, which is not midnight everywhere, and has 23, 24 or 25 hours.
+//! A day begins at midnight of the zone, or when the clock has jumped over it, and has 23, 24 or 25 hours.
 //! Fails: only when it is made from texts; a moment beyond the calendar's end (the year 9999) is [`Timestamp::NEVER`].
 //! Proved by: `super::tests`, week-ends, holidays and changes of the clock as a table, and properties over all zones in it.
 
@@ -180,9 +180,9 @@ impl Calendar {
         self.zone.0.to_datetime(instant(moment)).date()
     }
 
+    /// Midnight; one o'clock where the clock goes forward at midnight.
     fn start_of(&self, date: Date) -> Timestamp {
-        let start = date.to_zoned(self.zone.0.clone()).and_then(|zoned| zoned.start_of_day());
-        start.map_or(Timestamp::NEVER, |start| moment(start.timestamp()))
+        self.at(date, Time::midnight())
     }
 
     /// The first moment of the next day.
@@ -241,7 +241,9 @@ impl FromStr for Zone {
     type Err = InvalidCalendar;
 
     fn from_str(text: &str) -> Result<Self, InvalidCalendar> {
-        TimeZoneDatabase::bundled().get(text).map(Self).map_err(|_| InvalidCalendar::Zone(shortened(text)))
+        // `Etc/Unknown` is in the database, and stands for a zone that nobody knows.
+        let known = TimeZoneDatabase::bundled().get(text).ok().filter(|zone| !zone.is_unknown());
+        known.map(Self).ok_or_else(|| InvalidCalendar::Zone(shortened(text)))
     }
 }
 

@@ -12,6 +12,8 @@
 #![warn(clippy::wildcard_enum_match_arm, clippy::indexing_slicing)]
 
 mod calendar;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -60,10 +62,10 @@ pub struct Activity {
     pub opened_at: Timestamp,
     /// When the customer last did anything; the opening if never.
     pub last_customer_activity: Timestamp,
-    /// When it began to wait for the customer, if that is known: the last question put to them. Without it a customer
-    /// who wrote long ago and is asked today would be closed out at once.
+    /// When it began to wait for the customer, if that is known: the last question put to them, of which our own reminder
+    /// is none. Without it a customer who wrote long ago and is asked today would be reminded at once.
     pub waits_since: Option<Timestamp>,
-    /// When the customer was last reminded, if ever. Nothing is closed without a reminder since the last activity.
+    /// When the customer was last reminded, if ever. Nothing is closed without a reminder since the silence began.
     pub reminded_at: Option<Timestamp>,
     /// When somebody other than the customer first answered, if anybody did.
     pub first_response_at: Option<Timestamp>,

@@ -131,7 +131,7 @@ fn unsigned(reader: &mut Reader<'_>) -> Option<Option<UnsignedWebhook>> {
     let message =
         "calls that are not signed are taken: whoever reads one can make any other, and nothing ends a replay";
     reader.warning(codes::UNSIGNED_WEBHOOK, PATH, message);
-    reader.hint("sign them, and leave `unsigned` out; `docs/configuration.md` says how");
+    reader.hint("have the rules sign as in Standard Webhooks, with one of `secrets`, and leave `unsigned` out");
     let basic: Option<RawBasic> = reader.part("webhook.unsigned.basic", || None)?;
     let header: Option<RawHeader> = reader.part("webhook.unsigned.header", || None)?;
     match (basic, header) {
