@@ -195,8 +195,9 @@ impl WayBack {
 impl BackField {
     /// What it says; `None` if it says nothing.
     pub(crate) fn value(&self, view: &TicketView, why: &mut Why<'_>) -> Result<Option<String>, Reason> {
-        let lookups = Lookups::default();
-        match self.rule.evaluate(Given { scope: &TicketScope(view), lookups: &lookups }, why)? {
+        let (scope, lookups) = (TicketScope(view), Lookups::default());
+        self.missing(&scope)?;
+        match self.rule.evaluate(Given { scope: &scope, lookups: &lookups }, why)? {
             Step::Value(value) => in_the_incident(self.shape, value),
             Step::Skip(skipped) => {
                 if let Some(why) = why {
@@ -207,6 +208,16 @@ impl BackField {
                 }
                 Ok(None)
             }
+        }
+    }
+
+    /// A column that did not come says nothing, and so it is not the case that a table's `default` or a `when` allows for: an event may
+    /// be silent, but a ticket has every column. Only the value itself can say what to do then.
+    fn missing(&self, scope: &dyn Record) -> Result<(), Reason> {
+        let wanted = self.rule.when.as_ref().map_or(Ok(true), |when| when.holds(scope))?;
+        match self.rule.value.text(scope) {
+            Err(missing @ Trouble::Missing(_)) if wanted => Err(missing.into()),
+            Ok(_) | Err(Trouble::Missing(_) | Trouble::Failed(_)) => Ok(()),
         }
     }
 }

@@ -47,7 +47,7 @@ impl Compiler<'_, '_> {
         }
         self.closing(rules, back);
         if let (Some(to_incident), Some(back)) = (&raw.to_incident, back) {
-            self.check_round(to_incident, rules, back);
+            self.check_round(to_incident, rules, back, policy.recovery);
         }
     }
 

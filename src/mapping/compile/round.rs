@@ -15,7 +15,7 @@ use crate::domain::wire::Shape;
 use crate::mapping::back::{FINAL, STATE_COLUMN, WayBack};
 use crate::mapping::diagnostic::At;
 use crate::mapping::draft::Lookups;
-use crate::mapping::raw::RawToIncident;
+use crate::mapping::raw::{RawToIncident, Recovery, Write};
 use crate::mapping::rule::{FieldRule, Given, Step};
 use crate::mapping::ticket_view::TicketView;
 
@@ -74,13 +74,15 @@ struct Leg {
 }
 
 impl Compiler<'_, '_> {
-    pub(super) fn check_round(&mut self, raw: &RawToIncident, rules: &Rules, back: &WayBack) {
+    pub(super) fn check_round(&mut self, raw: &RawToIncident, rules: &Rules, back: &WayBack, recovery: Recovery) {
         let keys = raw.state.as_ref().map_or(&[][..], |states| &states.entries);
         let at = |ticket: &str| keys.iter().find(|(key, _)| key.text == ticket).map(|(key, _)| key.at);
         self.meanings(rules, back, &at);
         let first = keys.first().map_or_else(At::default, |(key, _)| key.at);
         let leg = |word: &str| {
-            let state = State::known(word)?;
+            // A recovery that is left to people never reaches the ticket.
+            let state =
+                State::known(word).filter(|state| *state != State::Resolved || recovery == Recovery::Resolve)?;
             let view = on_the_ticket(rules, kind_of(state), "state", word, &state_columns(back))?;
             let ticket = view.get(STATE_COLUMN)?.value.clone();
             Some(Leg { ticket, back: back.state_of(&view)?.to_string() })
@@ -217,7 +219,9 @@ fn on_the_ticket(rules: &Rules, kind: ChangeKind, path: &str, word: &str, column
     let change = Change::from_data(kind, json!({ "incident": incident })).ok()?;
     let lookups = Lookups::default();
     let mut view = TicketView::default();
-    for rule in rules_of(rules, kind).iter().filter(|rule| columns.contains(&rule.name) && rule.lookup.is_none()) {
+    // What is written once cannot go back and forth, and what a lookup finds is known only there.
+    let constant = |rule: &FieldRule| rule.write == Write::Create || rule.lookup.is_some();
+    for rule in rules_of(rules, kind).iter().filter(|rule| columns.contains(&rule.name) && !constant(rule)) {
         if let Ok(Step::Value(value)) = rule.evaluate(Given { scope: &change, lookups: &lookups }, &mut None) {
             view.set(&*rule.name, value, None);
         }
