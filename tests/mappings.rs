@@ -263,6 +263,13 @@ fn what_is_too_long_is_told() {
         (long(format!("description: {}", "x".repeat(4_001))), "M040"),
         (long(format!("u_extra: \"x\" # {}", "x".repeat(300_000))), "M007"),
         (long((0..501).fold(String::new(), |text, field| text + &format!("u_{field}: x\n    "))), "M007"),
+        (
+            GOOD.replace(
+                "\"1\": new,",
+                &(100..601).fold("\"1\": new,".to_owned(), |text, state| text + &format!("\"{state}\": new,")),
+            ),
+            "M007",
+        ),
     ] {
         let (mapping, findings) = compile(&SourceFile::new("long.yaml", text));
         assert!(mapping.is_none());
@@ -377,6 +384,52 @@ fn the_columns_beside_the_state_count_on_the_way_there_and_back() {
             "M051 what leaves as `awaiting_external` comes back as `needs_customer_action`",
         ]
     );
+}
+
+/// The states somebody can say, and a few ticket states.
+const STATES: [&str; 10] = [
+    "new",
+    "investigating",
+    "needs_customer_action",
+    "provider_working",
+    "awaiting_external",
+    "mitigated",
+    "resolved",
+    "closed",
+    "cancelled",
+    "merged",
+];
+const TICKET_STATES: [&str; 5] = ["1", "2", "3", "6", "8"];
+
+/// A state map of both directions: the ticket state by state, and the state by ticket state, if it has a row.
+fn two_ways(there: &[usize], back: &[Option<usize>]) -> String {
+    let rows = STATES.iter().zip(there).map(|(state, ticket)| format!("{state}: {}", TICKET_STATES[*ticket]));
+    let back = TICKET_STATES
+        .iter()
+        .zip(back)
+        .filter_map(|(ticket, state)| state.map(|state| format!("\"{ticket}\": {}", STATES[state])));
+    format!(
+        "version: 1\nname: t\ntarget: {{table: incident}}\ntables: {{s: {{{}, default: 2}}}}\nto_ticket:\n  fields: {{state: {{value: \"{{{{ incident.state }}}}\", table: s}}}}\nto_incident:\n  state: {{{}}}\n",
+        rows.collect::<Vec<_>>().join(", "),
+        back.collect::<Vec<_>>().join(", ")
+    )
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, cases: 300, ..Default::default() })]
+    #[test]
+    fn a_file_is_refused_exactly_when_a_state_does_not_settle(
+        there in proptest::collection::vec(0..TICKET_STATES.len(), STATES.len()),
+        back in proptest::collection::vec(proptest::option::weighted(0.9, 0..STATES.len()), TICKET_STATES.len()),
+    ) {
+        let round = |state: usize| back[there[state]];
+        // A word we do not know takes the `default` row, 2.
+        let starts = (0..STATES.len()).filter_map(round).chain(back[1]);
+        let unsettled = starts.into_iter().any(|once| round(once).is_some_and(|twice| twice != once));
+        let (mapping, findings) = compile(&SourceFile::new("both.yaml", two_ways(&there, &back)));
+        proptest::prop_assert_eq!(mapping.is_none(), unsettled, "{}", rendered(&findings));
+        proptest::prop_assert_eq!(findings.iter().any(|finding| finding.code == "M052"), unsettled);
+    }
 }
 
 proptest::proptest! {

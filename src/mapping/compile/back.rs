@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Compiler;
 use crate::domain::incident::{State, Visibility, Word};
 use crate::domain::wire::{Field, Shape};
+use crate::limits::MAPPING_FIELDS_COUNT_MAX;
 use crate::mapping::back::{BackField, DESCRIPTION_COLUMN, STATE_COLUMN, StateRow, TITLE_COLUMN, WayBack};
 use crate::mapping::diagnostic::At;
 use crate::mapping::draft::JournalField;
@@ -24,6 +25,10 @@ impl Compiler<'_, '_> {
         let states: Vec<StateRow> = states.iter().filter_map(|(key, state)| self.state_row(key, state)).collect();
         let fields = raw.fields.as_ref().map_or(&[][..], |fields| &fields.entries);
         let fields: Vec<BackField> = fields.iter().filter_map(|(key, field)| self.back_field(key, field)).collect();
+        if states.len() + fields.len() > MAPPING_FIELDS_COUNT_MAX {
+            let message = format!("there are more than {MAPPING_FIELDS_COUNT_MAX} states and fields");
+            self.notes.error("M007", raw.at, message);
+        }
         self.crossing_names(raw.fields.as_ref());
         self.titles(raw, &fields);
         let messages = self.messages_back(raw.messages.as_ref());
