@@ -164,6 +164,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("\"6\": resolved", "«\"6\": cancelled", "M051"),
     ("\"1\": new, \"2\": investigating", "«\"1\": investigating, \"2\": new", "M052"),
     ("\"1\": high, default: low", "\"1\": low, default: high", "M052"),
+    ("\"1\": high, default: low", "\"1\": high", "M057"),
     ("\"1\": high, default: low", "\"1\": hihg, default: low", "M006"),
     ("new: 1, resolved: 6, closed: 6", "new: 1, resolved: 6, «closed: 7", "M054"),
     ("ticket.assigned_to.display", "«ticket.comments", "M049"),

@@ -101,6 +101,15 @@ impl Compiler<'_, '_> {
                 Some(Leg { ticket: ticket.join(", "), back: field.value(&view, &mut None).ok().flatten()? })
             };
             self.settles(&key.text, words, key.at, &leg);
+            let refused = words.iter().find_map(|word| {
+                let view = on_the_ticket(rules, kind, &key.text, word, &field.columns)?;
+                field.value(&view, &mut None).err().map(|reason| (word, reason))
+            });
+            if let Some((word, reason)) = refused {
+                self.notes
+                    .error("M057", key.at, format!("what leaves as `{word}` cannot come back: {reason}"))
+                    .hint("each such ticket would need a person; add the row, or a `default`");
+            }
         }
     }
 
