@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::draft::{Dropped, JournalField, Lookups, MappingFault, Problem, Reason, TraceLine};
 use super::expression::Trouble;
 use super::incident_draft::{IncidentDraft, STATE};
-use super::rule::{FieldRule, Given, Skipped, Step};
+use super::rule::{FieldRule, Given, Skipped, Step, Why};
 use super::template::Template;
 use super::ticket_view::{Cell, TicketScope, TicketView};
 use super::{AttachmentRule, Mapping};
@@ -186,8 +186,44 @@ impl Mapping {
 }
 
 impl WayBack {
-    fn row(&self, raw_state: &str) -> Option<&StateRow> {
+    /// The incident state of a ticket, if there is a row for it.
+    pub(crate) fn state_of(&self, view: &TicketView) -> Option<State> {
+        let row = self.row(&view.get(STATE_COLUMN)?.value)?;
+        row.choose(&TicketScope(view)).ok().map(|(state, _)| state)
+    }
+
+    pub(crate) fn row(&self, raw_state: &str) -> Option<&StateRow> {
         self.states.iter().find(|row| *row.ticket == *raw_state)
+    }
+}
+
+impl BackField {
+    /// What it says; `None` if it says nothing.
+    pub(crate) fn value(&self, view: &TicketView, why: &mut Why<'_>) -> Result<Option<String>, Reason> {
+        let (scope, lookups) = (TicketScope(view), Lookups::default());
+        self.missing(&scope)?;
+        match self.rule.evaluate(Given { scope: &scope, lookups: &lookups }, why)? {
+            Step::Value(value) => in_the_incident(self.shape, value),
+            Step::Skip(skipped) => {
+                if let Some(why) = why {
+                    why.push(match skipped {
+                        Skipped::When => "`when` does not hold".to_owned(),
+                        Skipped::Absent | Skipped::NotFound(_) => "there is no value, which is allowed".to_owned(),
+                    });
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// A column that did not come says nothing, and so it is not the case that a table's `default` or a `when` allows for: an event may
+    /// be silent, but a ticket has every column. Only the value itself can say what to do then.
+    fn missing(&self, scope: &dyn Record) -> Result<(), Reason> {
+        let wanted = self.rule.when.as_ref().map_or(Ok(true), |when| when.holds(scope))?;
+        match self.rule.value.text(scope) {
+            Err(missing @ Trouble::Missing(_)) if wanted => Err(missing.into()),
+            Ok(_) | Err(Trouble::Missing(_) | Trouble::Failed(_)) => Ok(()),
+        }
     }
 }
 
@@ -256,20 +292,7 @@ impl Run<'_> {
     fn field(&mut self, field: &BackField) {
         let mut steps = Vec::new();
         let mut why = self.traced.then_some(&mut steps);
-        let lookups = Lookups::default();
-        let step = field.rule.evaluate(Given { scope: &TicketScope(self.view), lookups: &lookups }, &mut why);
-        let value = match step {
-            Ok(Step::Value(value)) => in_the_incident(field.shape, value),
-            Ok(Step::Skip(Skipped::When)) => {
-                steps.push("`when` does not hold".to_owned());
-                Ok(None)
-            }
-            Ok(Step::Skip(Skipped::Absent | Skipped::NotFound(_))) => {
-                steps.push("there is no value, which is allowed".to_owned());
-                Ok(None)
-            }
-            Err(reason) => Err(reason),
-        };
+        let value = field.value(self.view, &mut why);
         let path: &str = &field.rule.name;
         match value {
             Ok(value) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Compiler;
 use crate::domain::incident::{State, Visibility, Word};
 use crate::domain::wire::{Field, Shape};
+use crate::limits::MAPPING_FIELDS_COUNT_MAX;
 use crate::mapping::back::{BackField, DESCRIPTION_COLUMN, STATE_COLUMN, StateRow, TITLE_COLUMN, WayBack};
 use crate::mapping::diagnostic::At;
 use crate::mapping::draft::JournalField;
@@ -24,7 +25,12 @@ impl Compiler<'_, '_> {
         let states: Vec<StateRow> = states.iter().filter_map(|(key, state)| self.state_row(key, state)).collect();
         let fields = raw.fields.as_ref().map_or(&[][..], |fields| &fields.entries);
         let fields: Vec<BackField> = fields.iter().filter_map(|(key, field)| self.back_field(key, field)).collect();
+        if states.len() + fields.len() > MAPPING_FIELDS_COUNT_MAX {
+            let message = format!("there are more than {MAPPING_FIELDS_COUNT_MAX} states and fields");
+            self.notes.error("M007", raw.at, message);
+        }
         self.crossing_names(raw.fields.as_ref());
+        self.titles(raw, &fields);
         let messages = self.messages_back(raw.messages.as_ref());
         let attachments = raw.attachments.as_ref().map(|attachments| self.attachments(attachments));
         let opens = raw.opens.as_ref().and_then(|opens| self.opens(opens));
@@ -60,6 +66,7 @@ impl Compiler<'_, '_> {
                 .hint("a ticket state without a row says nothing about the incident");
             return None;
         }
+        self.state_number(key);
         let (choices, otherwise) = match state {
             RawStateBack::Word(word) => (Vec::new(), self.state_word(&word.value, word.at)?),
             RawStateBack::Choice(at, choices) => self.state_choices(*at, choices)?,
@@ -71,6 +78,26 @@ impl Compiler<'_, '_> {
         }
         let columns = columns.all.into();
         Some(StateRow { ticket: key.text.as_str().into(), choices: choices.into(), otherwise, columns })
+    }
+
+    /// A state is a number; a text is most likely what people see of it.
+    fn state_number(&mut self, key: &Key) {
+        if key.text.parse::<i64>().is_err() {
+            self.notes
+                .warning("M055", key.at, format!("`{}` looks like a label, but ticket states are numbers", key.text))
+                .hint("ServiceNow's own are 1 new, 2 in progress, 3 on hold, 6 resolved, 7 closed, 8 cancelled");
+        }
+    }
+
+    /// What opens an incident needs a title.
+    fn titles(&mut self, raw: &RawToIncident, fields: &[BackField]) {
+        let title = fields.iter().find(|field| &*field.rule.name == "title").filter(|_| raw.opens.is_some());
+        let Some(title) = title.filter(|title| title.rule.when.is_some() || title.columns.is_empty()) else { return };
+        let keys = raw.fields.iter().flat_map(|fields| &fields.entries).map(|(key, _)| key);
+        let at = keys.filter(|key| *key.text == *title.rule.name).map(|key| key.at).next().unwrap_or_default();
+        self.notes
+            .error("M053", at, "a ticket that opens an incident needs its own title, and this may give none")
+            .hint(format!("leave `title` out, then it is `ticket.{TITLE_COLUMN}`; or take the `when` away"));
     }
 
     fn state_word(&mut self, word: &str, at: At) -> Option<State> {

@@ -16,6 +16,7 @@ use crate::domain::incident::{Visibility, Word};
 mod back;
 mod checks;
 mod fields;
+mod round;
 
 /// Compiles a mapping file. The mapping is there unless a finding is an error.
 pub fn compile(source: &SourceFile) -> (Option<Mapping>, Vec<Diagnostic>) {
@@ -71,7 +72,7 @@ impl Compiler<'_, '_> {
         self.check_rules(&rules);
         // What follows are guesses about the whole, which a broken part would only make noise of.
         if self.notes.usable() {
-            self.check_whole(raw, &rules, policy);
+            self.check_whole(raw, &rules, policy, back.as_ref());
             self.check_tables();
         }
         let name = raw.name.as_ref()?.value.as_str().into();

@@ -6,15 +6,18 @@
 use minijinja::machinery::ast::{self, BinOpKind, Expr, UnaryOpKind};
 use minijinja::machinery::parse_expr;
 
-use super::diagnostic::{At, Notes, list};
-use super::draft::JournalField;
-use super::expression::{Parameter, Program, parameter_name};
-use super::filters::{FILTERS, TESTS};
-use super::native::Native;
-use super::path::{Path, Step, TICKET};
-use super::syntax::{FoundPath, path_of, span};
 use crate::domain::wire::{Field, Shape};
-use crate::limits::{EXPRESSION_BYTES_MAX, FIELD_NAME_CHARS_MAX};
+use crate::limits::EXPRESSION_BYTES_MAX;
+use crate::mapping::diagnostic::{At, Notes, list};
+use crate::mapping::expression::{Parameter, Program, parameter_name};
+use crate::mapping::filters::{FILTERS, TESTS};
+use crate::mapping::native::Native;
+use crate::mapping::path::{Path, Step, TICKET};
+use crate::mapping::syntax::{FoundPath, path_of, span};
+
+mod ticket;
+
+pub(crate) use ticket::is_database_name;
 
 /// What an expression turned out to be.
 #[derive(Debug)]
@@ -89,13 +92,6 @@ fn rewrite(source: &str, mut paths: Vec<Found>) -> Option<(String, Vec<Parameter
     Some((text, parameters))
 }
 
-/// Whether a table or column can be called so.
-pub(crate) fn is_database_name(name: &str) -> bool {
-    name.len() <= FIELD_NAME_CHARS_MAX
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
-}
-
 /// Which list a name must be in.
 #[derive(Clone, Copy)]
 enum Known {
@@ -159,8 +155,11 @@ impl Lint<'_, '_> {
             Expr::BinOp(operation) => self.operation(operation, span(tree), needed),
             Expr::Compare(comparison) => {
                 self.walk(&comparison.expr, false);
+                let mut left = &comparison.expr;
                 for operand in &comparison.ops {
                     self.walk(&operand.expr, false);
+                    self.text_and_number(left, &operand.expr);
+                    left = &operand.expr;
                 }
                 Some(Shape::Flag)
             }
@@ -222,6 +221,9 @@ impl Lint<'_, '_> {
                 (false, None)
             }
         };
+        if matches!(shape, Some(Shape::Flag)) {
+            self.text_and_number(&operation.left, &operation.right);
+        }
         let left = self.walk(&operation.left, sides_needed);
         let right = self.walk(&operation.right, sides_needed);
         // `a or b` is a record if either is, which the end refuses.
@@ -342,24 +344,6 @@ impl Lint<'_, '_> {
             }
         }
         Some(shape)
-    }
-
-    /// A ticket has columns with raw and display values, and its journals are not among them.
-    fn column(&mut self, found: &FoundPath<'_>) {
-        let at = (found.start, found.end);
-        let Some((column, _)) = found.path.column() else {
-            self.error("M028", at, "this is not a column of the ticket".to_owned())
-                .hint("`ticket.state` is the raw value, `ticket.assigned_to.display` what people see");
-            return;
-        };
-        let journal = column == "comments_and_work_notes" || JournalField::ALL.iter().any(|it| it.as_str() == column);
-        if journal {
-            self.error("M049", at, format!("`{column}` is a journal, which has entries and no value"))
-                .hint("`to_incident.messages` says which entries leave the tenant");
-        } else if !column.split('.').all(is_database_name) {
-            self.error("M010", at, format!("`{column}` is not the database name of a column"))
-                .hint("database names are lower case, such as `assigned_to`; labels do not work");
-        }
     }
 
     fn no_field(&mut self, record: &str, name: &str, fields: &[Field], at: (usize, usize)) -> Option<&'static Field> {
