@@ -37,8 +37,8 @@ impl Marker<'_> {
     }
 
     fn reference(&self, text: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.deployment_key.as_bytes())
-            .expect("HMAC takes a key of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.deployment_key.as_bytes()).expect("HMAC takes a key of any length");
         for part in ["comment", self.tenant.as_str(), self.correlation_id] {
             mac.update(part.as_bytes());
             mac.update(&[0]);
@@ -65,30 +65,30 @@ mod tests {
     fn our_own_text_is_known_again_whoever_saved_it_and_however_it_was_reflowed() {
         let tenant = TenantId::parse("contoso").unwrap();
         let marker = Marker { deployment_key: "prod", tenant: &tenant, correlation_id: "sg1-a" };
-        let marked = marker.mark("We are on it.\n  Regards\n");
-        assert!(marker.is_ours(&marked), "{marked}");
-        assert!(marker.is_ours(&marked.replace('\n', "\r\n")));
-        assert!(marker.is_ours(&format!("{}  \n", marked.replace("  Regards", " Regards"))));
+        let text = marker.mark("We are on it.\n  Regards\n");
+        assert!(marker.is_ours(&text), "{text}");
+        assert!(marker.is_ours(&text.replace('\n', "\r\n")));
+        assert!(marker.is_ours(&format!("{}  \n", text.replace("  Regards", " Regards"))));
     }
 
     #[test]
     fn a_copied_reference_hides_nothing() {
         let (tenant, other) = (TenantId::parse("contoso").unwrap(), TenantId::parse("fabrikam").unwrap());
         let marker = Marker { deployment_key: "prod", tenant: &tenant, correlation_id: "sg1-a" };
-        let marked = marker.mark("We are on it.");
-        let (_, reference) = marked.rsplit_once('\n').unwrap();
+        let text = marker.mark("We are on it.");
+        let (_, reference) = text.rsplit_once('\n').unwrap();
         for not_ours in [
             format!("The room is still dark!\n{reference}"),
-            format!("{marked} thanks"),
-            format!("> {marked}"),
+            format!("{text} thanks"),
+            format!("> {text}"),
             "[sg aaaaaaaaaa]".to_owned(),
             "We are on it.".to_owned(),
             String::new(),
         ] {
             assert!(!marker.is_ours(&not_ours), "{not_ours}");
         }
-        assert!(!Marker { correlation_id: "sg1-b", ..marker }.is_ours(&marked), "of another ticket");
-        assert!(!Marker { tenant: &other, ..marker }.is_ours(&marked), "of another tenant");
-        assert!(!Marker { deployment_key: "test", ..marker }.is_ours(&marked), "of another deployment");
+        assert!(!Marker { correlation_id: "sg1-b", ..marker }.is_ours(&text), "of another ticket");
+        assert!(!Marker { tenant: &other, ..marker }.is_ours(&text), "of another tenant");
+        assert!(!Marker { deployment_key: "test", ..marker }.is_ours(&text), "of another deployment");
     }
 }

@@ -14,7 +14,7 @@ use crate::limits::{BODY_BYTES_RESERVED, REQUEST_BODY_WAIT};
 use crate::security::signature::SignedHeaders;
 use crate::telemetry::events as told;
 use crate::tenants::Tenant;
-use crate::tenants::registry::{Credential, SignedRequest};
+use crate::tenants::registry::{Credential, InstanceCredential, SignedRequest};
 
 /// Refuses whoever shows no credential, or a key that is nobody's, before a byte of the body is read. A signature can only
 /// be checked over the body.
@@ -42,14 +42,13 @@ pub(super) fn authenticate(
     Ok(caller.tenant)
 }
 
-/// Refuses whoever shows no credential of an instance before a byte of the body is read; which tenant it names, and
-/// whether there is one, plays no part.
-pub(super) fn knock_as_instance(face: &Face, request: &HttpRequest) -> Result<(), ApiError> {
-    if instance_credential(face, request, b"").is_some() {
-        return Ok(());
+/// Refuses whoever shows no credential of an instance before a byte of the body is read. Without a signature the headers
+/// are all there is, and are checked at once.
+pub(super) fn knock_as_instance(face: &Face, tenant: &str, request: &HttpRequest) -> Result<(), ApiError> {
+    match signed(face, request, b"") {
+        Some(_) => Ok(()),
+        None => authenticate_instance(face, tenant, request, b"").map(drop),
     }
-    told::Refused { tenant: None, code: "unauthorized", status: 401, reason: "the webhook is not signed" }.emit();
-    Err(unauthorized_instance())
 }
 
 /// The tenant whose own ServiceNow made this request.
@@ -59,7 +58,9 @@ pub(super) fn authenticate_instance(
     request: &HttpRequest,
     body: &[u8],
 ) -> Result<Arc<Tenant>, ApiError> {
-    let credential = instance_credential(face, request, body).ok_or_else(unauthorized_instance)?;
+    let unsigned = |name: &str| header(request, name);
+    let credential =
+        signed(face, request, body).map_or(InstanceCredential::Unsigned(&unsigned), InstanceCredential::Signed);
     let caller = face.registry.authenticate_instance(tenant, credential).map_err(|why| {
         told::Refused { tenant: None, code: "unauthorized", status: 401, reason: &why.to_string() }.emit();
         unauthorized_instance()
@@ -124,11 +125,6 @@ fn credential<'a>(face: &Face, request: &'a HttpRequest, body: &'a [u8]) -> Cred
     });
     // No credential is a wrong one: both cost and say the same.
     Credential::ApiKey(bearer.unwrap_or_default())
-}
-
-/// What an instance shows.
-fn instance_credential<'a>(face: &Face, request: &'a HttpRequest, body: &'a [u8]) -> Option<SignedRequest<'a>> {
-    signed(face, request, body)
 }
 
 fn signed<'a>(face: &Face, request: &'a HttpRequest, body: &'a [u8]) -> Option<SignedRequest<'a>> {

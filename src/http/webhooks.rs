@@ -22,6 +22,7 @@ use crate::delivery::record::Direction;
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, SysId, TenantId};
 use crate::domain::sighting::{ReadSighting, Sighting, SightingFault};
 use crate::limits::{WEBHOOK_BODY_BYTES_MAX, WEBHOOK_RETRY_AFTER, WEBHOOK_STORE_WAIT};
+use crate::mapping::{JournalField, Mapping};
 use crate::runtime::failpoint;
 use crate::store::{Accepted, NewDelivery, Receipt};
 use crate::telemetry::events as told;
@@ -46,7 +47,7 @@ pub(super) async fn servicenow(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    extract::knock_as_instance(&face, &request)?;
+    extract::knock_as_instance(&face, &tenant, &request)?;
     let body = extract::body(&request, payload, WEBHOOK_BODY_BYTES_MAX).await?;
     let tenant = extract::authenticate_instance(&face, &tenant, &request, &body)?;
     let outcome = take(&face, &tenant, &request, &body).await;
@@ -64,7 +65,7 @@ async fn take(face: &Face, tenant: &Arc<Tenant>, request: &HttpRequest, body: &[
     told::WebhookRead { tenant: tenant.id(), form: form.as_str(), flaw: flaw.as_deref() }.emit();
     let event = event_key(extract::header(request, "webhook-id"), &read.sighting, body)?;
     let sys_id = read.sighting.sys_id.clone();
-    let delivery = new_delivery(tenant.id(), event, read, body);
+    let delivery = new_delivery(tenant.id(), event, stripped(read, tenant.mapping()), body);
     let lane = delivery.incident.clone();
     let (receipt, duplicate) = store(face, delivery).await?;
     face.accepted.one();
@@ -107,6 +108,25 @@ fn event_key(webhook_id: Option<&str>, sighting: &Sighting, body: &[u8]) -> Resu
 fn is_guid(text: &str) -> bool {
     text.bytes().filter(|byte| *byte != b'-').count() == 32
         && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+/// Only what the mapping reads is kept: a private note, or a column that nobody asked for, is not even stored.
+fn stripped(mut read: ReadSighting, mapping: &Mapping) -> ReadSighting {
+    let leaves = |element: &str| {
+        let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
+        journal.is_some_and(|journal| mapping.leaves_as(journal).is_some())
+    };
+    if let Some(fields) = &mut read.sighting.fields {
+        fields.retain(|column, _| mapping.ticket_columns().iter().any(|wanted| **wanted == **column));
+    }
+    if let Some(journal) = &mut read.sighting.journal {
+        journal.retain(|entry| leaves(&entry.element));
+    }
+    if mapping.attachments_back().is_none() {
+        read.sighting.attachments = None;
+    }
+    read.body = read.sighting.to_stored();
+    read
 }
 
 fn new_delivery(tenant: &TenantId, event: EventKey, read: ReadSighting, body: &[u8]) -> NewDelivery {

@@ -248,7 +248,9 @@ fn controlled(shell: &Shell, request: &HttpRequest, ours: &Request) -> Response 
 async fn incoming(request: &HttpRequest, payload: web::Payload, shell: &Shell) -> Result<Request, HttpResponse> {
     let is_file = request.method() == Method::POST && Place::parse(request.uri().path()) == Some(Place::Upload);
     let (body, upload) = if is_file {
-        (web::Bytes::new(), Some(uploaded(payload, lock(&shell.instance).upload_bytes_kept_max()).await?))
+        // The lock is given back before the file is waited for.
+        let kept_max = lock(&shell.instance).upload_bytes_kept_max();
+        (web::Bytes::new(), Some(uploaded(payload, kept_max).await?))
     } else {
         let body = payload.to_bytes_limited(SIM_SOCKET_BODY_BYTES_MAX).await;
         let body = body.map_err(|_| HttpResponse::PayloadTooLarge().finish())?;

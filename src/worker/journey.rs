@@ -113,9 +113,10 @@ impl Journey<'_> {
     async fn settle_echo(&self, first: &Waiting) -> Result<(), StoreError> {
         report::echo(self, "origin");
         let mut memory = self.claim.memory.clone();
-        let change = first.kind.change().map(|kind| {
-            Change::from_slice(kind, Some(self.claim.incident.clone()), first.body.as_bytes())
-        });
+        let change = first
+            .kind
+            .change()
+            .map(|kind| Change::from_slice(kind, Some(self.claim.incident.clone()), first.body.as_bytes()));
         if let Some(Ok(change)) = change {
             memory.told = Some(memory.told_with(&change.incident));
         }
@@ -152,11 +153,7 @@ impl Journey<'_> {
         if self.claim.direction != Direction::ToServicenow || !self.bridge.goes_back() {
             return Vec::new();
         }
-        let (tenant, incident) = (&self.claim.tenant, &self.claim.incident);
-        let ticket = head.memory.ticket.as_ref();
-        let event =
-            outbox::parked(tenant, &self.bridge.origin, incident, &head.delivery, ticket, parking, self.now());
-        vec![event]
+        vec![outbox::parked(&self.bridge.origin, self.claim, head, parking, self.now())]
     }
 
     /// What marks our texts on the ticket of this work.
@@ -253,7 +250,6 @@ impl Journey<'_> {
     pub(super) fn attempt(&self, outcome: Outcome, next: &str) -> Attempt {
         Attempt { at: self.now(), outcome, next: next.to_owned() }
     }
-
 }
 
 /// A stable word for the first thing that kept a change from being mapped.

@@ -34,7 +34,9 @@ impl Journey<'_> {
         }
         match &work.memory.ticket {
             Some(ticket) => Ok(Standing::Known(ticket.clone())),
-            None if self.bridge.goes_back() && self.bridge.mapping.has_opens() => self.standing_beside_openings(work).await,
+            None if self.bridge.goes_back() && self.bridge.mapping.has_opens() => {
+                self.standing_beside_openings(work).await
+            }
             None => self.standing_of_new(work).await,
         }
     }

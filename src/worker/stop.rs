@@ -81,7 +81,10 @@ impl Stop {
     fn fight(path: &str) -> Self {
         Self::Park {
             code: "rules_fight".to_owned(),
-            reason: format!("`{path}` went back and forth more than {TOLD_TIMES_MAX} times in {} min", TOLD_WINDOW.as_secs() / 60),
+            reason: format!(
+                "`{path}` went back and forth more than {TOLD_TIMES_MAX} times in {} min",
+                TOLD_WINDOW.as_secs() / 60
+            ),
             owner: Owner::Instance,
             next_step: "find the business rule or the automation at the managed service that sets it back, then replay"
                 .to_owned(),
@@ -94,8 +97,9 @@ impl Stop {
             code: "ticket_closed".to_owned(),
             reason: format!("the incident goes on, and {} is over", ticket.number),
             owner: Owner::Operator,
-            next_step: "reopen the ticket or drop this delivery; `policy.closed_ticket` in the mapping decides such cases"
-                .to_owned(),
+            next_step:
+                "reopen the ticket or drop this delivery; `policy.closed_ticket` in the mapping decides such cases"
+                    .to_owned(),
             outcome: None,
         }
     }
@@ -186,14 +190,14 @@ impl Journey<'_> {
         match stop {
             Stop::Postpone(postponement) => {
                 report::postponed(self, &head.delivery, &postponement);
-                let held = self.store.postpone(&self.claim.lease, postponement).await?;
-                report::held(self, held.is_yes());
+                let written = self.store.postpone(&self.claim.lease, postponement).await?;
+                report::held(self, written.is_yes());
             }
             Stop::Pause(pause, postponement) => {
                 report::paused(self, &pause);
                 self.store.pause_tenant(&self.claim.tenant, pause).await?;
-                let held = self.store.postpone(&self.claim.lease, postponement).await?;
-                report::held(self, held.is_yes());
+                let written = self.store.postpone(&self.claim.lease, postponement).await?;
+                report::held(self, written.is_yes());
             }
             Stop::Park { code, reason, owner, next_step, outcome } => {
                 let parking = Parking { code, reason, owner, next_step, blocks: head.blocks };
@@ -216,8 +220,8 @@ impl Journey<'_> {
         // must not carry it along, or each delivery behind it would be refused for it.
         let memory = if blocks { memory } else { self.claim.memory.clone() };
         let settlement = Settlement { upto, state: State::Parked, ending, attempt, memory, follows, link: None };
-        let held = self.store.settle(&self.claim.lease, settlement).await?;
-        report::held(self, held.is_yes());
+        let written = self.store.settle(&self.claim.lease, settlement).await?;
+        report::held(self, written.is_yes());
         Ok(())
     }
 

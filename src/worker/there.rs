@@ -78,10 +78,6 @@ impl Journey<'_> {
         }
         let lane = IncidentId::lane_of_ticket(&ticket.sys_id);
         let view = self.store.lane(&self.claim.tenant, Direction::ToService, &lane).await?;
-        Ok(There {
-            seen: view.and_then(|view| view.memory.seen),
-            ours: work.memory.ours.clone(),
-            known_closed: false,
-        })
+        Ok(There { seen: view.and_then(|view| view.memory.seen), ours: work.memory.ours.clone(), known_closed: false })
     }
 }

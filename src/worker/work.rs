@@ -94,14 +94,12 @@ impl Work {
     }
 
     fn adopting(claim: &Claim, first: &Waiting, deployment_key: &str) -> Result<Self, Unreadable> {
-        let Adoption { ticket } =
-            serde_json::from_str(&first.body).map_err(|error| Unreadable(error.to_string()))?;
+        let Adoption { ticket } = serde_json::from_str(&first.body).map_err(|error| Unreadable(error.to_string()))?;
         let memory = claim.memory.clone();
         let incident = memory.told_with(&Incident::new(claim.incident.clone()));
         let episode = incident.episode.unwrap_or(1);
         let subject = Subject { incident: claim.incident.clone(), episode, successor: memory.successors };
-        let change =
-            Change { kind: ChangeKind::Updated, incident, message: None, escalation: None, attachment: None };
+        let change = Change { kind: ChangeKind::Updated, incident, message: None, escalation: None, attachment: None };
         Ok(Self {
             identity: identity::derive(deployment_key, &claim.tenant, &subject),
             subject,

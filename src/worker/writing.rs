@@ -298,7 +298,8 @@ impl<'j> Journey<'j> {
     pub(super) fn settled(&self, work: &Work, draft: &Draft, row: &Row, how: &str) -> Settlement {
         let mut settlement = settled_at(work, draft, self.ticket(row), how);
         if self.bridge.goes_back() {
-            let asked: Fields = draft.fields.iter().map(|field| (field.name.to_string(), field.value.clone())).collect();
+            let asked: Fields =
+                draft.fields.iter().map(|field| (field.name.to_string(), field.value.clone())).collect();
             remember_ours(&mut settlement.memory, &self.columns_to_ask_back(), &asked, row, false);
         }
         settlement
@@ -313,7 +314,8 @@ fn insist_on_state(draft: &mut Draft) {
 
 fn keep_journal_alone(draft: &mut Draft) {
     let reason = "the ticket is over, and `closed_ticket` leaves it as it is".to_owned();
-    let left_out = |field: crate::mapping::DraftField| crate::mapping::Dropped { what: field.name, reason: reason.clone() };
+    let left_out =
+        |field: crate::mapping::DraftField| crate::mapping::Dropped { what: field.name, reason: reason.clone() };
     draft.dropped.extend(draft.fields.drain(..).map(left_out));
 }
 

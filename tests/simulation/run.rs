@@ -208,6 +208,7 @@ impl World {
             deployment_key: Arc::from("simulation"),
             transport,
             clock: Arc::clone(&self.clock),
+            back: None,
         });
         let worker = Worker {
             store: self.store.clone(),

@@ -269,5 +269,5 @@ pub(crate) fn link(ticket: u128, about: &str, episode: u32) -> Link {
 
 pub(crate) fn memory(written: &str) -> LaneMemory {
     let written = [("state".to_owned(), written.to_owned())].into();
-    LaneMemory { ticket: Some(ticket()), written, told: None }
+    LaneMemory { ticket: Some(ticket()), written, ..LaneMemory::default() }
 }

@@ -133,6 +133,12 @@ pub struct FileEntry {
 }
 
 impl Sighting {
+    /// Whether it says nothing but that something happened, not even whose doing it was.
+    pub fn is_hint(&self) -> bool {
+        let bare = self.fields.is_none() && self.journal.is_none() && self.attachments.is_none();
+        bare && self.actor.is_none() && self.operation != Some(Operation::Delete)
+    }
+
     /// A bare hint: this ticket changed.
     pub fn hint(sys_id: SysId) -> Self {
         Self {

@@ -139,6 +139,12 @@ async fn a_refused_call_is_lost() {
     let waiting = simulator.instance().lock().expect("a lock").next_call_at();
     assert_eq!((waiting, receiver.bodies().len()), (None, 3), "nothing is tried again");
     receiver.server.stop(false).await;
+    simulator.instance().lock().expect("a lock").unsubscribe_all();
+    // Bound and given back: nobody listens there.
+    let deserted =
+        std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port").local_addr().expect("an address");
+    let rule = WebhookRule { delay_ms_max: 0, ..WebhookRule::new(&format!("http://{deserted}/hook"), SECRET) };
+    simulator.subscribe(rule).expect("a rule");
     create(&simulator, 1);
     let failed = || simulator.outbound_calls().iter().any(|call| matches!(call.state, CallState::Failed(_)));
     eventually("a call nobody takes", failed).await;

@@ -8,7 +8,8 @@ use tracing::{debug, info, warn};
 use super::label;
 use crate::domain::id::TenantId;
 use crate::telemetry::catalogue::{
-    BREAKER, CALL_SECONDS, CALLBACK_SECONDS, CALLBACKS, CALLS, DRIFT, FIRST_RESPONSES_OVERDUE, PAUSED, SWEEP_SECONDS, SWEPT, TOKENS,
+    BREAKER, CALL_SECONDS, CALLBACK_SECONDS, CALLBACKS, CALLS, DRIFT, FIRST_RESPONSES_OVERDUE, PAUSED, SWEEP_SECONDS,
+    SWEPT, TOKENS,
 };
 
 /// A call to ServiceNow ended, one way or another.

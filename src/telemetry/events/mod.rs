@@ -12,7 +12,8 @@ mod lanes;
 mod process;
 
 pub use calls::{
-    BreakerChanged, BreakerState, CallFinished, CallbackFinished, FirstResponses, Swept, TenantPaused, TenantResumed, TokenFetched,
+    BreakerChanged, BreakerState, CallFinished, CallbackFinished, FirstResponses, Swept, TenantPaused, TenantResumed,
+    TokenFetched,
 };
 pub use intake::{Accepted, Authenticated, EchoCut, Refused, WebhookRead};
 pub use lanes::{Delivered, FieldDropped, Folded, Parked, Retried, Waiting};

@@ -12,7 +12,7 @@ use crate::callback::event::Event;
 use crate::delivery::kind::TicketKind;
 use crate::delivery::record::Direction;
 use crate::domain::change::ChangeKind;
-use crate::domain::id::{IncidentId, TenantId};
+use crate::domain::id::TenantId;
 use crate::domain::incident::{Incident, Owner, State};
 use crate::domain::sighting::{JournalEntry, Sighting};
 use crate::domain::ticket::Link;
@@ -114,12 +114,13 @@ impl Kept<'_> {
         });
         let event = Event::new(self.tenant, TicketKind::Changed, id, self.now, told);
         let event = event.about(self.link.incident.as_str());
-        let lane = IncidentId::lane_of_ticket(&self.link.ticket.sys_id);
-        [resolved, outbox::callback(self.tenant, lane, TicketKind::Changed, &event, self.now)]
+        let into = outbox::into_ticket(self.tenant, &self.link.ticket.sys_id, self.now);
+        [resolved, into.callback(TicketKind::Changed, &event)]
     }
 
     fn event(&self, kind: ChangeKind, what: &str, data: &serde_json::Value) -> NewDelivery {
         let (lane, id) = (self.link.incident.clone(), format!("{}.{what}", self.link.ticket.sys_id));
-        outbox::follow(self.tenant, Direction::ToServicenow, lane, kind.into(), &id, data.to_string(), self.now)
+        let into = outbox::Into { tenant: self.tenant, direction: Direction::ToServicenow, lane, now: self.now };
+        into.follow(kind.into(), &id, data.to_string())
     }
 }

@@ -58,9 +58,9 @@ impl Journey<'_> {
             Ok(settlement) => {
                 report::back_delivered(&self, first, &settlement);
                 failpoint::hit("worker.before_settle");
-                let held = self.store.settle(&self.claim.lease, settlement).await?;
+                let written = self.store.settle(&self.claim.lease, settlement).await?;
                 failpoint::hit("worker.after_settle");
-                report::held(&self, held.is_yes());
+                report::held(&self, written.is_yes());
                 Ok(())
             }
             Err(stop) => self.stop(head, stop).await,
@@ -199,6 +199,7 @@ impl Journey<'_> {
 
     /// A callback as a delivery of the present lane.
     fn callback(&self, kind: TicketKind, event: &Event) -> NewDelivery {
-        outbox::callback(&self.claim.tenant, self.claim.incident.clone(), kind, event, self.now())
+        let (lane, now) = (self.claim.incident.clone(), self.now());
+        outbox::Into { tenant: &self.claim.tenant, direction: Direction::ToService, lane, now }.callback(kind, event)
     }
 }

@@ -124,7 +124,7 @@ impl Comparison<'_> {
     fn opening(&self, view: &TicketView, news: &mut News) -> Result<(), Trouble> {
         let draft = self.mapping.to_opened_incident(view).map_err(Trouble::Mapping)?;
         let mut incident = draft.to_json(&|_| true);
-        let messages: Vec<Value> = self.new_entries(&mut news, None);
+        let messages: Vec<Value> = self.new_entries(news, None);
         if let Some(incident) = incident.as_object_mut() {
             incident.insert("origin".to_owned(), Origin::Customer.as_str().into());
             if !messages.is_empty() {
@@ -288,9 +288,9 @@ impl Comparison<'_> {
             }
             seen.entries.add(made_at, &key, &text);
             let by_us = self.protections.actor && self.user.is_some() && entry.created_by.as_deref() == self.user;
-            let marked = self.protections.marker && marker.is_some_and(|marker| marker.is_ours(&entry.value));
-            if by_us || marked {
-                echoes.push(if by_us { "actor" } else { "marker" });
+            let referenced = self.protections.marker && marker.is_some_and(|marker| marker.is_ours(&entry.value));
+            if by_us || referenced {
+                echoes.extend(by_us.then_some("actor").or(Some("marker")));
                 continue;
             }
             match self.leaves_as(&entry.element) {
@@ -407,7 +407,8 @@ fn holds(incident: &Value, path: &str, value: &str) -> bool {
     let found = path.split('.').try_fold(incident, |at, step| at.get(step));
     match found {
         Some(Value::String(text)) => text == value,
-        Some(other @ (Value::Bool(_) | Value::Number(_))) => other.to_string() == value,
+        Some(Value::Bool(flag)) => value == if *flag { "true" } else { "false" },
+        Some(Value::Number(number)) => value == number.to_string(),
         Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => value.is_empty(),
     }
 }

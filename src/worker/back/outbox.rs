@@ -11,54 +11,58 @@ use sha2::{Digest, Sha256};
 use crate::callback::event::Event;
 use crate::delivery::kind::{Kind, TicketKind};
 use crate::delivery::record::{Direction, Parking};
-use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
+use crate::domain::id::{DeliveryId, EventKey, IncidentId, SysId, TenantId};
 use crate::domain::sighting::Sighting;
 use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::Timestamp;
-use crate::store::NewDelivery;
+use crate::store::{Claim, NewDelivery};
+use crate::worker::stop::Head;
 use crate::worker::work::Adoption;
 
 /// The source of everything that follows from something else.
 const SOURCE: &str = "snowgate:follow";
 
-/// A callback in a lane of the way back.
-pub(super) fn callback(
-    tenant: &TenantId,
-    lane: IncidentId,
-    kind: TicketKind,
-    event: &Event,
-    now: Timestamp,
-) -> NewDelivery {
-    let body = serde_json::to_string(event).expect("texts and JSON values always serialise into memory");
-    follow(tenant, Direction::ToService, lane, kind.into(), &event.id, body, now)
+/// A lane, and the time at which something is put into it.
+pub(super) struct Into<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) direction: Direction,
+    pub(super) lane: IncidentId,
+    pub(super) now: Timestamp,
 }
 
-/// What follows from a delivery: its id is made of its time and of what it is, so that a second try makes the same.
-pub(super) fn follow(
-    tenant: &TenantId,
-    direction: Direction,
-    lane: IncidentId,
-    kind: Kind,
-    id: &str,
-    body: String,
-    now: Timestamp,
-) -> NewDelivery {
-    let event = EventKey::new(SOURCE, &format!("{kind} {id}")).or_else(|_| EventKey::new(SOURCE, &printed(id)));
-    let event = event.expect("a source and 64 hexadecimal digits are an event's key");
-    let hash = Sha256::new().chain_update(tenant.as_str()).chain_update([0]).chain_update(event.as_str()).finalize();
-    let tail = hash.iter().take(10).fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
-    let millis = u128::from(now.millis().unsigned_abs()) << 80;
-    NewDelivery {
-        id: DeliveryId::from_bits(millis | tail),
-        tenant: tenant.clone(),
-        direction,
-        incident: lane,
-        event,
-        kind,
-        body_hash: Sha256::digest(&body).into(),
-        body: Arc::from(body),
-        is_echo: false,
+impl Into<'_> {
+    /// A callback.
+    pub(super) fn callback(self, kind: TicketKind, event: &Event) -> NewDelivery {
+        let body = serde_json::to_string(event).expect("texts and JSON values always serialise into memory");
+        self.follow(kind.into(), &event.id, body)
     }
+
+    /// What follows from a delivery: its id is made of its time and of what it is, so that a second try makes the same.
+    pub(super) fn follow(self, kind: Kind, id: &str, body: String) -> NewDelivery {
+        let Self { tenant, direction, lane, now } = self;
+        let event = EventKey::new(SOURCE, &format!("{kind} {id}")).or_else(|_| EventKey::new(SOURCE, &printed(id)));
+        let event = event.expect("a source and 64 hexadecimal digits are an event's key");
+        let hash =
+            Sha256::new().chain_update(tenant.as_str()).chain_update([0]).chain_update(event.as_str()).finalize();
+        let tail = hash.iter().take(10).fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
+        let millis = u128::from(now.millis().unsigned_abs()) << 80;
+        NewDelivery {
+            id: DeliveryId::from_bits(millis | tail),
+            tenant: tenant.clone(),
+            direction,
+            incident: lane,
+            event,
+            kind,
+            body_hash: Sha256::digest(&body).into(),
+            body: Arc::from(body),
+            is_echo: false,
+        }
+    }
+}
+
+/// Into the lane of a ticket.
+pub(super) fn into_ticket<'a>(tenant: &'a TenantId, ticket: &SysId, now: Timestamp) -> Into<'a> {
+    Into { tenant, direction: Direction::ToService, lane: IncidentId::lane_of_ticket(ticket), now }
 }
 
 /// A ticket as callbacks show it.
@@ -73,7 +77,13 @@ pub(super) fn ticket_json(ticket: &Ticket, instance: &str, version: Option<u64>)
 }
 
 /// `ticket.linked`: an incident of the managed service has a ticket.
-pub(in crate::worker) fn linked(tenant: &TenantId, instance: &str, link: &Link, how: &str, now: Timestamp) -> NewDelivery {
+pub(in crate::worker) fn linked(
+    tenant: &TenantId,
+    instance: &str,
+    link: &Link,
+    how: &str,
+    now: Timestamp,
+) -> NewDelivery {
     let id = format!("{}.linked.{}", link.ticket.sys_id, short(&link.incident));
     let data = json!({
         "incident": {"id": link.incident, "episode": link.episode},
@@ -81,19 +91,19 @@ pub(in crate::worker) fn linked(tenant: &TenantId, instance: &str, link: &Link, 
         "how": how,
     });
     let event = Event::new(tenant, TicketKind::Linked, id, now, data).about(link.incident.as_str());
-    callback(tenant, IncidentId::lane_of_ticket(&link.ticket.sys_id), TicketKind::Linked, &event, now)
+    into_ticket(tenant, &link.ticket.sys_id, now).callback(TicketKind::Linked, &event)
 }
 
 /// `ticket.parked`: an event of the managed service needs a person.
 pub(in crate::worker) fn parked(
-    tenant: &TenantId,
     instance: &str,
-    incident: &IncidentId,
-    delivery: &DeliveryId,
-    ticket: Option<&Ticket>,
+    claim: &Claim,
+    head: &Head,
     parking: &Parking,
     now: Timestamp,
 ) -> NewDelivery {
+    let (tenant, incident, ticket) = (&claim.tenant, &claim.incident, head.memory.ticket.as_ref());
+    let delivery = &head.delivery;
     let mut data = json!({
         "incident": {"id": incident},
         "delivery": delivery,
@@ -102,23 +112,24 @@ pub(in crate::worker) fn parked(
     if let (Some(ticket), Some(data)) = (ticket, data.as_object_mut()) {
         data.insert("ticket".to_owned(), ticket_json(ticket, instance, None));
     }
-    let event = Event::new(tenant, TicketKind::Parked, format!("{delivery}.parked"), now, data).about(incident.as_str());
+    let event =
+        Event::new(tenant, TicketKind::Parked, format!("{delivery}.parked"), now, data).about(incident.as_str());
     let lane = ticket.map_or_else(|| incident.clone(), |ticket| IncidentId::lane_of_ticket(&ticket.sys_id));
-    callback(tenant, lane, TicketKind::Parked, &event, now)
+    Into { tenant, direction: Direction::ToService, lane, now }.callback(TicketKind::Parked, &event)
 }
 
 /// What the incident's own lane has to do for a ticket that opened it: give it the keys.
 pub(super) fn adoption(tenant: &TenantId, link: &Link, now: Timestamp) -> NewDelivery {
-    let body = serde_json::to_string(&Adoption { ticket: link.ticket.clone() })
-        .expect("texts always serialise into memory");
+    let body =
+        serde_json::to_string(&Adoption { ticket: link.ticket.clone() }).expect("texts always serialise into memory");
     let (kind, id) = (Kind::Ticket(TicketKind::Adopt), link.ticket.sys_id.as_str());
-    follow(tenant, Direction::ToServicenow, link.incident.clone(), kind, id, body, now)
+    let into = Into { tenant, direction: Direction::ToServicenow, lane: link.incident.clone(), now };
+    into.follow(kind, id, body)
 }
 
 /// A ticket to be looked at once more.
 pub(super) fn look_again(tenant: &TenantId, sighting: &Sighting, id: &str, now: Timestamp) -> NewDelivery {
-    let lane = IncidentId::lane_of_ticket(&sighting.sys_id);
-    follow(tenant, Direction::ToService, lane, TicketKind::Seen.into(), id, sighting.to_stored(), now)
+    into_ticket(tenant, &sighting.sys_id, now).follow(TicketKind::Seen.into(), id, sighting.to_stored())
 }
 
 /// An incident's id as part of a callback's id; the id of an incident may be long.
@@ -137,15 +148,16 @@ mod tests {
     #[test]
     fn what_happened_once_has_one_id_whenever_it_is_noticed() {
         let tenant = TenantId::parse("contoso").unwrap();
-        let lane = || IncidentId::parse("ticket:1").unwrap();
+        let ticket = SysId::from_bits(1);
+        let put = |event: &Event, now| into_ticket(&tenant, &ticket, now).callback(TicketKind::Changed, event);
         let event = |id: &str| Event::new(&tenant, TicketKind::Changed, id, Timestamp::EPOCH, json!({}));
-        let early = callback(&tenant, lane(), TicketKind::Changed, &event("a.7"), Timestamp::EPOCH);
-        let late = callback(&tenant, lane(), TicketKind::Changed, &event("a.7"), Timestamp::from_millis(86_400_000));
+        let early = put(&event("a.7"), Timestamp::EPOCH);
+        let late = put(&event("a.7"), Timestamp::from_millis(86_400_000));
         assert_eq!((&early.event, &early.body), (&late.event, &late.body));
         assert!(early.id < late.id, "ids sort by time");
-        let other = callback(&tenant, lane(), TicketKind::Changed, &event("a.8"), Timestamp::EPOCH);
+        let other = put(&event("a.8"), Timestamp::EPOCH);
         assert_ne!((&early.event, &early.id), (&other.event, &other.id));
-        let endless = callback(&tenant, lane(), TicketKind::Changed, &event(&"x".repeat(5_000)), Timestamp::EPOCH);
+        let endless = put(&event(&"x".repeat(5_000)), Timestamp::EPOCH);
         assert_ne!(endless.event, other.event);
     }
 }

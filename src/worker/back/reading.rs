@@ -45,7 +45,7 @@ impl Journey<'_> {
                 None => return Ok(None),
             }
         };
-        if self.may_have_more_entries(&sighting, seen) {
+        if may_have_more_entries(&sighting, seen) {
             sighting.journal = Some(self.read_journal(&sighting).await?);
         }
         Ok(Some(Completed { sighting }))
@@ -59,22 +59,11 @@ impl Journey<'_> {
         self.bridge.mapping.covers(&view)
     }
 
-    /// Whether every entry that was sent along is new: then there may be older ones that are new as well.
-    fn may_have_more_entries(&self, sighting: &Sighting, seen: &Seen) -> bool {
-        let Some(journal) = &sighting.journal else { return false };
-        let known = |entry: &JournalEntry| {
-            let made_at = entry.created_on.as_deref().unwrap_or_default();
-            entry.sys_id.as_ref().is_some_and(|key| seen.entries.has(made_at, key.as_str()))
-        };
-        journal.len() >= JOURNAL_ENTRIES_SENT && !journal.iter().any(known)
-    }
-
     async fn read(&self, hint: &Sighting, seen: &Seen) -> Result<Option<Sighting>, Stop> {
         let columns: Vec<&str> = self.bridge.mapping.ticket_columns().iter().map(AsRef::as_ref).collect();
         let permit = self.permit_to_read().await?;
         let table = hint.table.as_deref().filter(|table| **table == *self.bridge.table).unwrap_or(&self.bridge.table);
-        let read = 
-            self.bridge.client.read_ticket(permit, (table, &hint.sys_id), &columns, self.reads_journals()).await;
+        let read = self.bridge.client.read_ticket(permit, (table, &hint.sys_id), &columns, self.reads_journals()).await;
         let Some(read) = read.map_err(|outcome| self.read_failed(outcome))? else { return Ok(None) };
         let mut sighting = read.sighting;
         sighting.event.clone_from(&hint.event);
@@ -96,10 +85,11 @@ impl Journey<'_> {
         if let Some(sent) = &hint.journal {
             let mut journal = sighting.journal.take().unwrap_or_default();
             let is_there = |journal: &[JournalEntry], entry: &JournalEntry| {
-                journal.iter().any(|there| there.sys_id == entry.sys_id || there.sys_id.is_none() && there.value == entry.value)
+                journal
+                    .iter()
+                    .any(|there| there.sys_id == entry.sys_id || there.sys_id.is_none() && there.value == entry.value)
             };
-            let missing: Vec<JournalEntry> =
-                sent.iter().filter(|entry| !is_there(&journal, entry)).cloned().collect();
+            let missing: Vec<JournalEntry> = sent.iter().filter(|entry| !is_there(&journal, entry)).cloned().collect();
             journal.extend(missing);
             sighting.journal = Some(journal);
         }
@@ -110,7 +100,8 @@ impl Journey<'_> {
     fn shows_something_new(&self, shown: &[JournalEntry], seen: &Seen) -> bool {
         shown.iter().any(|entry| {
             let text = format!("{} {}", entry.element, entry.value.trim());
-            let times = shown.iter().filter(|other| other.element == entry.element && other.value == entry.value).count();
+            let times =
+                shown.iter().filter(|other| other.element == entry.element && other.value == entry.value).count();
             times > seen.entries.count_of_text(&text)
         })
     }
@@ -132,4 +123,14 @@ impl Journey<'_> {
         let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
         journal.is_some_and(|journal| self.bridge.mapping.leaves_as(journal).is_some())
     }
+}
+
+/// Whether every entry that was sent along is new: then there may be older ones that are new as well.
+fn may_have_more_entries(sighting: &Sighting, seen: &Seen) -> bool {
+    let Some(journal) = &sighting.journal else { return false };
+    let known = |entry: &JournalEntry| {
+        let made_at = entry.created_on.as_deref().unwrap_or_default();
+        entry.sys_id.as_ref().is_some_and(|key| seen.entries.has(made_at, key.as_str()))
+    };
+    journal.len() >= JOURNAL_ENTRIES_SENT && !journal.iter().any(known)
 }

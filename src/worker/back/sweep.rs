@@ -286,17 +286,12 @@ impl Sweep<'_> {
         let mut taken = Vec::with_capacity(rows.len());
         for batch in rows.chunks(COMPARE_BATCH) {
             let journals = self.journals(batch, since).await?;
-            let mut sightings = Vec::new();
-            for (row, seen) in batch {
-                let mut sighting = row.clone();
-                let mine = |(ticket, entry): &(SysId, JournalEntry)| (*ticket == row.sys_id).then(|| entry.clone());
-                sighting.journal = Some(journals.iter().filter_map(mine).collect());
-                if self.is_news(&sighting, seen) {
-                    sightings.push(sighting.clone());
-                }
-                taken.push(sighting);
-            }
-            self.accept(sightings).await?;
+            let whole = batch.iter().map(|(row, seen)| (with_journal(row, &journals), seen));
+            let whole: Vec<(Sighting, &Seen)> = whole.collect();
+            let news = whole.iter().filter(|(sighting, seen)| self.is_news(sighting, seen));
+            let news: Vec<Sighting> = news.map(|(sighting, _)| sighting.clone()).collect();
+            self.accept(news).await?;
+            taken.extend(whole.into_iter().map(|(sighting, _)| sighting));
         }
         Ok(taken)
     }
@@ -323,7 +318,11 @@ impl Sweep<'_> {
         self.bridge.mapping.opens(&view).unwrap_or(true)
     }
 
-    async fn journals(&self, batch: &[(Sighting, Seen)], since: Option<&str>) -> Result<Vec<(SysId, JournalEntry)>, Cut> {
+    async fn journals(
+        &self,
+        batch: &[(Sighting, Seen)],
+        since: Option<&str>,
+    ) -> Result<Vec<(SysId, JournalEntry)>, Cut> {
         let leaves = |element: &str| {
             let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
             journal.is_some_and(|journal| self.bridge.mapping.leaves_as(journal).is_some())
@@ -390,9 +389,18 @@ impl Sweep<'_> {
     }
 }
 
+/// A ticket with what was written on it.
+fn with_journal(row: &Sighting, journals: &[(SysId, JournalEntry)]) -> Sighting {
+    let of_it = journals.iter().filter(|(ticket, _)| *ticket == row.sys_id);
+    Sighting { journal: Some(of_it.map(|(_, entry)| entry.clone()).collect()), ..row.clone() }
+}
+
 /// A sighting of a sweep, under a key made of what it says: the same state found twice is one delivery.
 fn delivery(tenant: &TenantId, sighting: &Sighting, now: Timestamp) -> NewDelivery {
-    let print = Sha256::digest(sighting.to_stored()).iter().take(16).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let print = Sha256::digest(sighting.to_stored())
+        .iter()
+        .take(16)
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     outbox::look_again(tenant, sighting, &format!("{}.{print}", sighting.sys_id), now)
 }
 

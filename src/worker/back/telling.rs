@@ -8,8 +8,8 @@
 use super::super::journey::Journey;
 use super::super::stop::Stop;
 use super::outbox;
-use crate::callback::event::Event;
 use crate::callback::classify::Answered;
+use crate::callback::event::Event;
 use crate::delivery::kind::TicketKind;
 use crate::delivery::outcome::{Class, Outcome};
 use crate::delivery::record::{Ending, Owner, State};
@@ -108,7 +108,9 @@ impl Journey<'_> {
                 let well = self.bridge.callback.as_ref().is_none_or(|callback| callback.standing().breaker == "closed");
                 again(at, counted && well, outcome, format!("send again at {at}"))
             }
-            Verdict::PauseTenant { until } => again(until, false, outcome, format!("this callback waits until {until}")),
+            Verdict::PauseTenant { until } => {
+                again(until, false, outcome, format!("this callback waits until {until}"))
+            }
             Verdict::Park { .. } => Stop::Park {
                 code: outcome.code.clone(),
                 reason: outcome.detail.clone(),
