@@ -217,6 +217,8 @@ fn what_is_no_json_is_saved_by_its_labels() {
     with_table(&format!(r#"{{"table":"incident","sys_id":"{TICKET}","n":1e400}}"#));
     with_table(&format!("{{&quot;table&quot;:&quot;incident&quot;,&quot;sys_id&quot;: &quot;{TICKET}&quot;}}"));
     with_table(&format!("{{&#34;table&#34;:&#34;incident&#34;,&#34;sys_id&#34;:&#34;{TICKET}&#34;}}"));
+    with_table(&format!("{{&quot;table&quot;:&quot;incident&quot;,&quot;sys_id&quot;:&#x0022;{TICKET}&quot;}}"));
+    with_table(&format!("{}table=incident&sys_id={TICKET}", "sys_id&&".repeat(10_000)));
     with_table(&format!("table=incident&sys_id={TICKET}&caller_id={OTHER}"));
     with_table(&format!("caller_sys_id={OTHER}&my_table=u_x&sys_id={TICKET}&table=incident"));
     with_table(&format!("payload=%7B%22table%22%3A%22incident%22%2C%22sys_id%22%20%3A%20%22{TICKET}%22%7D"));
