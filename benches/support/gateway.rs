@@ -183,6 +183,7 @@ fn write_files(
     fs::write(directory.join("snowgate.yaml"), settings)?;
     fs::write(directory.join("mappings/bench.yaml"), MAPPING)?;
     fs::write(directory.join("password"), "bench")?;
+    fs::write(directory.join("hook"), event::hook_secret())?;
     for tenant in 0..tenants {
         let name = event::tenant_name(tenant);
         fs::write(directory.join(format!("tenants/{name}.yaml")), tenant_file(tenant, instance))?;
@@ -198,5 +199,9 @@ fn tenant_file(tenant: usize, instance: SocketAddr) -> String {
     text.push_str("mapping: bench.yaml\nsenders:\n");
     writeln!(text, "  - {{name: soc, api_key_sha256: \"{}\"}}", event::api_key_sha256(tenant))
         .expect("a String takes everything");
+    // A secret serves one tenant; the first one's webhooks are measured.
+    if tenant == 0 {
+        text.push_str("webhook: {secrets: [{file: hook}]}\n");
+    }
     text
 }

@@ -77,15 +77,17 @@ impl Bench<'_> {
 
     /// Intake: how much of the floor's speed is left when events are authenticated, ordered and stored in a database.
     pub(crate) async fn intake(&self) -> Result<Vec<Figure>, Failed> {
-        let (mut durable, mut gateway, mut handler) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut durable, mut gateway, mut webhooks, mut handler) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.plan.rounds {
             durable.push(self.bare_durable().await?);
-            gateway.push(self.paused_gateway().await?);
+            gateway.push(self.paused_gateway(&Requests::for_tenants(1)).await?);
+            webhooks.push(self.paused_gateway(&Requests::webhooks()).await?);
             handler.push(self.bare_handler().await?);
         }
         let speed_ratio = median_ratio(&rates(&gateway), &rates(&durable));
         let tail_ratio = median_ratio(&tails(&gateway), &tails(&durable));
         let tail = format!("{:.1} ms", median(&tails(&gateway)));
+        let webhook_ratio = median_ratio(&rates(&webhooks), &rates(&gateway));
         Ok(vec![
             Figure::plain("bare handler (no disk), for orientation", speed(&handler)),
             Figure::plain("bare durable: parse, append, group fdatasync", speed(&durable)),
@@ -95,6 +97,9 @@ impl Bench<'_> {
             Figure::plain("durable intake: p99", tail)
                 .ratio(tail_ratio)
                 .target("<= 3.00 x bare durable", tail_ratio <= 3.0),
+            Figure::plain("webhook intake: ServiceNow's, signed", speed(&webhooks))
+                .ratio(webhook_ratio)
+                .target(">= 0.90 x event intake", webhook_ratio >= 0.9),
         ])
     }
 
@@ -186,11 +191,11 @@ impl Bench<'_> {
         self.under_load(address, 201).await
     }
 
-    async fn paused_gateway(&self) -> Result<Seen, Failed> {
+    async fn paused_gateway(&self, requests: &Requests) -> Result<Seen, Failed> {
         let (_upstream, instance) = Process::role("upstream", "".as_ref())?;
         let gateway = Gateway::start(self.scratch, 1, instance).await?;
         gateway.pause(0).await?;
-        let seen = self.under_load(gateway.public(), 202).await?;
+        let seen = self.under_load_of(gateway.public(), requests, 202).await?;
         match counts(instance).await?.all() {
             0 => Ok(seen),
             calls => Err(Failed::new(format!("{calls} calls to the instance of a paused tenant"))),
@@ -198,9 +203,17 @@ impl Bench<'_> {
     }
 
     async fn under_load(&self, address: std::net::SocketAddr, expected: u16) -> Result<Seen, Failed> {
-        let requests = Requests::for_tenants(1);
-        load::run(address, &requests, expected, Until::Elapsed(self.plan.warm_up)).await?;
-        load::run(address, &requests, expected, Until::Elapsed(self.plan.slice)).await
+        self.under_load_of(address, &Requests::for_tenants(1), expected).await
+    }
+
+    async fn under_load_of(
+        &self,
+        address: std::net::SocketAddr,
+        requests: &Requests,
+        expected: u16,
+    ) -> Result<Seen, Failed> {
+        load::run(address, requests, expected, Until::Elapsed(self.plan.warm_up)).await?;
+        load::run(address, requests, expected, Until::Elapsed(self.plan.slice)).await
     }
 }
 

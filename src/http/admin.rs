@@ -14,6 +14,7 @@ use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::limits::PAGE_MAX;
+use crate::runtime::entropy;
 use crate::store::{Backlog, DeliveryQuery, Pause, Replayed};
 use crate::telemetry::events as told;
 
@@ -232,7 +233,7 @@ async fn replay(
 ) -> Result<HttpResponse, ApiError> {
     face.operators.check(&operator, Role::Operate)?;
     let (tenant, id) = known_delivery(&face, &path)?;
-    let new = DeliveryId::from_bits(uuid::Uuid::now_v7().as_u128());
+    let new = entropy::new_delivery_id();
     let done = after(face.store.replay(&tenant, &id, new).await?)?;
     face.accepted.one();
     Ok(HttpResponse::Ok().json(json!({"replayed": id, "delivery": done})))

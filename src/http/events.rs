@@ -17,7 +17,7 @@ use crate::delivery::record::Direction;
 use crate::domain::change::Change;
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::limits::BODY_BYTES_MAX;
-use crate::runtime::failpoint;
+use crate::runtime::{entropy, failpoint};
 use crate::store::{Accepted, NewDelivery, Receipt};
 use crate::telemetry::events as told;
 use crate::tenants::Tenant;
@@ -130,7 +130,7 @@ fn new_delivery(tenant: &TenantId, envelope: Envelope<'_>) -> Result<NewDelivery
     hash.update([0]);
     hash.update(data);
     Ok(NewDelivery {
-        id: DeliveryId::from_bits(uuid::Uuid::now_v7().as_u128()),
+        id: entropy::new_delivery_id(),
         tenant: tenant.clone(),
         direction: Direction::ToServicenow,
         incident: change.incident.id,

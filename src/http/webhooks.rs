@@ -23,7 +23,7 @@ use crate::domain::id::{DeliveryId, EventKey, IncidentId, SysId, TenantId};
 use crate::domain::sighting::{ReadSighting, Sighting, SightingFault};
 use crate::limits::{WEBHOOK_BODY_BYTES_MAX, WEBHOOK_RETRY_AFTER, WEBHOOK_STORE_WAIT};
 use crate::mapping::{JournalField, Mapping};
-use crate::runtime::failpoint;
+use crate::runtime::{entropy, failpoint};
 use crate::store::{Accepted, NewDelivery, Receipt};
 use crate::telemetry::events as told;
 use crate::tenants::Tenant;
@@ -98,7 +98,7 @@ fn event_key(webhook_id: Option<&str>, sighting: &Sighting, body: &[u8]) -> Resu
         None => match &sighting.event {
             Some(event) if is_guid(event) && *event != *sighting.sys_id.as_str() => event.clone(),
             Some(_) | None if sighting.version.is_some() => STANDARD.encode(Sha256::digest(body)),
-            Some(_) | None => uuid::Uuid::now_v7().simple().to_string(),
+            Some(_) | None => entropy::new_word(),
         },
     };
     EventKey::new(SOURCE, &id).map_err(|invalid| ApiError::new(Code::BadRequest, format!("`webhook-id`: {invalid}")))
@@ -134,7 +134,7 @@ fn new_delivery(tenant: &TenantId, event: EventKey, read: ReadSighting, body: &[
     // Over the bytes as they came: how they are read may change with a version, a repeat must stay one.
     let hash = Sha256::new().chain_update(kind.as_str()).chain_update([0]).chain_update(body).finalize();
     NewDelivery {
-        id: DeliveryId::from_bits(uuid::Uuid::now_v7().as_u128()),
+        id: entropy::new_delivery_id(),
         tenant: tenant.clone(),
         direction: Direction::ToService,
         incident: IncidentId::lane_of_ticket(&read.sighting.sys_id),

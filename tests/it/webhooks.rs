@@ -2,14 +2,15 @@
 //!
 //! The tenant is paused, so that what was stored stays as it was stored and can be looked at.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use standardwebhooks::Webhook;
+use sha2::Sha256;
 
 use crate::support::home::{hook_secret_of, key_of};
 use crate::support::wire::{answer, connect, write};
@@ -60,14 +61,18 @@ impl Hook {
         Self::new(id, json!({"table": "incident", "sys_id": sys_id}).to_string())
     }
 
+    /// Spelled out, because the bytes of ISO-8859-1 are signed as well, and no library of senders takes them.
     fn signature(&self) -> String {
-        let webhook = Webhook::new(&hook_secret_of(self.secret)).expect("a secret");
-        let signature = webhook.sign(&self.id, self.at, &self.body).expect("a signature");
-        if !self.hex {
-            return signature;
+        let secret = hook_secret_of(self.secret);
+        let key = STANDARD.decode(secret.trim_start_matches("whsec_")).expect("base64");
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any length");
+        mac.update(format!("{}.{}.", self.id, self.at).as_bytes());
+        mac.update(&self.body);
+        let mac = mac.finalize().into_bytes();
+        if self.hex {
+            return mac.iter().fold("v1,".to_owned(), |text, byte| format!("{text}{byte:02x}"));
         }
-        let mac = STANDARD.decode(signature.trim_start_matches("v1,")).expect("base64");
-        mac.iter().fold("v1,".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+        format!("v1,{}", STANDARD.encode(mac))
     }
 
     /// With its signature and another body, if one is given.
@@ -217,23 +222,22 @@ async fn every_form_that_names_a_ticket_is_taken_and_counted() {
         json!({"sys_id": TICKET, "record_type": "incident", "state": "In Progress", "priority": "3 - Moderate"});
     let template = format!("{{\"table\":\"incident\",\"sys_id\":\"{TICKET}\",\"short_description\":\"a \"b\"\nc\",}}");
     for (number, (form, media_type, body)) in [
-        ("hint", None, json!({"sysId": TICKET, "table_name": "incident"}).to_string().into_bytes()),
-        ("hint", Some("text/plain"), json!({"table": "incident", "sys_id": TICKET}).to_string().into_bytes()),
-        ("snapshot", Some("application/json; charset=ISO-8859-1"), latin),
-        ("flat", Some("application/json"), labels.to_string().into_bytes()),
-        ("flat", None, wide.into_bytes()),
-        ("flat", None, deep.into_bytes()),
-        ("salvaged", Some("application/json"), template.into_bytes()),
-        ("salvaged", Some("application/x-www-form-urlencoded"), format!("table=incident&sys_id={TICKET}").into_bytes()),
-        ("salvaged", Some("text/xml"), format!("<sys_id>{TICKET}</sys_id>").into_bytes()),
+        ("hint", "", json!({"sysId": TICKET, "table_name": "incident"}).to_string().into_bytes()),
+        ("hint", "text/plain", json!({"table": "incident", "sys_id": TICKET}).to_string().into_bytes()),
+        ("snapshot", "application/json; charset=ISO-8859-1", latin),
+        ("flat", "application/json", labels.to_string().into_bytes()),
+        ("flat", "", wide.into_bytes()),
+        ("flat", "", deep.into_bytes()),
+        ("salvaged", "application/json", template.into_bytes()),
+        ("salvaged", "application/x-www-form-urlencoded", format!("table=incident&sys_id={TICKET}").into_bytes()),
+        ("salvaged", "text/xml", format!("<sys_id>{TICKET}</sys_id>").into_bytes()),
     ]
     .into_iter()
     .enumerate()
     {
         let before = read_as(&gateway, form).await;
         let request = Hook::new(&format!("msg_{number}"), body).request(&gateway);
-        let request =
-            media_type.map_or(request.try_clone().expect("bytes"), |said| request.header("content-type", said));
+        let request = if media_type.is_empty() { request } else { request.header("content-type", media_type) };
         let taken = sent(request).await.expect(202);
         assert_eq!(taken.json()["ticket"], TICKET);
         let counted = read_as(&gateway, form).await - before;
@@ -284,19 +288,15 @@ async fn a_tenant_that_is_switched_off_takes_no_webhooks_now() {
 #[tokio::test]
 async fn a_full_lane_is_told_and_other_tickets_go_on() {
     let (_instance, _home, gateway) = gateway().await;
+    let post = async |number: usize| Hook::hint(&format!("msg_{number}"), TICKET).sent(&gateway).await;
     for round in 0..10 {
-        let hooks = (0..100).map(|number| Hook::hint(&format!("msg_{round}_{number}"), TICKET));
-        let replies = join_all(hooks.map(|hook| {
-            let gateway = &gateway;
-            async move { hook.sent(gateway).await }
-        }))
-        .await;
+        let replies = join_all((0..100).map(|number| post(round * 100 + number))).await;
         assert!(replies.iter().all(|reply| reply.status == 202));
     }
     let full = Hook::hint("msg_full", TICKET).sent(&gateway).await.expect(503);
     assert_eq!((full.code().as_str(), full.header("retry-after").as_str()), ("ticket_lane_full", "30"));
     Hook::hint("msg_other", OTHER).sent(&gateway).await.expect(202);
-    Hook::hint("msg_0_0", TICKET).sent(&gateway).await.expect(200);
+    Hook::hint("msg_0", TICKET).sent(&gateway).await.expect(200);
 }
 
 #[tokio::test]
@@ -305,7 +305,7 @@ async fn a_store_that_does_not_answer_is_told_within_two_seconds() {
     Hook::hint("msg_1", TICKET).sent(&gateway).await.expect(202);
     let other = rusqlite::Connection::open(home.path().join("snowgate.db")).expect("the store");
     other.execute_batch("BEGIN IMMEDIATE").expect("nobody writes just now");
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     let slow = Hook::hint("msg_2", TICKET).sent(&gateway).await;
     let took = begun.elapsed();
     other.execute_batch("ROLLBACK").expect("our own transaction");

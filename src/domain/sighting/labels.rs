@@ -8,6 +8,8 @@ use crate::domain::id::SysId;
 use crate::limits::SIGHTING_LABEL_GAP_BYTES_MAX;
 
 const SYS_ID_CHARS: usize = 32;
+/// `&`-entities are at most this long, with their semicolon: `quot;`, `#34;`, `#x0022;`.
+const ENTITY_BYTES_MAX: usize = 7;
 
 /// The first key that is labelled as the record's own.
 pub(super) fn labelled_sys_id(text: &str) -> Option<SysId> {
@@ -82,11 +84,13 @@ fn after_escape(text: &str) -> &str {
 }
 
 fn after_entity(text: &str) -> &str {
-    let entity = text.get(1..).and_then(|rest| rest.split_once(';')).filter(|(name, _)| {
-        let name = name.strip_prefix('#').unwrap_or(name);
-        (1..=6).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    });
-    entity.map_or_else(|| text.get(1..).unwrap_or_default(), |(_, rest)| rest)
+    // Only a few bytes are looked at: `&sys_id&sys_id…` must not be searched to its end again and again.
+    let name = text.get(1..).unwrap_or_default().bytes().take(ENTITY_BYTES_MAX);
+    let end = name
+        .clone()
+        .position(|byte| byte == b';')
+        .filter(|&end| end > 0 && name.take(end).all(|byte| byte == b'#' || byte.is_ascii_alphanumeric()));
+    text.get(end.map_or(1, |end| end + 2)..).unwrap_or_default()
 }
 
 fn leading_word(text: &str) -> &str {

@@ -289,8 +289,8 @@ fn sys_id(said: &str) -> Option<SysId> {
 
 /// `sys_id`, `sysId` and `SYS-ID` are one name.
 fn is_named(key: &str, name: &str) -> bool {
-    let plain = key.bytes().filter(u8::is_ascii_alphanumeric);
-    plain.map(|byte| byte.to_ascii_lowercase()).eq(name.bytes())
+    let plain = key.bytes().filter(|byte| !b"_-. ".contains(byte));
+    key.len() <= FIELD_NAME_CHARS_MAX && plain.map(|byte| byte.to_ascii_lowercase()).eq(name.bytes())
 }
 
 /// A column, or a path of columns.
