@@ -10,6 +10,7 @@ mod reopening;
 mod same_answers;
 mod sqlite_file;
 mod sync_order;
+mod upgrading;
 
 mod accepting;
 mod claiming;

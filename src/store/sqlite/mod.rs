@@ -12,6 +12,7 @@
 //! Proved by: `tests/store`, and `benches/store.rs` for the speed.
 
 mod accept;
+mod backlog;
 mod checkpoint;
 mod claim;
 mod connection;
