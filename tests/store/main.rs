@@ -21,6 +21,7 @@ mod parking;
 mod reading;
 mod sweeping;
 mod tenants;
+mod trimming;
 
 /// Runs every case on every engine.
 macro_rules! contract {
@@ -131,6 +132,11 @@ contract! {
         what_was_learned_is_kept
         an_unknown_tenant_has_no_record
         the_store_answers_a_ping;
+    trimming:
+        what_ended_long_ago_goes_and_its_lane_goes_on
+        what_is_not_done_stays
+        a_repeat_is_known_for_a_month_whatever_is_asked
+        no_more_go_at_once_than_asked;
     reading:
         a_delivery_shows_what_was_accepted
         a_strange_tenant_sees_nothing
