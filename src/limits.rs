@@ -165,6 +165,11 @@ pub const FREE_PART_MIN: u64 = 20;
 pub const FREE_BYTES_ENOUGH: u64 = 2 << 30;
 /// Free space changes slowly against this, and asking for it is a system call.
 pub const FREE_CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How long an event is known as a repeat after its delivery ended. Known senders repeat for seven days at most; a month
+/// leaves room for a person who sends a backlog again.
+pub const EVENTS_REMEMBERED: Duration = Duration::from_hours(30 * 24);
+/// Deliveries forgotten in one commit: some milliseconds of the writer's time, so that no receipt waits longer for it.
+pub const TRIM_DELIVERIES_MAX: usize = 200;
 /// How far the stored time may lag behind: after a restart under a clock set back, no more than this is lived twice.
 pub const TIME_STORED_EVERY: Duration = Duration::from_secs(1);
 

@@ -6,6 +6,10 @@ ALTER TABLE delivery ADD COLUMN is_echo INTEGER NOT NULL DEFAULT 0;
 -- Holds only tickets whose incident is being opened just now: empty most of the time, so asking costs nothing.
 CREATE INDEX delivery_opening ON delivery (tenant) WHERE kind = 'ticket.opened' AND sending_since IS NOT NULL;
 
+-- What waits for the managed service, by lane; the other direction is what remains of all that waits, so that the main
+-- direction pays for no index. Holds only lanes with work.
+CREATE INDEX lane_back ON lane (tenant, head, tail, parked) WHERE direction = 1 AND head <= tail;
+
 -- Which incident a ticket belongs to: a cache, ServiceNow holds the same in the ticket's own fields.
 CREATE TABLE link (
   tenant       INTEGER NOT NULL REFERENCES tenant,

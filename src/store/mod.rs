@@ -31,6 +31,8 @@ use crate::delivery::record::Direction;
 use crate::domain::id::{DeliveryId, IncidentId, SysId, TenantId};
 use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
+#[cfg(doc)]
+use crate::limits::EVENTS_REMEMBERED;
 
 /// A store that can be handed around; a closed set of engines.
 #[derive(Clone, Debug)]
@@ -246,6 +248,15 @@ impl Store {
     /// Gives a parked delivery up; its lane goes on behind it.
     pub async fn drop_parked(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Replayed, StoreError> {
         on_engine!(self, drop_parked(tenant, id))
+    }
+
+    /// Forgets deliveries that were delivered, superseded or dropped before that time, at most this many, and answers
+    /// how many went; what is parked stays, and so do lanes with what they remember.
+    ///
+    /// A forgotten event is no longer known as a repeat, so none goes that ended within [`EVENTS_REMEMBERED`], whatever
+    /// time is asked for. Which of them go first is the engine's choice; call again until fewer than `most` went.
+    pub async fn trim(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {
+        on_engine!(self, trim(before, most))
     }
 
     /// A cheap round trip through the engine, for readiness.

@@ -161,4 +161,9 @@ pub(crate) async fn the_backlog_counts_what_waits_and_what_is_parked(subject: Su
             .await;
     }
     assert_eq!(subject.store.backlog().await.unwrap(), [of(CONTOSO, 2, 1, Some(1))], "behind a parked head they wait");
+    subject.pass(Duration::from_secs(1));
+    let back = NewDelivery { direction: Direction::ToService, ..subject.change("MTR-1", ChangeKind::Updated) };
+    subject.accept(back).await;
+    let back = Backlog { direction: Direction::ToService, ..of(CONTOSO, 1, 0, Some(4)) };
+    assert_eq!(subject.store.backlog().await.unwrap(), [of(CONTOSO, 2, 1, Some(1)), back], "each direction by itself");
 }

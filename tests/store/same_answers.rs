@@ -32,6 +32,8 @@ const KINDS: [Kind; 8] = [
     Kind::Ticket(TicketKind::Opened),
 ];
 
+const DAY: Duration = Duration::from_hours(24);
+
 /// A number that a step turns into one of what there is at that moment.
 type Pick = usize;
 
@@ -94,6 +96,12 @@ enum Step {
         sweep: Pick,
         cursor: Pick,
     },
+    Trim {
+        days_ago: u32,
+    },
+    PassDays {
+        days: u32,
+    },
     Pass {
         millis: u64,
     },
@@ -126,6 +134,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_usize..3, 0_u64..200).prop_map(|(tenant, seconds)| Step::LeaseSweep { tenant, seconds }),
         1 => (pick(), pick()).prop_map(|(sweep, cursor)| Step::SaveSweep { sweep, cursor }),
         1 => (pick(), pick()).prop_map(|(sweep, cursor)| Step::FinishSweep { sweep, cursor }),
+        1 => (0_u32..40).prop_map(|days_ago| Step::Trim { days_ago }),
+        1 => (0_u32..40).prop_map(|days| Step::PassDays { days }),
         3 => (0_u64..100_000).prop_map(|millis| Step::Pass { millis }),
         1 => (0_u64..10_000_000).prop_map(|millis| Step::SetBack { millis }),
     ]
@@ -198,6 +208,11 @@ impl Run {
             Step::Intend { .. } | Step::Renew { .. } | Step::Settle { .. } | Step::Postpone { .. } => {
                 self.apply_to_claim(step).await
             }
+            Step::Trim { days_ago } => {
+                let before = self.subject.clock.now().minus(DAY * *days_ago);
+                format!("{}", self.subject.store.trim(before, 1_000).await.unwrap())
+            }
+            Step::PassDays { days } => self.moved(|clock| clock.pass(DAY * *days)).await,
             Step::Pass { millis } => self.moved(|clock| clock.pass(Duration::from_millis(*millis))).await,
             Step::SetBack { millis } => self.moved(|clock| clock.set_back(Duration::from_millis(*millis))).await,
             Step::Pause { .. } | Step::Resume { .. } | Step::Learn { .. } => self.apply_to_tenant(step).await,

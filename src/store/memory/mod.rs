@@ -25,6 +25,7 @@ use super::steady::SteadyClock;
 use crate::delivery::record::{Direction, Ending, State};
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use crate::domain::time::{SharedClock, Timestamp};
+use crate::limits::EVENTS_REMEMBERED;
 
 /// The in-memory engine.
 #[derive(Debug)]
@@ -143,6 +144,27 @@ impl MemoryStore {
             tables.follow(NewDelivery { tenant: tenant.clone(), ..change }, now);
         }
         Held::Yes(())
+    }
+
+    pub(super) fn trim(&self, before: Timestamp, most: usize) -> usize {
+        let before = before.min(self.clock.now().minus(EVENTS_REMEMBERED));
+        let mut tables = self.tables();
+        let done = |event: &Event| event.state.is_end() && event.state != State::Parked;
+        let ended = |(lane, sequence): &Place| {
+            let event = tables.lanes[*lane].event(*sequence);
+            event.is_some_and(|event| done(event) && event.ended_at.is_some_and(|at| at < before))
+        };
+        let gone: Vec<Place> = tables.by_id.values().copied().filter(ended).take(most).collect();
+        for (lane, sequence) in &gone {
+            let Some(event) = tables.lanes[*lane].event_mut(*sequence) else { continue };
+            // Its place in the lane stays; nothing leads there any more.
+            event.change.body = "".into();
+            let key = (event.change.tenant.clone(), event.change.event.clone());
+            let id = event.change.id.clone();
+            tables.by_key.remove(&key);
+            tables.by_id.remove(&id);
+        }
+        gone.len()
     }
 
     pub(super) fn postpone(&self, lease: &Lease, postponement: Postponement) -> Held<()> {

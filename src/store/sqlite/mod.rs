@@ -12,6 +12,7 @@
 //! Proved by: `tests/store`, and `benches/store.rs` for the speed.
 
 mod accept;
+mod backlog;
 mod checkpoint;
 mod claim;
 mod connection;
@@ -27,6 +28,7 @@ mod session;
 mod sweep;
 mod tenants;
 mod thread;
+mod trim;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -277,6 +279,14 @@ impl SqliteStore {
     pub(super) async fn drop_parked(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Replayed, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
         self.writer.ask(move |session| session.drop_parked(&tenant, &id)).await
+    }
+
+    pub(super) async fn trim(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {
+        let ended = self.lists.ask(move |reader| reader.ended(before, most)).await?;
+        if ended.is_empty() {
+            return Ok(0);
+        }
+        self.writer.ask(move |session| session.trim(&ended)).await
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {

@@ -7,15 +7,14 @@ use tokio::sync::mpsc;
 
 use super::fault::Fault;
 use super::rows::{
-    DELIVERY_COLUMNS, OPEN, STATE_NUMBERS, delivery, direction_number, direction_of, from_json, json, receipt_bytes,
-    state_number, unsigned,
+    DELIVERY_COLUMNS, STATE_NUMBERS, delivery, direction_number, from_json, json, receipt_bytes, state_number, unsigned,
 };
 use super::session::{Halt, halt};
 use super::thread::BoxedJob;
 use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::{Backlog, DeliveryPage, DeliveryQuery, LaneView, Pause, StoreError, TenantRecord};
+use crate::store::contract::{DeliveryPage, DeliveryQuery, LaneView, Pause, StoreError, TenantRecord};
 use crate::store::steady::SteadyClock;
 
 /// What a reading thread owns.
@@ -66,36 +65,6 @@ impl Reader {
         };
         let learned: Option<String> = row.get(3)?;
         Ok(TenantRecord { pause, learned: from_json(learned.as_deref())? })
-    }
-
-    pub(super) fn backlog(&self) -> Result<Vec<Backlog>, Fault> {
-        // The index of states says whose lane each delivery is in, and a lane is one seek: the deliveries themselves,
-        // and their bodies, are not read. One pass for both directions, as each pass is as long as the backlog.
-        let sql = "SELECT t.name, l.direction, \
-                     count(*) FILTER (WHERE d.state = ?1), count(*) FILTER (WHERE d.state = ?2), \
-                     min(d.receipt) FILTER (WHERE d.state = ?1) \
-                   FROM tenant t CROSS JOIN delivery d INDEXED BY delivery_state ON d.tenant = t.id \
-                   CROSS JOIN lane l ON l.id = d.lane \
-                   WHERE d.state IN (?1, ?2) GROUP BY t.name, l.direction";
-        let oldest = "SELECT accepted_at FROM delivery INDEXED BY delivery_state \
-                      WHERE tenant = (SELECT id FROM tenant WHERE name = ?1) AND state = ?2 AND receipt = ?3";
-        let transaction = self.connection.unchecked_transaction()?;
-        let (mut statement, mut oldest) = (transaction.prepare_cached(sql)?, transaction.prepare_cached(oldest)?);
-        let mut rows = statement.query(params![OPEN, state_number(State::Parked)])?;
-        let mut backlogs = Vec::new();
-        while let Some(row) = rows.next()? {
-            let name: String = row.get(0)?;
-            let first: Option<[u8; 16]> = row.get(4)?;
-            let accepted_at = |first| oldest.query_row(params![name, OPEN, first], |row| row.get(0));
-            backlogs.push(Backlog {
-                oldest: first.map(accepted_at).transpose()?.map(Timestamp::from_millis),
-                tenant: TenantId::parse(&name).map_err(|error| Fault::nonsense("tenant.name", error))?,
-                direction: direction_of(row.get(1)?)?,
-                waiting: unsigned(row.get(2)?),
-                parked: unsigned(row.get(3)?),
-            });
-        }
-        Ok(backlogs)
     }
 
     pub(super) fn lane(
