@@ -207,6 +207,12 @@ pub const CALLBACK_TIMEOUT: Duration = Duration::from_secs(20);
 pub const CALLBACK_ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Where the word `duplicate` is looked for in a refusal: a sentence, not a page.
 pub const CALLBACK_WORDS_BYTES_MAX: usize = 1024;
+/// One file, from the first look-up to its last byte: a hundred megabytes at a megabyte a second, within one lease.
+pub const FILE_TIMEOUT: Duration = Duration::from_secs(100);
+/// What of a file is in memory at once, on each way: large enough that the hop to the disk costs little.
+pub const FILE_PIECE_BYTES: usize = 64 * 1024;
+/// What is read of an answer that comes instead of a file.
+pub const FILE_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Keys named in one query: 30 take about a thousand characters of an address, which leaves room for columns.
 pub const KEYS_IN_A_QUERY_MAX: usize = 30;
 /// Pages of one walk through a journal or a list of files: thousands of rows, far beyond what people write on a ticket.
@@ -290,6 +296,7 @@ pub const LOOKUP_MISSING_TIME: Duration = Duration::from_mins(1);
 
 const _: () = assert!(CALLBACK_TIMEOUT.as_millis() <= CALL_TIMEOUT.as_millis());
 const _: () = assert!(CALLBACK_WORDS_BYTES_MAX <= CALLBACK_ANSWER_BYTES_MAX);
+const _: () = assert!(FILE_TIMEOUT.as_millis() < LEASE.as_millis() && FILE_ANSWER_BYTES_MAX <= ANSWER_BYTES_MAX);
 const _: () = assert!(KEYS_IN_A_QUERY_MAX * 35 + 500 < ADDRESS_CHARS_MAX);
 const _: () = assert!(CONNECT_TIMEOUT.as_millis() < TOKEN_TIMEOUT.as_millis());
 const _: () = assert!(TOKEN_TIMEOUT.as_millis() < CALL_TIMEOUT.as_millis());

@@ -11,7 +11,7 @@ use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 use crate::limits::CALLBACK_WORDS_BYTES_MAX;
-use crate::peer::fault::of_fault;
+use crate::peer::fault::of_repeatable;
 use crate::peer::message::{Answer, TransportFault};
 use crate::peer::{waits, words};
 
@@ -25,7 +25,7 @@ pub struct Answered {
 /// What a reply means.
 pub fn classify(now: Timestamp, reply: &Result<Answer, TransportFault>) -> Result<Answered, Outcome> {
     let answer = match reply {
-        Err(fault) => return Err(of_lost(fault)),
+        Err(fault) => return Err(of_repeatable(fault)),
         Ok(answer) => answer,
     };
     match answer.status {
@@ -34,13 +34,6 @@ pub fn classify(now: Timestamp, reply: &Result<Answer, TransportFault>) -> Resul
         409 | 422 if says_duplicate(answer) => Ok(answered(answer)),
         status => Err(of_refusal(now, status, answer)),
     }
-}
-
-/// No answer, or half of one: the receiver recognises a repeat, so it is sent again.
-fn of_lost(fault: &TransportFault) -> Outcome {
-    let outcome = of_fault(fault);
-    let class = if outcome.class == Class::Unclear { Class::NotProcessed } else { outcome.class };
-    Outcome { class, ..outcome }
 }
 
 fn of_refusal(now: Timestamp, status: u16, answer: &Answer) -> Outcome {
@@ -66,6 +59,26 @@ fn of_refusal(now: Timestamp, status: u16, answer: &Answer) -> Outcome {
     let code = if code.is_empty() { format!("http_{status}") } else { code.to_owned() };
     let instance_fault = class == Class::NotProcessed && status != 407;
     Outcome { class, code, status: Some(status), detail: said(answer), not_before, instance_fault }
+}
+
+/// What it means that a file of the managed service did not come. It is this one file's matter: the place it lies at is
+/// not the receiver, so nothing here pauses a tenant or counts against the receiver.
+pub fn of_no_file(now: Timestamp, reply: &Result<Answer, TransportFault>) -> Outcome {
+    let answer = match reply {
+        Err(fault) => return Outcome { instance_fault: false, ..of_repeatable(fault) },
+        Ok(answer) => answer,
+    };
+    let (class, code) = match answer.status {
+        300..=399 => (Class::Refused, "file_redirected"),
+        401 | 403 => (Class::Refused, "file_forbidden"),
+        404 | 410 => (Class::Refused, "file_gone"),
+        407 => (Class::NotProcessed, "egress_proxy_failed"),
+        408 | 423..=425 | 429 => (Class::NotProcessed, "file_not_now"),
+        400..=499 => (Class::Refused, "file_refused"),
+        _ => (Class::NotProcessed, "file_not_now"),
+    };
+    let not_before = waits::retry_after(now, answer);
+    Outcome { not_before, status: Some(answer.status), ..Outcome::new(class, code).with_detail(said(answer)) }
 }
 
 /// A page where an answer should be is somebody else's success: a login, a parked name, a proxy's greeting.
@@ -226,6 +239,24 @@ mod tests {
         }
         let forbidden = classify(NOW, &Err(TransportFault::new(FaultKind::ForbiddenAddress, ""))).unwrap_err();
         assert_eq!(forbidden.class, Class::Misconfigured);
+    }
+
+    #[test]
+    fn a_file_that_does_not_come_is_its_own_matter() {
+        for (status, expected) in [
+            (302, "refused file_redirected"),
+            (401, "refused file_forbidden"),
+            (403, "refused file_forbidden"),
+            (404, "refused file_gone"),
+            (418, "refused file_refused"),
+            (429, "not_processed file_not_now"),
+            (204, "not_processed file_not_now"),
+            (503, "not_processed file_not_now"),
+        ] {
+            let outcome = of_no_file(NOW, &reply(status, &[], ""));
+            assert_eq!(format!("{} {}", outcome.class.as_str(), outcome.code), expected, "{status}");
+            assert!(!outcome.instance_fault, "{status}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::classify::{Answered, classify};
 use crate::delivery::outcome::{Class, Outcome};
-use crate::domain::time::SharedClock;
+use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::{CALLBACK_ANSWER_BYTES_MAX, CALLBACK_TIMEOUT};
 use crate::peer::caller::{Attempt, Caller, CallerOptions, Identity, Made};
 use crate::peer::message::{HeaderMap, HeaderValue, Method, Request};
@@ -22,7 +22,7 @@ use crate::security::signature::{WebhookSecret, sign};
 use crate::security::target::Target;
 
 /// What we call ourselves.
-const USER_AGENT: &str = concat!("snowgate/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("snowgate/", env!("CARGO_PKG_VERSION"));
 
 /// An event in structured mode (CloudEvents 1.0, HTTP binding).
 const STRUCTURED: &str = "application/cloudevents+json; charset=utf-8";
@@ -86,12 +86,7 @@ impl Client {
     /// Sends an event: its bytes as they are stored, and the id they carry.
     pub async fn send(&self, permit: Permit, event: &[u8], id: &str) -> Result<Answered, Outcome> {
         let attempt = |pass| self.attempt(event, id, pass);
-        let report = |made: &Made<'_>| {
-            if let Some(observer) = &self.0.observer {
-                observer(made);
-            }
-        };
-        self.0.caller.call(permit, attempt, report).await
+        self.0.caller.call(permit, attempt, |made| self.report(made)).await
     }
 
     /// Somebody mended the secret or the credentials, or says so: they are tried with the next call.
@@ -105,36 +100,40 @@ impl Client {
     }
 
     async fn attempt(&self, event: &[u8], id: &str, pass: Option<Pass>) -> Attempt<Answered> {
-        let Some(mut headers) = self.signed(id, event, pass) else {
+        let now = self.0.caller.now();
+        let signatures: Vec<String> = self.0.secrets.iter().map(|secret| sign(id, now, event, secret)).collect();
+        let Some(mut headers) = headers(id, now, &signatures.join(" "), pass) else {
             return Attempt::without_answer(Err(unusable_id()));
         };
         headers.insert("content-type", HeaderValue::from_static(STRUCTURED));
-        let request = Request {
-            method: Method::Post,
-            origin: Arc::clone(&self.0.origin),
-            path_and_query: self.0.path_and_query.clone(),
-            headers,
-            body: event.to_vec(),
-        };
+        let request = self.request(headers, event.to_vec());
         let allowance = Allowance { time: CALLBACK_TIMEOUT, body_bytes_max: CALLBACK_ANSWER_BYTES_MAX };
         let reply = self.0.caller.transport().send(request, allowance).await;
         let now = self.0.caller.now();
         Attempt::of(now, &reply, classify(now, &reply))
     }
 
-    /// The headers of Standard Webhooks, made now, and a token if the receiver wants one.
-    fn signed(&self, id: &str, body: &[u8], pass: Option<Pass>) -> Option<HeaderMap> {
-        let now = self.0.caller.now();
-        let signatures: Vec<String> = self.0.secrets.iter().map(|secret| sign(id, now, body, secret)).collect();
-        let mut headers = HeaderMap::with_capacity(6);
-        headers.insert("user-agent", HeaderValue::from_static(USER_AGENT));
-        headers.insert("webhook-id", HeaderValue::from_str(id).ok()?);
-        headers.insert("webhook-timestamp", HeaderValue::from(now.seconds()));
-        headers.insert("webhook-signature", HeaderValue::from_str(&signatures.join(" ")).ok()?);
-        if let Some(Pass { header: (name, value), .. }) = pass {
-            headers.insert(name, value);
+    pub(super) fn request(&self, headers: HeaderMap, body: Vec<u8>) -> Request {
+        let path_and_query = self.0.path_and_query.clone();
+        Request { method: Method::Post, origin: Arc::clone(&self.0.origin), path_and_query, headers, body }
+    }
+
+    pub(super) fn report(&self, made: &Made<'_>) {
+        if let Some(observer) = &self.0.observer {
+            observer(made);
         }
-        Some(headers)
+    }
+
+    pub(super) fn caller(&self) -> &Caller {
+        &self.0.caller
+    }
+
+    pub(super) fn secrets(&self) -> &[WebhookSecret] {
+        &self.0.secrets
+    }
+
+    pub(super) fn origin(&self) -> &Arc<str> {
+        &self.0.origin
     }
 }
 
@@ -144,7 +143,20 @@ impl fmt::Debug for Client {
     }
 }
 
+/// The headers of Standard Webhooks, and a token if the receiver wants one; `None` for an id that no header can hold.
+pub(super) fn headers(id: &str, now: Timestamp, signature: &str, pass: Option<Pass>) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.insert("user-agent", HeaderValue::from_static(USER_AGENT));
+    headers.insert("webhook-id", HeaderValue::from_str(id).ok()?);
+    headers.insert("webhook-timestamp", HeaderValue::from(now.seconds()));
+    headers.insert("webhook-signature", HeaderValue::from_str(signature).ok()?);
+    if let Some(Pass { header: (name, value), .. }) = pass {
+        headers.insert(name, value);
+    }
+    Some(headers)
+}
+
 /// Ids are of our own making and hold nothing that cannot stand in a header.
-fn unusable_id() -> Outcome {
+pub(super) fn unusable_id() -> Outcome {
     Outcome::new(Class::Defect, "event_id_unusable").with_detail("the event's id cannot stand in a header")
 }

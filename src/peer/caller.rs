@@ -112,9 +112,32 @@ impl Caller {
     }
 
     /// Makes one call. `attempt` sends it, once, and judges what came back; `report` is told what came of it.
-    pub async fn call<T, A, F>(
+    pub async fn call<T, A, F>(&self, permit: Permit, attempt: A, report: impl FnOnce(&Made<'_>)) -> Result<T, Outcome>
+    where
+        A: Fn(Option<Pass>) -> F,
+        F: Future<Output = Attempt<T>>,
+    {
+        self.make(permit, self.keeper.as_ref(), attempt, report).await
+    }
+
+    /// The same for a call that shows no credentials, such as one to another host.
+    pub async fn call_without_pass<T, A, F>(
+        &self,
+        permit: Permit,
+        attempt: A,
+        report: impl FnOnce(&Made<'_>),
+    ) -> Result<T, Outcome>
+    where
+        A: Fn(Option<Pass>) -> F,
+        F: Future<Output = Attempt<T>>,
+    {
+        self.make(permit, None, attempt, report).await
+    }
+
+    async fn make<T, A, F>(
         &self,
         mut permit: Permit,
+        keeper: Option<&Keeper>,
         attempt: A,
         report: impl FnOnce(&Made<'_>),
     ) -> Result<T, Outcome>
@@ -123,7 +146,7 @@ impl Caller {
         F: Future<Output = Attempt<T>>,
     {
         let begun = self.clock.now();
-        let made = match self.attempts(&permit, &attempt).await {
+        let made = match self.attempts(&permit, keeper, &attempt).await {
             Ok(made) => made,
             Err(NotDone::Judged(outcome)) => Attempt::without_answer(Err(outcome)),
             Err(NotDone::NotSent(outcome)) => return Err(outcome),
@@ -139,13 +162,18 @@ impl Caller {
     }
 
     /// Sends, and once more with a newer token if the first one was refused: a `401` was not processed.
-    async fn attempts<T, A, F>(&self, permit: &Permit, attempt: &A) -> Result<Attempt<T>, NotDone>
+    async fn attempts<T, A, F>(
+        &self,
+        permit: &Permit,
+        keeper: Option<&Keeper>,
+        attempt: &A,
+    ) -> Result<Attempt<T>, NotDone>
     where
         A: Fn(Option<Pass>) -> F,
         F: Future<Output = Attempt<T>>,
     {
         still_allowed(permit)?;
-        let Some(keeper) = &self.keeper else { return Ok(attempt(None).await) };
+        let Some(keeper) = keeper else { return Ok(attempt(None).await) };
         let pass = keeper.pass(self.luck.fraction()).await?;
         let generation = pass.generation;
         // A token may have taken its time.

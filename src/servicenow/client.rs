@@ -223,7 +223,15 @@ impl Client {
         Attempt { mark: header("x-transaction-id").map(words::clean), ..Attempt::of(now, reply, result) }
     }
 
-    fn report(&self, call: CallKind, made: &Made<'_>) {
+    pub(super) fn origin(&self) -> &Arc<str> {
+        &self.0.origin
+    }
+
+    pub(super) fn caller(&self) -> &Caller {
+        &self.0.caller
+    }
+
+    pub(super) fn report(&self, call: CallKind, made: &Made<'_>) {
         let Some(observer) = &self.0.observer else { return };
         let Made { outcome, millis, mark } = *made;
         observer(&CallReport {
@@ -248,7 +256,7 @@ impl fmt::Debug for Client {
 }
 
 /// A write's single row, which [`classify`] has made sure of.
-fn only(rows: Vec<Row>) -> Result<Row, Outcome> {
+pub(super) fn only(rows: Vec<Row>) -> Result<Row, Outcome> {
     rows.into_iter().next().ok_or_else(|| Outcome::new(Class::Unclear, "no_sys_id"))
 }
 
@@ -262,6 +270,6 @@ pub(super) fn of_unsafe(refusal: &UnsafeText) -> Outcome {
 }
 
 /// An instance is never called without credentials; their settings make sure of it.
-fn no_pass() -> Outcome {
+pub(super) fn no_pass() -> Outcome {
     Outcome::new(Class::Defect, "no_credentials")
 }

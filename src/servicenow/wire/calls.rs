@@ -42,6 +42,10 @@ pub enum CallKind {
     ReadOne,
     /// GET of a list.
     List,
+    /// POST of a file.
+    Upload,
+    /// GET of a file.
+    Download,
 }
 
 impl CallKind {
@@ -52,6 +56,24 @@ impl CallKind {
             Self::Update => "update",
             Self::ReadOne => "read",
             Self::List => "list",
+            Self::Upload => "upload",
+            Self::Download => "download",
+        }
+    }
+
+    /// Whether it makes something, so that a second one would make a second thing.
+    pub const fn makes(self) -> bool {
+        match self {
+            Self::Create | Self::Upload => true,
+            Self::Update | Self::ReadOne | Self::List | Self::Download => false,
+        }
+    }
+
+    /// Whether it changes nothing.
+    pub const fn reads(self) -> bool {
+        match self {
+            Self::ReadOne | Self::List | Self::Download => true,
+            Self::Create | Self::Update | Self::Upload => false,
         }
     }
 }
@@ -203,7 +225,7 @@ impl Call<'_> {
     }
 }
 
-fn headers((name, value): (HeaderName, HeaderValue), has_body: bool) -> HeaderMap {
+pub(in super::super) fn headers((name, value): (HeaderName, HeaderValue), has_body: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert("user-agent", HeaderValue::from_static(USER_AGENT));
     headers.insert("accept", HeaderValue::from_static("application/json"));
