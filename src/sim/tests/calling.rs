@@ -193,6 +193,24 @@ async fn the_control_face_subscribes_spoils_and_tells() {
 }
 
 #[tokio::test]
+async fn a_clone_calls_too_under_its_own_name() {
+    let receiver = Receiver::answering(202, 100);
+    let production = simulator(&receiver.url);
+    let clone = production.clone_as("contosotest", 7).expect("a free port");
+    assert_ne!(clone.url(), production.url());
+    create(&production, 1);
+    create(&clone, 1);
+    eventually("both call", || receiver.bodies().len() == 2).await;
+    let mut names: Vec<String> = receiver.bodies().iter().map(|body| body["instance"].to_string()).collect();
+    names.sort();
+    assert_eq!(names, ["\"contosotest\"", "\"example\""]);
+    assert_eq!(receiver.seen.unsigned.load(Ordering::SeqCst), 0, "with the same secret");
+    receiver.server.stop(false).await;
+    clone.stop().await;
+    production.stop().await;
+}
+
+#[tokio::test]
 async fn a_large_file_is_hashed_as_it_comes() {
     use sha2::Digest as _;
     let simulator = start(Options::default()).expect("a free port");
