@@ -113,6 +113,16 @@ impl Outbound {
         Self { subscriptions, last_subscription: self.last_subscription, ..Self::seeded(seed) }
     }
 
+    /// The same subscriptions and wire, and nothing of what happened: what a reset leaves.
+    pub(in crate::sim) fn restarted(&self, seed: u64) -> Self {
+        Self {
+            subscriptions: self.subscriptions.clone(),
+            last_subscription: self.last_subscription,
+            wire: Rolling::of(self.wire.wire),
+            ..Self::seeded(seed)
+        }
+    }
+
     /// Enqueues a job for every rule that the change fires.
     pub(in crate::sim) fn notice(&mut self, change: &Change, origin: Origin<'_>) {
         let gone = match origin {

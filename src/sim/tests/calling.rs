@@ -182,9 +182,14 @@ async fn the_control_face_subscribes_spoils_and_tells() {
     let comment = json!({"user": "joe.employee", "sys_id": id, "act": "comment", "text": "Still dark"});
     assert_eq!(control(post.clone(), "act", comment).await["done"], json!("comment"));
     eventually("a lost call", || simulator.outbound_calls().iter().any(|call| call.state == CallState::Dropped)).await;
-    let told = control(get, "outbound", Value::Null).await;
+    let told = control(get.clone(), "outbound", Value::Null).await;
     assert_eq!((&told["calls"][1]["state"], &told["waiting"]), (&json!("dropped"), &json!(0)));
     assert_eq!(receiver.bodies().len(), 1, "nobody heard of the comment");
+    assert_eq!(control(post.clone(), "reset", Value::Null).await, json!({"reset": true}));
+    let kept = control(get.clone(), "webhooks", Value::Null).await;
+    assert_eq!(kept["webhooks"][0]["url"], json!(receiver.url), "a reset forgets what happened, not what was set up");
+    assert_eq!(control(get.clone(), "loss", Value::Null).await["silent"], json!(true));
+    assert_eq!(control(get, "outbound", Value::Null).await["calls"], json!([]));
     let emptied = control(reqwest::Method::DELETE, "webhooks", Value::Null).await;
     assert_eq!(emptied, json!({"webhooks": []}));
     assert_eq!(control(post, "jobs", json!({"in_days": 8})).await, json!({"closed": 0}));
