@@ -6,7 +6,7 @@
 //! `GET state`, `GET log`, `GET|PUT faults` (a plan as text or JSON), `POST outage` (`{"kind":"hang","seconds":30}`),
 //! `DELETE outage`, `POST edit` (`{"user":…,"table":…,"sys_id":…,"fields":{…}}`: a person edits a record), `POST create`,
 //! `POST act` (a person does something to a ticket), `POST|DELETE hide`, `POST jobs`, `GET|POST|DELETE webhooks`,
-//! `GET|PUT loss`, `GET outbound`, `POST reset`. `docs/simulator.md` shows their JSON.
+//! `GET|PUT loss`, `POST pause`, `GET outbound`, `POST reset`. `docs/simulator.md` shows their JSON.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use super::shell::{OutageKind, Shell, lock};
 pub(super) const PREFIX: &str = "/_sim/";
 
 const ROUTES: &str =
-    "there are: state, log, faults, outage, create, edit, act, hide, jobs, webhooks, loss, outbound, reset";
+    "there are: state, log, faults, outage, create, edit, act, hide, jobs, webhooks, loss, pause, outbound, reset";
 
 /// Answers a control call; `now` is milliseconds since the epoch.
 pub(super) fn answer(shell: &Shell, request: &Request, now: i64) -> Response {
@@ -56,6 +56,7 @@ pub(super) fn answer(shell: &Shell, request: &Request, now: i64) -> Response {
         }
         ("GET", "loss") => Ok(control_outbound::wire(&lock(&shell.instance))),
         ("PUT", "loss") => control_outbound::set_wire(&mut lock(&shell.instance), &request.body),
+        ("POST", "pause") => pause(shell, &request.body, now),
         ("GET", "outbound") => Ok(control_outbound::calls(&lock(&shell.instance))),
         ("POST", "reset") => {
             shell.reset();
@@ -122,7 +123,13 @@ fn said(refusal: Refusal) -> String {
 fn edit(shell: &Shell, body: &[u8], now: i64) -> Result<Value, String> {
     let body = read(body)?;
     let (user, table, sys_id) = (text(&body, "user")?, text(&body, "table")?, text(&body, "sys_id")?);
-    lock(&shell.instance).edit_as(user, table, sys_id, &fields(&body)?, now).map_err(said)?;
+    let mut instance = lock(&shell.instance);
+    if body["silently"] == json!(true) {
+        let found = instance.edit_silently(table, sys_id, &fields(&body)?);
+        found.then_some(()).ok_or_else(|| format!("{table} has no {sys_id}"))?;
+    } else {
+        instance.edit_as(user, table, sys_id, &fields(&body)?, now).map_err(said)?;
+    }
     Ok(json!({"edited": sys_id}))
 }
 
@@ -150,6 +157,13 @@ fn hide(shell: &Shell, body: &[u8], hidden: bool) -> Result<Value, String> {
         instance.unhide(table, sys_id);
     }
     Ok(json!({"hidden": hidden, "sys_id": sys_id}))
+}
+
+/// Outbound jobs wait; zero seconds lets them go.
+fn pause(shell: &Shell, body: &[u8], now: i64) -> Result<Value, String> {
+    let seconds = read(body)?["seconds"].as_i64().ok_or("`seconds` is a whole number")?;
+    lock(&shell.instance).pause_jobs_until(now.saturating_add(seconds.saturating_mul(1_000)));
+    Ok(json!({"paused_seconds": seconds}))
 }
 
 /// Scheduled jobs, now or so many days from now.

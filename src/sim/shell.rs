@@ -84,9 +84,13 @@ impl Shell {
         self.work_ms
     }
 
-    /// A fresh instance without subscriptions, and an empty log; the plan of faults starts again from its seed.
+    /// A fresh instance and an empty log; the plan of faults and the wire start again from their seeds, webhooks stay.
     pub(super) fn reset(&self) {
-        *lock(&self.instance) = Instance::new(self.options.clone());
+        let mut instance = lock(&self.instance);
+        let outbound = instance.outbound.restarted(self.options.seed);
+        *instance = Instance::new(self.options.clone());
+        instance.outbound = outbound;
+        drop(instance);
         let mut faults = lock(&self.faults);
         *faults = Faults::new(faults.plan().clone());
         lock(&self.log).clear();

@@ -69,7 +69,12 @@ impl Instance {
 
     /// When the next job is due, milliseconds since the epoch; `None` if none waits.
     pub fn next_call_at(&self) -> Option<i64> {
-        self.outbound.jobs.first_key_value().map(|((due, _), _)| *due)
+        self.outbound.jobs.first_key_value().map(|((due, _), _)| (*due).max(self.outbound.paused_until))
+    }
+
+    /// Lets no job run before that time; then all that waited run at once, as after an upgrade (facts/servicenow 8.35).
+    pub const fn pause_jobs_until(&mut self, at: i64) {
+        self.outbound.paused_until = at;
     }
 
     /// Jobs that wait.

@@ -82,6 +82,8 @@ pub(in crate::sim) struct Outbound {
     open: BTreeMap<u64, Prepared>,
     /// Jobs lost because too many waited.
     pub(super) overflowed: u64,
+    /// Nothing runs before: an upgrade, a stopped scheduler.
+    pub(super) paused_until: i64,
 }
 
 impl Outbound {
@@ -98,6 +100,7 @@ impl Outbound {
             calls: 0,
             open: BTreeMap::new(),
             overflowed: 0,
+            paused_until: i64::MIN,
         }
     }
 
@@ -108,6 +111,16 @@ impl Outbound {
             instance_name.clone_into(&mut subscription.rule.instance_name);
         }
         Self { subscriptions, last_subscription: self.last_subscription, ..Self::seeded(seed) }
+    }
+
+    /// The same subscriptions and wire, and nothing of what happened: what a reset leaves.
+    pub(in crate::sim) fn restarted(&self, seed: u64) -> Self {
+        Self {
+            subscriptions: self.subscriptions.clone(),
+            last_subscription: self.last_subscription,
+            wire: Rolling::of(self.wire.wire),
+            ..Self::seeded(seed)
+        }
     }
 
     /// Enqueues a job for every rule that the change fires.
@@ -148,6 +161,9 @@ impl Outbound {
     }
 
     pub(super) fn take_due(&mut self, now: i64) -> Option<Job> {
+        if now < self.paused_until {
+            return None;
+        }
         let first = self.jobs.first_entry().filter(|entry| entry.key().0 <= now)?;
         Some(first.remove())
     }

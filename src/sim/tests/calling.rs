@@ -182,14 +182,37 @@ async fn the_control_face_subscribes_spoils_and_tells() {
     let comment = json!({"user": "joe.employee", "sys_id": id, "act": "comment", "text": "Still dark"});
     assert_eq!(control(post.clone(), "act", comment).await["done"], json!("comment"));
     eventually("a lost call", || simulator.outbound_calls().iter().any(|call| call.state == CallState::Dropped)).await;
-    let told = control(get, "outbound", Value::Null).await;
+    let told = control(get.clone(), "outbound", Value::Null).await;
     assert_eq!((&told["calls"][1]["state"], &told["waiting"]), (&json!("dropped"), &json!(0)));
     assert_eq!(receiver.bodies().len(), 1, "nobody heard of the comment");
+    assert_eq!(control(post.clone(), "reset", Value::Null).await, json!({"reset": true}));
+    let kept = control(get.clone(), "webhooks", Value::Null).await;
+    assert_eq!(kept["webhooks"][0]["url"], json!(receiver.url), "a reset forgets what happened, not what was set up");
+    assert_eq!(control(get.clone(), "loss", Value::Null).await["silent"], json!(true));
+    assert_eq!(control(get, "outbound", Value::Null).await["calls"], json!([]));
     let emptied = control(reqwest::Method::DELETE, "webhooks", Value::Null).await;
     assert_eq!(emptied, json!({"webhooks": []}));
     assert_eq!(control(post, "jobs", json!({"in_days": 8})).await, json!({"closed": 0}));
     receiver.server.stop(false).await;
     simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_clone_calls_too_under_its_own_name() {
+    let receiver = Receiver::answering(202, 100);
+    let production = simulator(&receiver.url);
+    let clone = production.clone_as("contosotest", 7).expect("a free port");
+    assert_ne!(clone.url(), production.url());
+    create(&production, 1);
+    create(&clone, 1);
+    eventually("both call", || receiver.bodies().len() == 2).await;
+    let mut names: Vec<String> = receiver.bodies().iter().map(|body| body["instance"].to_string()).collect();
+    names.sort();
+    assert_eq!(names, ["\"contosotest\"", "\"example\""]);
+    assert_eq!(receiver.seen.unsigned.load(Ordering::SeqCst), 0, "with the same secret");
+    receiver.server.stop(false).await;
+    clone.stop().await;
+    production.stop().await;
 }
 
 #[tokio::test]

@@ -342,6 +342,32 @@ fn the_wire_loses_repeats_and_shuffles_as_its_seed_says() {
 }
 
 #[test]
+fn paused_jobs_burst_out_with_the_newest_story() {
+    let mut instance = listening(rule());
+    let id = ticket(&mut instance);
+    instance.pause_jobs_until(LATER);
+    for state in ["2", "3", "2"] {
+        edit(&mut instance, "abel.tuter", &id, &[("state", state)], NOW);
+    }
+    assert!(instance.due_calls(LATER - 1).is_empty());
+    assert_eq!(instance.next_call_at(), Some(LATER));
+    let counts: Vec<Value> = instance.due_calls(LATER).iter().map(|call| body(call)["sys_mod_count"].clone()).collect();
+    assert_eq!(counts, [json!("3"), json!("3"), json!("3")]);
+}
+
+#[test]
+fn a_silent_script_is_seen_by_nobody() {
+    let mut instance = listening(rule());
+    let id = ticket(&mut instance);
+    assert!(instance.edit_silently("incident", &id, &[("state", "6")]));
+    assert!(!instance.edit_silently("incident", "nothing", &[]));
+    assert!(all_calls(&mut instance).is_empty());
+    let moved = format!("{TABLE}?sysparm_query=sys_mod_count>0^ORsys_updated_on>2026-11-22 06:00:00");
+    check(&mut instance, ("GET", &moved, Value::Null), 200, &[("/result", json!([]))]);
+    check(&mut instance, ("GET", &format!("{TABLE}/{id}"), Value::Null), 200, &[("/result/state", json!("6"))]);
+}
+
+#[test]
 fn a_repeated_call_is_the_same_bytes() {
     let mut instance = listening(rule());
     instance.set_wire(Wire { repeat_percent: 100, hold_ms_max: 900, ..Wire::default() });
