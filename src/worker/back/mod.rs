@@ -22,7 +22,6 @@ pub mod sweep;
 mod telling;
 
 use self::news::{Comparison, Linked, News, Trouble};
-use self::reading::Completed;
 use super::journey::Journey;
 use super::report;
 use super::stop::{Head, Stop};
@@ -86,16 +85,16 @@ impl Journey<'_> {
             return Err(stop);
         }
         if !self.bridge.goes_back() {
-            return Ok(self.ended(upto, self.claim.memory.clone(), "no_callback"));
+            return Ok(Self::ended(upto, self.claim.memory.clone(), "no_callback"));
         }
         if self.protections.actor && sighting.actor.is_some() && sighting.actor.as_deref() == self.user() {
             report::echo(self, "actor");
-            return Ok(self.ended(upto, self.claim.memory.clone(), "echo"));
+            return Ok(Self::ended(upto, self.claim.memory.clone(), "echo"));
         }
         let seen = self.claim.memory.seen.as_deref().cloned().unwrap_or_default();
         let mut link = self.link_of(&sighting).await?;
-        let Some(Completed { sighting, .. }) = self.complete(sighting, &seen, link.is_none()).await? else {
-            return Ok(self.ended(upto, self.claim.memory.clone(), "ticket_unreadable"));
+        let Some(sighting) = self.complete(sighting, &seen, link.is_none()).await? else {
+            return Ok(Self::ended(upto, self.claim.memory.clone(), "ticket_unreadable"));
         };
         if link.is_none() {
             link = self.link_of(&sighting).await?;
@@ -145,7 +144,7 @@ impl Journey<'_> {
     }
 
     /// A sighting that ends without a word.
-    fn ended(&self, upto: u64, memory: LaneMemory, how: &str) -> Settlement {
+    fn ended(upto: u64, memory: LaneMemory, how: &str) -> Settlement {
         let ending = Ending { ticket: memory.ticket.clone(), how: how.to_owned(), ..Ending::default() };
         Settlement { upto, state: State::Delivered, ending, attempt: None, memory, follows: Vec::new(), link: None }
     }

@@ -11,13 +11,8 @@ use super::super::stop::Stop;
 use crate::delivery::seen::Seen;
 use crate::domain::sighting::{JournalEntry, Operation, Sighting};
 use crate::limits::{JOURNAL_ENTRIES_SENT, JOURNAL_ROWS_MAX};
-use crate::mapping::{JournalField, TicketView};
+use crate::mapping::{IncidentDraft, JournalField, TicketView};
 use crate::servicenow::journal::parse_history;
-
-/// A sighting with everything that is needed to compare it.
-pub(super) struct Completed {
-    pub(super) sighting: Sighting,
-}
 
 impl Journey<'_> {
     /// The sighting, read from the instance where it does not say enough. `None`: the ticket cannot be read, because it
@@ -27,9 +22,9 @@ impl Journey<'_> {
         sighting: Sighting,
         seen: &Seen,
         unlinked: bool,
-    ) -> Result<Option<Completed>, Stop> {
+    ) -> Result<Option<Sighting>, Stop> {
         if sighting.operation == Some(Operation::Delete) {
-            return Ok(Some(Completed { sighting }));
+            return Ok(Some(sighting));
         }
         let stale = sighting.version.is_some_and(|version| !seen.is_newer(version));
         // A key of ours whose owner is not known: the ticket's mark says whose it is.
@@ -41,14 +36,14 @@ impl Journey<'_> {
             sighting
         } else {
             match self.read(&sighting, seen).await? {
-                Some(read) => return Ok(Some(Completed { sighting: read })),
+                Some(read) => return Ok(Some(read)),
                 None => return Ok(None),
             }
         };
         if may_have_more_entries(&sighting, seen) {
             sighting.journal = Some(self.read_journal(&sighting).await?);
         }
-        Ok(Some(Completed { sighting }))
+        Ok(Some(sighting))
     }
 
     fn covers(&self, sighting: &Sighting) -> bool {
@@ -56,7 +51,9 @@ impl Journey<'_> {
         for (column, cell) in sighting.fields.iter().flatten() {
             view.set(column.as_str(), cell.value.as_str(), cell.display.clone());
         }
-        self.bridge.mapping.covers(&view)
+        // A script may send labels in the place of values: what the mapping does not know is read, not guessed.
+        let knows = |draft: IncidentDraft| draft.dropped.is_empty();
+        self.bridge.mapping.covers(&view) && self.bridge.mapping.to_incident(&view).is_ok_and(knows)
     }
 
     async fn read(&self, hint: &Sighting, seen: &Seen) -> Result<Option<Sighting>, Stop> {
@@ -77,7 +74,7 @@ impl Journey<'_> {
             shown.extend(parse_history(element, text));
         }
         shown.retain(|entry| self.leaves(&entry.element));
-        if self.shows_something_new(&shown, seen) {
+        if shows_something_new(&shown, seen) {
             let rows = self.read_journal(&sighting).await?;
             // An instance that hides the rows still shows the text.
             sighting.journal = Some(if rows.is_empty() { shown } else { rows });
@@ -94,16 +91,6 @@ impl Journey<'_> {
             sighting.journal = Some(journal);
         }
         Ok(Some(sighting))
-    }
-
-    /// Whether the journal as people see it has more of some text than was seen.
-    fn shows_something_new(&self, shown: &[JournalEntry], seen: &Seen) -> bool {
-        shown.iter().any(|entry| {
-            let text = format!("{} {}", entry.element, entry.value.trim());
-            let times =
-                shown.iter().filter(|other| other.element == entry.element && other.value == entry.value).count();
-            times > seen.entries.count_of_text(&text)
-        })
     }
 
     async fn read_journal(&self, sighting: &Sighting) -> Result<Vec<JournalEntry>, Stop> {
@@ -133,4 +120,13 @@ fn may_have_more_entries(sighting: &Sighting, seen: &Seen) -> bool {
         entry.sys_id.as_ref().is_some_and(|key| seen.entries.has(made_at, key.as_str()))
     };
     journal.len() >= JOURNAL_ENTRIES_SENT && !journal.iter().any(known)
+}
+
+/// Whether the journal as people see it has more of some text than was seen.
+fn shows_something_new(shown: &[JournalEntry], seen: &Seen) -> bool {
+    shown.iter().any(|entry| {
+        let text = format!("{} {}", entry.element, entry.value.trim());
+        let times = shown.iter().filter(|other| other.element == entry.element && other.value == entry.value).count();
+        times > seen.entries.count_of_text(&text)
+    })
 }

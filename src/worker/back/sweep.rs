@@ -8,6 +8,7 @@
 //! Never: tells anybody anything itself; uses more than the share of calls that is kept for reading.
 //! Fails: by ending where it is; the next one begins there. Proved by: `tests/simulation`, `tests/it/back`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
@@ -69,10 +70,18 @@ pub struct Found {
 impl Worker {
     /// Sweeps every tenant when it is due, until a stop is requested.
     pub async fn sweep(self, stop: Stop) {
+        // When each is worth asking for again: the lease is the store's to give, and is not asked for in vain.
+        let mut next: HashMap<TenantId, Timestamp> = HashMap::new();
         while !stop.is_requested() {
-            let tenants = self.bridges.swept();
+            let now = self.clock.now();
+            let mut tenants = self.bridges.swept();
+            next.retain(|tenant, _| tenants.contains(tenant));
+            tenants.retain(|tenant| next.get(tenant).is_none_or(|at| *at <= now));
             let sweeps = stream::iter(tenants).map(|tenant| self.sweep_reported(tenant));
-            let all = sweeps.buffer_unordered(SWEEPS_AT_ONCE).for_each(|()| async {});
+            let all = sweeps.buffer_unordered(SWEEPS_AT_ONCE).for_each(|(tenant, at)| {
+                next.insert(tenant, at);
+                std::future::ready(())
+            });
             tokio::select! {
                 () = stop.requested() => return,
                 () = all => {}
@@ -84,10 +93,20 @@ impl Worker {
         }
     }
 
-    async fn sweep_reported(&self, tenant: TenantId) {
-        if let Err(failed) = self.sweep_tenant(&tenant).await {
-            error!(tenant.id = %tenant, error = %failed, "Cannot sweep: {failed}");
-        }
+    /// Sweeps one tenant if it is due, and says when it is worth trying again.
+    async fn sweep_reported(&self, tenant: TenantId) -> (TenantId, Timestamp) {
+        let every = self.bridges.of(&tenant).map_or(SWEEP_POLL, |bridge| bridge.sweep_every);
+        let begun = self.clock.now();
+        let again = match self.sweep_tenant(&tenant).await {
+            Ok(Some(_)) => every,
+            // Another replica swept it, or it is swept too recently: it may be due sooner than our own next turn.
+            Ok(None) => every / 4,
+            Err(failed) => {
+                error!(tenant.id = %tenant, error = %failed, "Cannot sweep: {failed}");
+                every / 4
+            }
+        };
+        (tenant, begun.plus(again))
     }
 
     /// Sweeps one tenant if it is due; `None` if it is not, or somebody else does.
