@@ -196,7 +196,8 @@ async fn a_receiver_that_knows_us_not_is_left_alone_until_somebody_says_so() {
     let receiver = Receiver::answering(&[&answer("401 No", "", "wrong signature"), &answer("200 OK", "", "")]).await;
     let client = receiver.client();
     assert_eq!(refused(send(&client).await), (Class::Unauthorized, "http_401".to_owned()));
-    client.permit(false).await.expect_err("closed for a minute");
+    let closed = client.permit(false).await.expect_err("closed for a minute");
+    assert_eq!(closed.reason, "the managed service does not accept our credentials: wrong signature");
     client.trust_credentials_again();
     assert_eq!(send(&client).await, Ok(None));
 }
@@ -232,4 +233,22 @@ async fn the_simulation_is_a_receiver_too() {
     let transport = Transport::Simulated(Arc::new(Taking));
     let client = Client::new(CallbackOptions { transport, ..options("http://127.0.0.1:1") });
     assert_eq!(send(&client).await, Ok(None));
+}
+
+/// A peer without sockets that never answers.
+struct Silent;
+
+impl Exchange for Silent {
+    fn exchange(&self, _: Request) -> Replying {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_does_not_answer_is_waited_for_and_asked_again() {
+    let transport = Transport::Simulated(Arc::new(Silent));
+    let client = Client::new(CallbackOptions { transport, ..options("http://127.0.0.1:1") });
+    let begun = tokio::time::Instant::now();
+    assert_eq!(refused(send(&client).await), (Class::NotProcessed, "timeout".to_owned()));
+    assert_eq!(begun.elapsed().as_secs(), 20);
 }
