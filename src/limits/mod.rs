@@ -221,6 +221,8 @@ pub const FILE_PIECE_BYTES: usize = 64 * 1024;
 pub const FILE_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Keys named in one query: 30 take about a thousand characters of an address, which leaves room for columns.
 pub const KEYS_IN_A_QUERY_MAX: usize = 30;
+/// One of so many rows of a page may have changed while it was read; more of them, and the page is in no order at all.
+pub const MOVED_ROWS_SHARE: usize = 4;
 /// Pages of one walk through a journal or a list of files: thousands of rows, far beyond what people write on a ticket.
 pub const READ_PAGES_MAX: usize = 20;
 /// Files listed in one page: a row has about 900 bytes, so that a page stays under half of [`ANSWER_BYTES_MAX`].
