@@ -1,6 +1,7 @@
 //! Callbacks as they are written down: deliveries of the way back, with ids made of what happened.
 //!
 //! The same comment, found by a webhook, by a sweep or by a replica that started from an empty store, gets the same id.
+//! Ids are of letters, digits, `-` and `_`: a dot would end them in what a signature covers.
 //! Fails: it cannot. Proved by: the tests here and the simulation.
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::callback::event::Event;
 use crate::delivery::kind::{Kind, TicketKind};
 use crate::delivery::record::{Direction, Parking};
+use crate::delivery::seen::print;
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, SysId, TenantId};
 use crate::domain::sighting::Sighting;
 use crate::domain::ticket::{Link, Ticket};
@@ -84,7 +86,7 @@ pub(in crate::worker) fn linked(
     how: &str,
     now: Timestamp,
 ) -> NewDelivery {
-    let id = format!("{}.linked.{}", link.ticket.sys_id, short(&link.incident));
+    let id = format!("{}-linked-{}", link.ticket.sys_id, print(link.incident.as_str()));
     let data = json!({
         "incident": {"id": link.incident, "episode": link.episode},
         "ticket": ticket_json(&link.ticket, instance, None),
@@ -113,7 +115,7 @@ pub(in crate::worker) fn parked(
         data.insert("ticket".to_owned(), ticket_json(ticket, instance, None));
     }
     let event =
-        Event::new(tenant, TicketKind::Parked, format!("{delivery}.parked"), now, data).about(incident.as_str());
+        Event::new(tenant, TicketKind::Parked, format!("{delivery}-parked"), now, data).about(incident.as_str());
     let lane = ticket.map_or_else(|| incident.clone(), |ticket| IncidentId::lane_of_ticket(&ticket.sys_id));
     Into { tenant, direction: Direction::ToService, lane, now }.callback(TicketKind::Parked, &event)
 }
@@ -132,11 +134,6 @@ pub(super) fn look_again(tenant: &TenantId, sighting: &Sighting, id: &str, now: 
     into_ticket(tenant, &sighting.sys_id, now).follow(TicketKind::Seen.into(), id, sighting.to_stored())
 }
 
-/// An incident's id as part of a callback's id; the id of an incident may be long.
-fn short(incident: &IncidentId) -> String {
-    if incident.as_str().chars().count() <= 64 { incident.to_string() } else { printed(incident.as_str()) }
-}
-
 fn printed(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
@@ -151,11 +148,11 @@ mod tests {
         let ticket = SysId::from_bits(1);
         let put = |event: &Event, now| into_ticket(&tenant, &ticket, now).callback(TicketKind::Changed, event);
         let event = |id: &str| Event::new(&tenant, TicketKind::Changed, id, Timestamp::EPOCH, json!({}));
-        let early = put(&event("a.7"), Timestamp::EPOCH);
-        let late = put(&event("a.7"), Timestamp::from_millis(86_400_000));
+        let early = put(&event("a-7"), Timestamp::EPOCH);
+        let late = put(&event("a-7"), Timestamp::from_millis(86_400_000));
         assert_eq!((&early.event, &early.body), (&late.event, &late.body));
         assert!(early.id < late.id, "ids sort by time");
-        let other = put(&event("a.8"), Timestamp::EPOCH);
+        let other = put(&event("a-8"), Timestamp::EPOCH);
         assert_ne!((&early.event, &early.id), (&other.event, &other.id));
         let endless = put(&event(&"x".repeat(5_000)), Timestamp::EPOCH);
         assert_ne!(endless.event, other.event);
