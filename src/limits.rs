@@ -365,8 +365,9 @@ pub const CALL_CONCURRENCY_MAX: u32 = 256;
 pub const SETTLE_SECS_MIN: u64 = 1;
 /// A lane that waits longer than an hour for one unclear answer helps nobody.
 pub const SETTLE_SECS_MAX: u64 = 3_600;
-/// More often than this a sweep costs more calls than the work itself.
-pub const SWEEP_SECS_MIN: u64 = 30;
+/// Only a simulator is asked this often; an instance counts every call, and half a minute already costs it a few thousand a
+/// day.
+pub const SWEEP_SECS_MIN: u64 = 1;
 /// The latency of a lost webhook.
 pub const SWEEP_SECS_MAX: u64 = 86_400;
 /// Reading every open ticket more often than this is a load test.
@@ -422,7 +423,7 @@ pub const SWEEP_OVERLAP: Duration = Duration::from_mins(10);
 pub const SWEEP_START: Duration = Duration::from_hours(7 * 24);
 /// How long a sweep may be silent before another replica takes it over; a page takes seconds.
 pub const SWEEP_LEASE: Duration = Duration::from_mins(3);
-/// How often is looked which tenants are due; the shortest interval a tenant may ask for is 30 s.
+/// How often is looked which tenants are due; what is lost is found in minutes, so seconds do not count.
 pub const SWEEP_POLL: Duration = Duration::from_secs(2);
 /// Tenants swept at once: each waits for its own instance most of the time.
 pub const SWEEPS_AT_ONCE: usize = 16;
