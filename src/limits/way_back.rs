@@ -13,6 +13,8 @@ pub const TOLD_TIMES_MAX: usize = 6;
 pub const JOURNAL_ENTRIES_SENT: usize = 10;
 /// How long to leave a ticket alone whose own lane is just writing to it: a write takes about a second.
 pub const WRITE_REST: Duration = Duration::from_secs(2);
+/// How long a file waits for its turn: one takes seconds to minutes, and nobody waits for it.
+pub const FILE_REST: Duration = Duration::from_secs(5);
 /// `correlation_display` holds 100 characters on a stock instance (`facts/servicenow.md` 5.1).
 pub const CORRELATION_DISPLAY_CHARS_MAX: usize = 100;
 /// Rows of a journal read at once; a ticket with more has its older ones told long ago.

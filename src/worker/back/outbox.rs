@@ -18,6 +18,7 @@ use crate::domain::sighting::Sighting;
 use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::Timestamp;
 use crate::store::{Claim, NewDelivery};
+use crate::worker::files::Errand;
 use crate::worker::stop::Head;
 use crate::worker::work::Adoption;
 
@@ -104,8 +105,13 @@ pub(in crate::worker) fn parked(
     parking: &Parking,
     now: Timestamp,
 ) -> NewDelivery {
-    let (tenant, incident, ticket) = (&claim.tenant, &claim.incident, head.memory.ticket.as_ref());
-    let delivery = &head.delivery;
+    let errand = claim.waiting.first().filter(|first| first.kind == Kind::Ticket(TicketKind::Attach));
+    let errand = errand.and_then(|first| serde_json::from_str::<Errand>(&first.body).ok());
+    let (tenant, delivery) = (&claim.tenant, &head.delivery);
+    let (incident, ticket) = match &errand {
+        Some(errand) => (&errand.incident, Some(&errand.ticket)),
+        None => (&claim.incident, head.memory.ticket.as_ref()),
+    };
     let mut data = json!({
         "incident": {"id": incident},
         "delivery": delivery,
