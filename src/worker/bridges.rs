@@ -228,6 +228,9 @@ impl Bridges {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bridge)) = made.get(id) {
             bridge.client.trust_credentials_again();
+            if let Some(callback) = &bridge.callback {
+                callback.trust_credentials_again();
+            }
         }
     }
 
@@ -299,6 +302,7 @@ impl Surroundings {
                 client_secret: oauth.client_secret.clone(),
             },
             token_url: oauth.token_url.to_string(),
+            scope: oauth.scope.clone(),
         };
         Some(BackParts {
             callback: CallbackOptions {

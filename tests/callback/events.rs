@@ -167,6 +167,7 @@ fn oauth(origin: &str) -> Identity {
             client_secret: Secret::new("x"),
         },
         token_url: format!("{origin}/token"),
+        scope: Some("incidents.write".to_owned()),
     }
 }
 
