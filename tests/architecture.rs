@@ -238,11 +238,13 @@ fn files_are_short_and_say_what_they_are_for() {
 
 #[test]
 fn every_limit_has_a_reason() {
-    let limits = read(Path::new("src/limits.rs"));
-    let lines: Vec<_> = limits.lines().collect();
-    for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("pub const ")) {
-        let documented = at > 0 && (lines[at - 1].starts_with("///") || lines[at - 1].starts_with("#["));
-        assert!(documented, "src/limits.rs:{}: `{line}` needs a reason above it", at + 1);
+    for path in files_below(Path::new("src/limits")) {
+        let limits = read(&path);
+        let lines: Vec<_> = limits.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("pub const ")) {
+            let documented = at > 0 && (lines[at - 1].starts_with("///") || lines[at - 1].starts_with("#["));
+            assert!(documented, "{}:{}: `{line}` needs a reason above it", path.display(), at + 1);
+        }
     }
 }
 

@@ -65,7 +65,11 @@ fn of_refusal(now: Timestamp, status: u16, answer: &Answer) -> Outcome {
 /// not the receiver, so nothing here pauses a tenant or counts against the receiver.
 pub fn of_no_file(now: Timestamp, reply: &Result<Answer, TransportFault>) -> Outcome {
     let answer = match reply {
-        Err(fault) => return Outcome { instance_fault: false, ..of_repeatable(fault) },
+        Err(fault) => {
+            let lost = of_repeatable(fault);
+            let class = if lost.class == Class::Misconfigured { Class::Refused } else { lost.class };
+            return Outcome { class, instance_fault: false, ..lost };
+        }
         Ok(answer) => answer,
     };
     let (class, code) = match answer.status {
@@ -136,17 +140,18 @@ mod tests {
     /// 2026-11-22T06:00:00Z.
     const NOW: Timestamp = Timestamp::from_millis(1_795_327_200_000);
 
-    fn reply(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Result<Answer, TransportFault> {
+    fn reply(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Answer {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        Ok(Answer { status, headers: map, body: body.as_bytes().to_vec(), cut: false })
+        Answer { status, headers: map, body: body.as_bytes().to_vec(), cut: false }
     }
 
     /// `class code [+wait in seconds] [fault] [| detail]`.
-    fn check(reply: &Result<Answer, TransportFault>, expected: &str) {
-        let said = match classify(NOW, reply) {
+    fn check(answer: Answer, expected: &str) {
+        let reply = Ok(answer);
+        let said = match classify(NOW, &reply) {
             Ok(Answered { incident: None }) => "done".to_owned(),
             Ok(Answered { incident: Some(id) }) => format!("done {id}"),
             Err(outcome) => {
@@ -202,7 +207,7 @@ mod tests {
             (522, vec![], "", "not_processed http_522 fault"),
             (999, vec![], "", "not_processed http_999 fault"),
         ] {
-            check(&reply(status, &headers, body), expected);
+            check(reply(status, &headers, body), expected);
         }
     }
 
@@ -216,17 +221,17 @@ mod tests {
             (200, r#"{"incident":{"id":7}}"#, "done"),
             (200, r#"{"incident":{"id":"MTR-9"}"#, "done"),
         ] {
-            check(&reply(status, &[], body), expected);
+            check(reply(status, &[], body), expected);
         }
-        let mut cut = reply(200, &[], r#"{"incident":{"id":"MTR-9"}}"#).unwrap();
+        let mut cut = reply(200, &[], r#"{"incident":{"id":"MTR-9"}}"#);
         cut.cut = true;
-        check(&Ok(cut), "done");
+        check(cut, "done");
     }
 
     #[test]
     fn a_duplicate_is_named_at_the_beginning_or_not_at_all() {
         let far = format!("{}duplicate", " ".repeat(CALLBACK_WORDS_BYTES_MAX));
-        check(&reply(409, &[], &far), "refused http_409");
+        check(reply(409, &[], &far), "refused http_409");
     }
 
     #[test]
@@ -253,7 +258,7 @@ mod tests {
             (204, "not_processed file_not_now"),
             (503, "not_processed file_not_now"),
         ] {
-            let outcome = of_no_file(NOW, &reply(status, &[], ""));
+            let outcome = of_no_file(NOW, &Ok(reply(status, &[], "")));
             assert_eq!(format!("{} {}", outcome.class.as_str(), outcome.code), expected, "{status}");
             assert!(!outcome.instance_fault, "{status}");
         }
@@ -261,7 +266,8 @@ mod tests {
 
     #[test]
     fn a_wait_is_never_cut_short() {
-        let outcome = classify(NOW, &reply(503, &[("retry-after", "Sun, 22 Nov 2026 06:10:00 GMT")], "")).unwrap_err();
+        let outcome =
+            classify(NOW, &Ok(reply(503, &[("retry-after", "Sun, 22 Nov 2026 06:10:00 GMT")], ""))).unwrap_err();
         assert_eq!(outcome.not_before, Some(NOW.plus(Duration::from_mins(10))));
     }
 }

@@ -24,6 +24,9 @@ use crate::security::target::Target;
 /// What we call ourselves.
 pub(super) const USER_AGENT: &str = concat!("snowgate/", env!("CARGO_PKG_VERSION"));
 
+/// What people read in the reasons for waiting.
+const PEER: &str = "the managed service";
+
 /// An event in structured mode (CloudEvents 1.0, HTTP binding).
 const STRUCTURED: &str = "application/cloudevents+json; charset=utf-8";
 
@@ -72,7 +75,7 @@ impl Client {
             origin: url.origin().into(),
             path_and_query,
             secrets,
-            caller: Caller::new(CallerOptions { identity: oauth, limits, transport, clock, luck_seed }),
+            caller: Caller::new(CallerOptions { identity: oauth, peer: PEER, limits, transport, clock, luck_seed }),
             observer,
         }))
     }

@@ -24,6 +24,8 @@ use crate::runtime::luck::Luck;
 pub struct CallerOptions {
     /// Who we are there; `None` where nothing but the call itself proves it.
     pub identity: Option<Identity>,
+    /// What people call the peer, such as `the instance`.
+    pub peer: &'static str,
     /// What may be used of the peer.
     pub limits: Limits,
     /// The way there.
@@ -97,12 +99,12 @@ impl<T> Attempt<T> {
 impl Caller {
     /// A caller that knows nothing yet of its peer; nothing is sent before the first call.
     pub fn new(options: CallerOptions) -> Self {
-        let CallerOptions { identity, limits, transport, clock, luck_seed } = options;
+        let CallerOptions { identity, peer, limits, transport, clock, luck_seed } = options;
         let keeper = identity.map(|Identity { credentials, token_url }| {
             let endpoint = TokenEndpoint { url: token_url, transport: transport.clone(), clock: Arc::clone(&clock) };
             Keeper::new(credentials, endpoint)
         });
-        let permits = Permits::new(Pace::new(limits), Arc::clone(&clock));
+        let permits = Permits::new(Pace::new(limits).with(peer), Arc::clone(&clock));
         Self { transport, clock, permits, keeper, luck: Luck::seeded(luck_seed) }
     }
 

@@ -93,7 +93,7 @@ impl Client {
         let identity = Some(Identity { credentials, token_url });
         Self(Arc::new(Inner {
             origin: origin.into(),
-            caller: Caller::new(CallerOptions { identity, limits, transport, clock, luck_seed }),
+            caller: Caller::new(CallerOptions { identity, peer: "the instance", limits, transport, clock, luck_seed }),
             lookups: Mutex::default(),
             observer,
         }))

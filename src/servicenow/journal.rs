@@ -6,7 +6,7 @@
 
 use super::client::Client;
 use super::walk::{Walk, untrusted};
-use super::wire::calls::Listed;
+use super::wire::lists::Listed;
 use super::wire::query::Query;
 use super::wire::rows::Row;
 use crate::delivery::outcome::Outcome;

@@ -8,15 +8,16 @@
 use std::collections::BTreeMap;
 
 use super::client::{Client, of_unsafe};
-use super::walk::{in_order, of_closed, untrusted};
-use super::wire::calls::{Call, Listed, Rows};
+use super::walk::{behind, of_closed, place, untrusted};
+use super::wire::calls::Call;
+use super::wire::lists::{Listed, Rows};
 use super::wire::query::{After, Query};
 use super::wire::rows::Row;
 use super::wire::text::UnsafeText;
 use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::id::SysId;
 use crate::domain::sighting::{Cell, Sighting};
-use crate::limits::KEYS_IN_A_QUERY_MAX;
+use crate::limits::{KEYS_IN_A_QUERY_MAX, MOVED_ROWS_SHARE};
 use crate::peer::permit::Permit;
 
 /// How all our correlation ids begin.
@@ -93,11 +94,12 @@ impl Client {
         let Page { since, after, columns, rows_max, skip, count, correlated_only } = *page;
         let rows = Rows { of: Listed::Tickets(table, columns), query: &query, rows_max, skip, count };
         let listing = self.list(permit, &Call::Rows(rows)).await?;
-        in_order(&listing.rows, UPDATED, since, after)?;
+        behind(&listing.rows, UPDATED, since, after)?;
         if !listing.rows.iter().all(|row| is_wanted(row, correlated_only)) {
             return Err(untrusted("tickets with another correlation_id came back"));
         }
-        let sightings = listing.rows.into_iter().map(|row| sighting(table, row)).collect();
+        let rows = in_place(listing.rows).ok_or_else(|| untrusted("tickets came in no order"))?;
+        let sightings = rows.into_iter().map(|row| sighting(table, row)).collect();
         Ok(Changed { sightings, total: listing.total.filter(|_| count) })
     }
 
@@ -147,6 +149,22 @@ fn is_wanted(row: &Row, correlated_only: bool) -> bool {
         let ours = key.get(..OUR_KEYS.len()).is_some_and(|start| start.eq_ignore_ascii_case(OUR_KEYS));
         ours || (key.is_empty() && !correlated_only)
     })
+}
+
+/// Rows in the order asked for. An instance looks for rows first and reads them afterwards: one that changes in between
+/// shows a later moment than its neighbours. It is left out, for the walk meets it again behind them, and going on from
+/// it would pass over what stands between. `None` if that is true of more than a few: then they are in no order at all.
+fn in_place(rows: Vec<Row>) -> Option<Vec<Row>> {
+    let count = rows.len();
+    let mut kept: Vec<Row> = Vec::with_capacity(count);
+    for row in rows.into_iter().rev() {
+        if kept.last().is_none_or(|next| place(&row, UPDATED) < place(next, UPDATED)) {
+            kept.push(row);
+        }
+    }
+    kept.reverse();
+    let moved = count - kept.len();
+    (moved <= count / MOVED_ROWS_SHARE + 1).then_some(kept)
 }
 
 /// The text of both journals, if at least one of them came back.
@@ -207,6 +225,22 @@ mod tests {
         let fields = seen.fields.unwrap();
         assert_eq!(fields["state"], Cell { value: "2".to_owned(), display: Some("In Progress".to_owned()) });
         assert!(!fields.contains_key("comments") && fields.contains_key("sys_updated_by"));
+    }
+
+    #[test]
+    fn a_row_that_changes_while_it_is_read_is_left_for_later() {
+        let of = |seconds: &[u32]| {
+            let one = |second| ROW.replace("06:00:00", &format!("06:00:{second:02}"));
+            in_place(seconds.iter().map(|second| rows(&one(second)).remove(0)).collect())
+        };
+        let moments = |rows: Vec<Row>| {
+            let second = |row: &Row| row.get(UPDATED).unwrap().rsplit(':').next().unwrap().parse::<u32>().unwrap();
+            rows.iter().map(second).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[]).map(moments), Some(vec![]));
+        assert_eq!(of(&[1, 2, 3]).map(moments), Some(vec![1, 2, 3]));
+        assert_eq!(of(&[1, 9, 3, 4]).map(moments), Some(vec![1, 3, 4]));
+        assert_eq!(of(&[9, 8, 7, 6, 5, 4, 3, 2]), None);
     }
 
     #[test]

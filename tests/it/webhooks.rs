@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use crate::support::home::{hook_secret_of, key_of};
 use crate::support::wire::{answer, connect, write};
-use crate::support::{Event, Gateway, Home, Instance, Reply, Tenant};
+use crate::support::{Event, Gateway, Home, Instance, Reply, Tenant, mappings};
 
 const WEBHOOKS: &str = "/v1/tenants/contoso/webhooks/servicenow";
 const TICKET: &str = "46c88ac1a9fe1981014de1c831fbcf6d";
@@ -26,7 +26,7 @@ const WEBHOOK: &str = "webhook: {secrets: [{file: now.secret}, {file: coming.sec
 /// A gateway for `contoso`, whose instance signs, and for `fabrikam`, whose instance does not call us. Both are paused.
 async fn gateway() -> (Instance, Home, Gateway) {
     let instance = Instance::start();
-    let contoso = Tenant::named("contoso", instance.url()).and(WEBHOOK);
+    let contoso = Tenant::named("contoso", instance.url()).and(WEBHOOK).mapped_by(&mappings::both_ways());
     let home = Home::of(&[contoso, Tenant::named("fabrikam", instance.url())]);
     home.write("now.secret", &hook_secret_of("now"));
     home.write("coming.secret", &hook_secret_of("coming"));

@@ -1,13 +1,16 @@
 //! Files of tickets, over a server of a few lines: what an instance says about them, and their content both ways.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use snowgate::delivery::outcome::{Class, Outcome};
 use snowgate::domain::id::SysId;
+use snowgate::peer::message::{FaultKind, Method};
+use snowgate::peer::transport::files::Sink;
 use snowgate::servicenow::attachments::{FileToAttach, find_attached};
 
-use crate::harness::{Peer, basic, client};
+use crate::harness::{Peer, basic, client, http, request};
 
 const TICKET: u128 = 0x7;
 const FILE: u128 = 0x9;
@@ -107,6 +110,21 @@ async fn a_download_is_whole_or_nothing() {
         let outcome = fetched.expect_err("no file");
         assert_eq!((outcome.class, outcome.code.as_str(), exists), (class, code, false), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_download_that_dribbles_ends_with_its_time() {
+    let peer = Peer::start(|mut connection, _| async move {
+        connection.read_request().await;
+        connection.write(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        connection.flood(b"x", Duration::from_millis(10)).await;
+    })
+    .await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let into = folder.path().join("file");
+    let sink = Sink { path: &into, bytes_max: 1_000_000, time: Duration::from_millis(300) };
+    let fault = http().download(request(Method::Get, &peer.origin(), "/f", ""), sink).await.expect_err("no end");
+    assert_eq!((fault.kind, into.exists()), (FaultKind::Cut, false));
 }
 
 #[tokio::test]

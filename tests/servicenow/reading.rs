@@ -44,6 +44,20 @@ const fn page<'a>(rows_max: usize) -> Page<'a> {
     Page { since: SINCE, after: None, correlated_only: false, columns: &[], rows_max, skip: 0, count: false }
 }
 
+/// All that changed, page by page, by the way a sweep goes.
+async fn walked(client: &Client, rows_max: usize) -> Vec<SysId> {
+    let (mut seen, mut after) = (Vec::new(), None::<(String, SysId)>);
+    loop {
+        let permit = client.permit_to_read().await.expect("a permit");
+        let after_row = after.as_ref().map(|(moment, key)| (moment.as_str(), key));
+        let page = Page { after: after_row, ..page(rows_max) };
+        let found = client.changed_since(permit, "incident", &page).await.expect("a page").sightings;
+        let Some(last) = found.last() else { return seen };
+        after = Some((last.updated_on.clone().expect("a moment"), last.sys_id.clone()));
+        seen.extend(found.into_iter().map(|seen| seen.sys_id));
+    }
+}
+
 #[tokio::test]
 async fn one_call_brings_a_ticket_as_it_is_and_as_people_see_it() {
     let (simulator, client) = simulator();
@@ -138,16 +152,7 @@ async fn a_walk_sees_each_change_once_also_within_one_second() {
     ticket(&simulator, 1, &[("correlation_id", "jira-7")]);
     ticket(&simulator, -1, &[]);
     for rows_max in [1, 2, 3, 7, 50] {
-        let (mut seen, mut after) = (Vec::new(), None::<(String, SysId)>);
-        loop {
-            let permit = client.permit_to_read().await.expect("a permit");
-            let after_row = after.as_ref().map(|(moment, key)| (moment.as_str(), key));
-            let page = Page { after: after_row, ..page(rows_max) };
-            let found = client.changed_since(permit, "incident", &page).await.expect("a page").sightings;
-            let Some(last) = found.last() else { break };
-            after = Some((last.updated_on.clone().expect("a moment"), last.sys_id.clone()));
-            seen.extend(found.into_iter().map(|seen| seen.sys_id));
-        }
+        let seen = walked(&client, rows_max).await;
         assert_eq!(seen.len(), expected.len(), "pages of {rows_max}");
         assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), expected, "pages of {rows_max}");
     }
@@ -164,7 +169,9 @@ async fn an_empty_page_can_tell_that_more_is_hidden_and_be_passed_over() {
     let (simulator, client) = simulator();
     let mut ids: Vec<SysId> = (0..3).map(|number| ticket(&simulator, number, &[])).collect();
     let last = ids.pop().expect("three");
-    ids.iter().for_each(|id| simulator.instance().lock().expect("whole").hide("incident", id.as_str()));
+    for id in &ids {
+        simulator.instance().lock().expect("whole").hide("incident", id.as_str());
+    }
     let read = async |page: Page<'_>| {
         let permit = client.permit_to_read().await.expect("a permit");
         let changed = client.changed_since(permit, "incident", &page).await.expect("a page");

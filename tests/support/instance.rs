@@ -255,8 +255,14 @@ impl Ticket {
         text(&self.0, &format!("/{name}"))
     }
 
-    /// The texts of a journal column, oldest first.
+    /// The texts of a journal column, oldest first, without the reference under those of ours.
     pub(crate) fn journal(&self, element: &str) -> Vec<String> {
+        let texts = self.whole_journal(element).into_iter();
+        texts.map(|text| text.split("\n[sg ").next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The texts of a journal column as people see them, oldest first.
+    pub(crate) fn whole_journal(&self, element: &str) -> Vec<String> {
         let entries = self.0["journal"].as_array().map(Vec::as_slice).unwrap_or_default();
         entries.iter().filter(|entry| entry["element"] == element).map(|entry| text(entry, "/text")).collect()
     }

@@ -42,3 +42,17 @@ cases:
 pub(crate) fn plain_with(fields: &[&str]) -> String {
     PLAIN.replace("# MORE", &fields.join("\n    "))
 }
+
+/// [`PLAIN`] with a way back that reads a few columns.
+pub(crate) fn both_ways() -> String {
+    let back = r#"
+to_incident:
+  state: {"1": new, "2": investigating, "6": resolved, "7": closed, "8": cancelled}
+  fields:
+    title: "{{ ticket.short_description }}"
+    recommended_action: {value: "{{ ticket.hold_reason }}", when: "{{ ticket.hold_reason }}"}
+    assignee.name: "{{ ticket.assigned_to.display }}"
+  messages: {comments: public}
+policy:"#;
+    PLAIN.replacen("\npolicy:", back, 1)
+}

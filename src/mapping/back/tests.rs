@@ -10,7 +10,7 @@ use serde_json::json;
 fn mapping(to_incident: &str) -> Mapping {
     let text = format!(
         "version: 1\nname: t\ntarget: {{table: incident}}\ntables: {{t: {{\"1\": high, \"2\": low}}, loose: {{default: medium}}}}\n\
-         to_ticket: {{fields: {{u_x: a}}}}\nto_incident:\n{to_incident}\n"
+         to_ticket: {{fields: {{u_other: a}}}}\nto_incident:\n{to_incident}\n"
     );
     let (mapping, findings) = compile(&SourceFile::new("t.yaml", text));
     mapping.unwrap_or_else(|| panic!("{findings:#?}"))

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use serde::Serializer as _;
 
-use super::query::Query;
+use super::lists::{Rows, push_query};
 use super::rows::FIELDS_ALWAYS;
-use super::text::{self, UnsafeText, push_encoded};
+use super::text::{self, UnsafeText};
 use crate::domain::id::SysId;
 use crate::limits::{ADDRESS_CHARS_MAX, CORRELATION_ROWS_MAX, REFERENCE_ROWS_MAX};
 use crate::peer::message::{HeaderMap, HeaderName, HeaderValue, Method, Request};
@@ -141,32 +141,6 @@ pub enum Call<'a> {
     },
 }
 
-/// A list to be read.
-#[derive(Clone, Copy, Debug)]
-pub struct Rows<'a> {
-    /// Of what.
-    pub of: Listed<'a>,
-    /// Which of them, and in which order.
-    pub query: &'a Query,
-    /// How many at most. Hidden rows count: a page may be short, or empty, although more rows follow.
-    pub rows_max: usize,
-    /// How many to pass over first.
-    pub skip: usize,
-    /// Whether to be told how many there are in all.
-    pub count: bool,
-}
-
-/// What is listed.
-#[derive(Clone, Copy, Debug)]
-pub enum Listed<'a> {
-    /// Tickets of a table, raw and as people see them, with these columns beside those that are always read.
-    Tickets(&'a str, &'a [&'a str]),
-    /// Entries of journals.
-    Journal,
-    /// What is known of attached files.
-    Attachments,
-}
-
 impl Call<'_> {
     /// What kind of call it is.
     pub const fn kind(&self) -> CallKind {
@@ -236,40 +210,11 @@ pub(in super::super) fn headers((name, value): (HeaderName, HeaderValue), has_bo
     headers
 }
 
-impl Rows<'_> {
-    fn address(&self) -> Result<String, UnsafeText> {
-        let mut address = match self.of {
-            Listed::Tickets(table, columns) => {
-                let mut address = table_address(table, None)?;
-                push_ticket_columns(&mut address, columns)?;
-                address
-            }
-            Listed::Journal => {
-                let mut address = table_address("sys_journal_field", None)?;
-                push_read_parameters(
-                    &mut address,
-                    RAW,
-                    "sys_id,element_id,element,value,sys_created_on,sys_created_by",
-                );
-                address
-            }
-            // The Attachment API knows no choice of columns; an attachment's are few.
-            Listed::Attachments => "/api/now/attachment?sysparm_display_value=false".to_owned(),
-        };
-        push_query(&mut address, self.query.as_str(), self.rows_max, self.count);
-        if self.skip > 0 {
-            address.push_str("&sysparm_offset=");
-            address.push_str(&self.skip.to_string());
-        }
-        Ok(address)
-    }
-}
-
 /// The values of `sysparm_display_value`: what is stored, or that and what people see.
-const RAW: &str = "false";
+pub(super) const RAW: &str = "false";
 const RAW_AND_SHOWN: &str = "all";
 
-fn table_address(table: &str, sys_id: Option<&SysId>) -> Result<String, UnsafeText> {
+pub(super) fn table_address(table: &str, sys_id: Option<&SysId>) -> Result<String, UnsafeText> {
     let mut address = String::with_capacity(512);
     address.push_str("/api/now/table/");
     address.push_str(text::name(table)?);
@@ -280,14 +225,14 @@ fn table_address(table: &str, sys_id: Option<&SysId>) -> Result<String, UnsafeTe
     Ok(address)
 }
 
-fn push_read_parameters(address: &mut String, values: &str, columns: &str) {
+pub(super) fn push_read_parameters(address: &mut String, values: &str, columns: &str) {
     address.push_str("?sysparm_display_value=");
     address.push_str(values);
     address.push_str("&sysparm_exclude_reference_link=true&sysparm_fields=");
     address.push_str(columns);
 }
 
-fn push_ticket_columns(address: &mut String, columns: &[&str]) -> Result<(), UnsafeText> {
+pub(super) fn push_ticket_columns(address: &mut String, columns: &[&str]) -> Result<(), UnsafeText> {
     push_read_parameters(address, RAW_AND_SHOWN, FIELDS_ALWAYS);
     push_columns(address, FIELDS_OF_A_TICKET.split(',').chain(columns.iter().copied()))
 }
@@ -302,14 +247,6 @@ fn push_columns<'a>(address: &mut String, columns: impl Iterator<Item = &'a str>
         }
     }
     Ok(())
-}
-
-fn push_query(address: &mut String, query: &str, rows_max: usize, count: bool) {
-    address.push_str(if count { "" } else { "&sysparm_no_count=true" });
-    address.push_str("&sysparm_suppress_pagination_header=true&sysparm_limit=");
-    address.push_str(&rows_max.to_string());
-    address.push_str("&sysparm_query=");
-    push_encoded(address, query);
 }
 
 /// The address of a write. It asks for the written columns back, and those that its caller names: the first are
@@ -431,26 +368,6 @@ mod tests {
             "GET /api/now/table/incident/00000000000000000000000000000007?sysparm_display_value=all\
              &sysparm_exclude_reference_link=true&sysparm_fields=sys_id,number,correlation_id,correlation_display,\
              sys_created_on,sys_updated_on,sys_updated_by,sys_mod_count,state,opened_at,assigned_to,comments,work_notes",
-        );
-        let query = Query::new().is("active", "true").unwrap();
-        let rows = |of| Rows { of, query: &query, rows_max: 50, skip: 0, count: false };
-        check(
-            &Call::Rows(rows(Listed::Tickets("incident", &[]))),
-            "GET /api/now/table/incident?sysparm_display_value=all&sysparm_exclude_reference_link=true\
-             &sysparm_fields=sys_id,number,correlation_id,correlation_display,sys_created_on,sys_updated_on,\
-             sys_updated_by,sys_mod_count,state,opened_at&sysparm_no_count=true\
-             &sysparm_suppress_pagination_header=true&sysparm_limit=50&sysparm_query=active%3Dtrue",
-        );
-        check(
-            &Call::Rows(rows(Listed::Journal)),
-            "GET /api/now/table/sys_journal_field?sysparm_display_value=false&sysparm_exclude_reference_link=true\
-             &sysparm_fields=sys_id,element_id,element,value,sys_created_on,sys_created_by&sysparm_no_count=true\
-             &sysparm_suppress_pagination_header=true&sysparm_limit=50&sysparm_query=active%3Dtrue",
-        );
-        check(
-            &Call::Rows(Rows { skip: 50, count: true, ..rows(Listed::Attachments) }),
-            "GET /api/now/attachment?sysparm_display_value=false&sysparm_suppress_pagination_header=true\
-             &sysparm_limit=50&sysparm_query=active%3Dtrue&sysparm_offset=50",
         );
     }
 

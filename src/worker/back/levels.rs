@@ -97,7 +97,7 @@ impl Kept<'_> {
             "incident": {"id": self.link.incident},
             "message": {"text": text, "visibility": "public", "author": {"party": "automation"}},
         });
-        self.event(ChangeKind::MessageAdded, &format!("reminder.{}", since.millis()), &data)
+        self.event(ChangeKind::MessageAdded, &format!("reminder-{}", since.millis()), &data)
     }
 
     /// The incident ends at both sides: in ServiceNow as the mapping resolves it, and told to the managed service.
@@ -105,8 +105,8 @@ impl Kept<'_> {
         let notes = format!("Closed: nothing was heard from the customer since {} (UTC).", since.raw_utc());
         let resolution = json!({"code": "inactivity", "notes": notes});
         let data = json!({"incident": {"id": self.link.incident, "state": "resolved", "resolution": resolution}});
-        let resolved = self.event(ChangeKind::Resolved, &format!("inactive.{}", since.millis()), &data);
-        let id = format!("{}.inactive.{}", self.link.ticket.sys_id, since.millis());
+        let resolved = self.event(ChangeKind::Resolved, &format!("inactive-{}", since.millis()), &data);
+        let id = format!("{}-inactive-{}", self.link.ticket.sys_id, since.millis());
         let told = json!({
             "incident": {"id": self.link.incident, "episode": self.link.episode},
             "ticket": outbox::ticket_json(&self.link.ticket, self.instance, self.sighting.version),
@@ -114,13 +114,13 @@ impl Kept<'_> {
         });
         let event = Event::new(self.tenant, TicketKind::Changed, id, self.now, told);
         let event = event.about(self.link.incident.as_str());
-        let into = outbox::into_ticket(self.tenant, &self.link.ticket.sys_id, self.now);
-        [resolved, into.callback(TicketKind::Changed, &event)]
+        let outbox = outbox::into_ticket(self.tenant, &self.link.ticket.sys_id, self.now);
+        [resolved, outbox.callback(TicketKind::Changed, &event)]
     }
 
     fn event(&self, kind: ChangeKind, what: &str, data: &serde_json::Value) -> NewDelivery {
-        let (lane, id) = (self.link.incident.clone(), format!("{}.{what}", self.link.ticket.sys_id));
-        let into = outbox::Into { tenant: self.tenant, direction: Direction::ToServicenow, lane, now: self.now };
-        into.follow(kind.into(), &id, data.to_string())
+        let (lane, id) = (self.link.incident.clone(), format!("{}-{what}", self.link.ticket.sys_id));
+        let outbox = outbox::Outbox { tenant: self.tenant, direction: Direction::ToServicenow, lane, now: self.now };
+        outbox.follow(kind.into(), &id, data.to_string())
     }
 }

@@ -136,7 +136,7 @@ impl Comparison<'_> {
             news.seen.note_told(output.path, output.value, self.version(), self.now);
         }
         news.seen.opened = true;
-        let id = format!("{}.opened", self.sighting.sys_id);
+        let id = format!("{}-opened", self.sighting.sys_id);
         let mut data = self.data(None);
         data.insert("incident".to_owned(), incident);
         news.events.push((TicketKind::Opened, self.event(TicketKind::Opened, id, data, None)));
@@ -210,7 +210,7 @@ impl Comparison<'_> {
         if told.is_empty() {
             return Ok(());
         }
-        let id = format!("{}.{}", self.sighting.sys_id, self.version());
+        let id = format!("{}-{}", self.sighting.sys_id, self.version());
         let mut data = self.data(Some(linked));
         data.insert("changes".to_owned(), draft.to_json(&|output| told.contains(output.path)));
         news.events.push((TicketKind::Changed, self.event(TicketKind::Changed, id, data, Some(linked))));
@@ -226,7 +226,7 @@ impl Comparison<'_> {
             Some(notes) => format!("The customer's ticket {number} is {ended}: {notes}"),
             None => format!("The customer's ticket {number} is {ended}."),
         };
-        let id = format!("{}.{}.handed_back", self.sighting.sys_id, self.version());
+        let id = format!("{}-{}-handed-back", self.sighting.sys_id, self.version());
         let message = json!({"id": id, "text": text, "visibility": "public", "author": {"party": "customer"}});
         self.message(linked, id, message, news);
     }
@@ -238,7 +238,7 @@ impl Comparison<'_> {
         news.seen.gone = true;
         let system = linked.told.as_ref().and_then(|told| told.origin) == Some(Origin::System);
         let changes = if system { json!({"owner": "provider"}) } else { json!({"state": "cancelled"}) };
-        let id = format!("{}.deleted", self.sighting.sys_id);
+        let id = format!("{}-deleted", self.sighting.sys_id);
         let mut data = self.data(Some(linked));
         data.insert("changes".to_owned(), changes);
         data.insert("deleted".to_owned(), true.into());
@@ -312,7 +312,7 @@ impl Comparison<'_> {
     fn message_of(&self, entry: &JournalEntry, key: &str, visibility: Visibility) -> Value {
         let id = match &entry.sys_id {
             Some(sys_id) => sys_id.to_string(),
-            None => format!("{}.{}", self.sighting.sys_id, key.replace(' ', ".")),
+            None => format!("{}-{}", self.sighting.sys_id, key.replace(' ', "-")),
         };
         let mut message = json!({"id": id, "text": entry.value, "visibility": visibility.as_str(),
             "author": {"name": entry.created_by.as_deref().unwrap_or_default(), "party": "customer"}});

@@ -1,6 +1,7 @@
 //! Callbacks as they are written down: deliveries of the way back, with ids made of what happened.
 //!
 //! The same comment, found by a webhook, by a sweep or by a replica that started from an empty store, gets the same id.
+//! Ids are of letters, digits, `-` and `_`: a dot would end them in what a signature covers.
 //! Fails: it cannot. Proved by: the tests here and the simulation.
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::callback::event::Event;
 use crate::delivery::kind::{Kind, TicketKind};
 use crate::delivery::record::{Direction, Parking};
+use crate::delivery::seen::print;
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, SysId, TenantId};
 use crate::domain::sighting::Sighting;
 use crate::domain::ticket::{Link, Ticket};
@@ -23,22 +25,22 @@ use crate::worker::work::Adoption;
 const SOURCE: &str = "snowgate:follow";
 
 /// A lane, and the time at which something is put into it.
-pub(super) struct Into<'a> {
-    pub(super) tenant: &'a TenantId,
-    pub(super) direction: Direction,
-    pub(super) lane: IncidentId,
-    pub(super) now: Timestamp,
+pub(in crate::worker) struct Outbox<'a> {
+    pub(in crate::worker) tenant: &'a TenantId,
+    pub(in crate::worker) direction: Direction,
+    pub(in crate::worker) lane: IncidentId,
+    pub(in crate::worker) now: Timestamp,
 }
 
-impl Into<'_> {
+impl Outbox<'_> {
     /// A callback.
-    pub(super) fn callback(self, kind: TicketKind, event: &Event) -> NewDelivery {
+    pub(in crate::worker) fn callback(self, kind: TicketKind, event: &Event) -> NewDelivery {
         let body = serde_json::to_string(event).expect("texts and JSON values always serialise into memory");
         self.follow(kind.into(), &event.id, body)
     }
 
     /// What follows from a delivery: its id is made of its time and of what it is, so that a second try makes the same.
-    pub(super) fn follow(self, kind: Kind, id: &str, body: String) -> NewDelivery {
+    pub(in crate::worker) fn follow(self, kind: Kind, id: &str, body: String) -> NewDelivery {
         let Self { tenant, direction, lane, now } = self;
         let event = EventKey::new(SOURCE, &format!("{kind} {id}")).or_else(|_| EventKey::new(SOURCE, &printed(id)));
         let event = event.expect("a source and 64 hexadecimal digits are an event's key");
@@ -61,8 +63,8 @@ impl Into<'_> {
 }
 
 /// Into the lane of a ticket.
-pub(super) fn into_ticket<'a>(tenant: &'a TenantId, ticket: &SysId, now: Timestamp) -> Into<'a> {
-    Into { tenant, direction: Direction::ToService, lane: IncidentId::lane_of_ticket(ticket), now }
+pub(super) fn into_ticket<'a>(tenant: &'a TenantId, ticket: &SysId, now: Timestamp) -> Outbox<'a> {
+    Outbox { tenant, direction: Direction::ToService, lane: IncidentId::lane_of_ticket(ticket), now }
 }
 
 /// A ticket as callbacks show it.
@@ -84,7 +86,7 @@ pub(in crate::worker) fn linked(
     (how, cause): (&str, Option<&str>),
     now: Timestamp,
 ) -> NewDelivery {
-    let id = format!("{}.linked.{}", link.ticket.sys_id, short(&link.incident));
+    let id = format!("{}-linked-{}", link.ticket.sys_id, print(link.incident.as_str()));
     let data = json!({
         "incident": {"id": link.incident, "episode": link.episode},
         "ticket": ticket_json(&link.ticket, instance, None),
@@ -122,14 +124,14 @@ pub(in crate::worker) fn parked(
     if let (Some((kind, (source, id))), Some(data)) = (theirs, data.as_object_mut()) {
         data.insert("event".to_owned(), json!({"source": source, "id": id, "type": kind.as_str()}));
     }
-    let event = Event::new(tenant, TicketKind::Parked, format!("{delivery}.parked"), now, data);
+    let event = Event::new(tenant, TicketKind::Parked, format!("{delivery}-parked"), now, data);
     let event = event.about(incident.as_str());
     let event = match theirs {
         Some((_, (_, id))) => event.caused_by(id),
         None => event,
     };
     let lane = ticket.map_or_else(|| incident.clone(), |ticket| IncidentId::lane_of_ticket(&ticket.sys_id));
-    Into { tenant, direction: Direction::ToService, lane, now }.callback(TicketKind::Parked, &event)
+    Outbox { tenant, direction: Direction::ToService, lane, now }.callback(TicketKind::Parked, &event)
 }
 
 /// The `source` and `id` of an event that the managed service sent; `None` for what follows from something of ours.
@@ -142,18 +144,13 @@ pub(super) fn adoption(tenant: &TenantId, link: &Link, now: Timestamp) -> NewDel
     let body =
         serde_json::to_string(&Adoption { ticket: link.ticket.clone() }).expect("texts always serialise into memory");
     let (kind, id) = (Kind::Ticket(TicketKind::Adopt), link.ticket.sys_id.as_str());
-    let into = Into { tenant, direction: Direction::ToServicenow, lane: link.incident.clone(), now };
-    into.follow(kind, id, body)
+    let outbox = Outbox { tenant, direction: Direction::ToServicenow, lane: link.incident.clone(), now };
+    outbox.follow(kind, id, body)
 }
 
 /// A ticket to be looked at once more.
 pub(super) fn look_again(tenant: &TenantId, sighting: &Sighting, id: &str, now: Timestamp) -> NewDelivery {
     into_ticket(tenant, &sighting.sys_id, now).follow(TicketKind::Seen.into(), id, sighting.to_stored())
-}
-
-/// An incident's id as part of a callback's id; the id of an incident may be long.
-fn short(incident: &IncidentId) -> String {
-    if incident.as_str().chars().count() <= 64 { incident.to_string() } else { printed(incident.as_str()) }
 }
 
 fn printed(text: &str) -> String {
@@ -170,11 +167,11 @@ mod tests {
         let ticket = SysId::from_bits(1);
         let put = |event: &Event, now| into_ticket(&tenant, &ticket, now).callback(TicketKind::Changed, event);
         let event = |id: &str| Event::new(&tenant, TicketKind::Changed, id, Timestamp::EPOCH, json!({}));
-        let early = put(&event("a.7"), Timestamp::EPOCH);
-        let late = put(&event("a.7"), Timestamp::from_millis(86_400_000));
+        let early = put(&event("a-7"), Timestamp::EPOCH);
+        let late = put(&event("a-7"), Timestamp::from_millis(86_400_000));
         assert_eq!((&early.event, &early.body), (&late.event, &late.body));
         assert!(early.id < late.id, "ids sort by time");
-        let other = put(&event("a.8"), Timestamp::EPOCH);
+        let other = put(&event("a-8"), Timestamp::EPOCH);
         assert_ne!((&early.event, &early.id), (&other.event, &other.id));
         let endless = put(&event(&"x".repeat(5_000)), Timestamp::EPOCH);
         assert_ne!(endless.event, other.event);

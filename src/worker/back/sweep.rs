@@ -197,7 +197,8 @@ impl Sweep<'_> {
             let last = changed.sightings.last().and_then(|row| Some((row.updated_on.clone()?, row.sys_id.clone())));
             self.take(changed.sightings, Some(&since)).await?;
             if let Some((updated_on, sys_id)) = last {
-                self.cursor.updated_on.clone_from(&updated_on);
+                // A ticket that changes while it is read moves to the end: what lies before it was not read yet.
+                self.cursor.updated_on.clone_from((&updated_on).min(&raw(self.lease.now)));
                 self.save().await?;
                 after = Some((updated_on, sys_id));
             }
@@ -420,7 +421,7 @@ fn delivery(tenant: &TenantId, sighting: &Sighting, now: Timestamp) -> NewDelive
         .iter()
         .take(16)
         .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-    outbox::look_again(tenant, sighting, &format!("{}.{print}", sighting.sys_id), now)
+    outbox::look_again(tenant, sighting, &format!("{}-{print}", sighting.sys_id), now)
 }
 
 /// A moment as ServiceNow writes it.

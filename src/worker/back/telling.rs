@@ -61,7 +61,7 @@ impl Journey<'_> {
             settlement.ending.left_out.push("the answer names no incident: the ticket stays unlinked".to_owned());
             return settlement;
         };
-        let again = format!("{}.after_opening", ticket.sys_id);
+        let again = format!("{}-after-opening", ticket.sys_id);
         let sighting = Sighting::hint(ticket.sys_id.clone());
         let link = Link { ticket, incident, episode: 1 };
         let (tenant, now) = (&self.claim.tenant, self.now());
@@ -88,7 +88,7 @@ impl Journey<'_> {
     }
 
     /// What a callback's failure means for the lane.
-    pub(super) fn callback_failed(&self, outcome: Outcome) -> Stop {
+    pub(in crate::worker) fn callback_failed(&self, outcome: Outcome) -> Stop {
         let class = match outcome.class {
             Class::Unclear | Class::Missing | Class::RefusedPerhapsDone => Class::NotProcessed,
             class => class,
