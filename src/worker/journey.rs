@@ -150,7 +150,10 @@ impl Journey<'_> {
             "adopted" if work.adopts.is_some() => "adopted",
             _ => "found",
         };
-        settlement.follows.push(outbox::linked(&self.claim.tenant, &self.bridge.origin, &link, how, self.now()));
+        let cause = self.claim.waiting.iter().find(|waiting| waiting.id == work.delivery);
+        let cause = cause.and_then(|waiting| outbox::sent(&waiting.event)).map(|(_, id)| id);
+        let (tenant, origin) = (&self.claim.tenant, &self.bridge.origin);
+        settlement.follows.push(outbox::linked(tenant, origin, &link, (how, cause), self.now()));
         settlement.link = Some(link);
     }
 
