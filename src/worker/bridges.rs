@@ -221,6 +221,9 @@ impl Bridges {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bridge)) = made.get(id) {
             bridge.client.trust_credentials_again();
+            if let Some(callback) = &bridge.callback {
+                callback.trust_credentials_again();
+            }
         }
     }
 
