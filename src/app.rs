@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ use crate::tenants::{Registry, Tenant};
 use crate::worker::Protections;
 use crate::worker::bridges::{Bridges, Surroundings, Ways};
 use crate::worker::dispatcher::Worker;
+use crate::worker::spool::Files;
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,15 @@ pub enum StartError {
         address: String,
         /// `server.listen` or `server.admin_listen`.
         purpose: &'static str,
+        /// What the machine said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is no room for files on their way.
+    #[error("cannot make the directory {path} for files on their way; set TMPDIR to one that may be written")]
+    Spool {
+        /// Which directory.
+        path: std::path::PathBuf,
         /// What the machine said.
         #[source]
         source: std::io::Error,
@@ -107,6 +118,7 @@ impl Gateway {
         let surroundings = Surroundings {
             deployment_key: Arc::from(settings.deployment_key.as_str()),
             ways: ways(&settings)?,
+            files: files(&settings)?,
             clock: Arc::clone(&clock),
         };
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), surroundings));
@@ -284,6 +296,14 @@ fn ways(settings: &Settings) -> Result<Ways, HttpOptionsError> {
     });
     let way = |filter| Ok(Transport::Http(Arc::new(Http::new(&HttpOptions::new(filter))?)));
     Ok(Ways { encrypted: way(encrypted)?, plain: way(plain)? })
+}
+
+/// A directory of our own for files on their way, readable by nobody else.
+fn files(settings: &Settings) -> Result<Files, StartError> {
+    let spool = std::env::temp_dir().join(format!("snowgate-{}", std::process::id()));
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&spool);
+    made.map_err(|source| StartError::Spool { path: spool.clone(), source })?;
+    Ok(Files { spool: spool.into(), egress: Arc::new(settings.egress.clone()) })
 }
 
 fn operators(settings: &Settings) -> Operators {

@@ -373,8 +373,9 @@ pub const CALL_CONCURRENCY_MAX: u32 = 256;
 pub const SETTLE_SECS_MIN: u64 = 1;
 /// A lane that waits longer than an hour for one unclear answer helps nobody.
 pub const SETTLE_SECS_MAX: u64 = 3_600;
-/// More often than this a sweep costs more calls than the work itself.
-pub const SWEEP_SECS_MIN: u64 = 30;
+/// Only a simulator is asked this often; an instance counts every call, and half a minute already costs it a few thousand a
+/// day.
+pub const SWEEP_SECS_MIN: u64 = 1;
 /// The latency of a lost webhook.
 pub const SWEEP_SECS_MAX: u64 = 86_400;
 /// Reading every open ticket more often than this is a load test.

@@ -30,7 +30,7 @@ pub const SWEEP_OVERLAP: Duration = Duration::from_mins(10);
 pub const SWEEP_START: Duration = Duration::from_hours(7 * 24);
 /// How long a sweep may be silent before another replica takes it over; a page takes seconds.
 pub const SWEEP_LEASE: Duration = Duration::from_mins(3);
-/// How often is looked which tenants are due; the shortest interval a tenant may ask for is 30 s.
+/// How often is looked which tenants are due; what is lost is found in minutes, so seconds do not count.
 pub const SWEEP_POLL: Duration = Duration::from_secs(2);
 /// Tenants swept at once: each waits for its own instance most of the time.
 pub const SWEEPS_AT_ONCE: usize = 16;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::spool::Files;
 use crate::callback;
 use crate::callback::client::CallbackOptions;
 use crate::domain::id::TenantId;
@@ -50,6 +51,7 @@ pub struct Bridge {
     pub(super) sweep_every: Duration,
     pub(super) compare_every: Duration,
     pub(super) service_levels: Option<Arc<ServiceLevels>>,
+    pub(super) files: Option<Files>,
     tenant: TenantId,
     /// What is known of the instance, as the store had it when first asked.
     learned: Mutex<Option<Learned>>,
@@ -97,6 +99,8 @@ pub struct BackParts {
     pub compare_every: Duration,
     /// What the tenant promises about time.
     pub service_levels: Option<Arc<ServiceLevels>>,
+    /// What passing files on needs; without it every file is refused with a word.
+    pub files: Option<Files>,
 }
 
 impl Bridge {
@@ -117,12 +121,12 @@ impl Bridge {
             luck_seed: luck::bits(),
             observer: Some(Arc::new(move |report: &CallReport<'_>| tell(&observed, report))),
         });
-        let (callback, user, instance_name, every, compare_every, service_levels) = match back {
-            Some(BackParts { callback, user, instance_name, sweep_every, compare_every, service_levels }) => {
+        let (callback, user, instance_name, every, compare_every, service_levels, files) = match back {
+            Some(BackParts { callback, user, instance_name, sweep_every, compare_every, service_levels, files }) => {
                 let callback = callback::client::Client::new(callback);
-                (Some(callback), user, instance_name, sweep_every, compare_every, service_levels)
+                (Some(callback), user, instance_name, sweep_every, compare_every, service_levels, files)
             }
-            None => (None, None, None, Duration::MAX, Duration::MAX, None),
+            None => (None, None, None, Duration::MAX, Duration::MAX, None, None),
         };
         Self {
             client,
@@ -133,6 +137,7 @@ impl Bridge {
             sweep_every: every,
             compare_every,
             service_levels,
+            files,
             fingerprint: fingerprint(&instance, &table, &parts.deployment_key, parts.sends_sys_id),
             mapping,
             table,
@@ -200,6 +205,8 @@ pub struct Surroundings {
     pub deployment_key: Arc<str>,
     /// The ways to every instance.
     pub ways: Ways,
+    /// What passing files on needs.
+    pub files: Files,
     /// The time.
     pub clock: SharedClock,
 }
@@ -309,6 +316,7 @@ impl Surroundings {
             sweep_every: settings.servicenow.sweep.every,
             compare_every: settings.servicenow.sweep.compare_every,
             service_levels: settings.service_levels.clone(),
+            files: Some(self.files.clone()),
         })
     }
 }

@@ -85,6 +85,11 @@ impl Journey<'_> {
     }
 
     async fn deliver(&mut self, work: &Work) -> Result<Settlement, Stop> {
+        let settlement = self.write(work).await?;
+        if work.change.attachment.is_some() { self.with_file(work, settlement).await } else { Ok(settlement) }
+    }
+
+    async fn write(&mut self, work: &Work) -> Result<Settlement, Stop> {
         if let Some(ticket) = &work.adopts {
             return self.adopt(work, ticket).await;
         }

@@ -4,12 +4,15 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde_json::Value;
+use snowgate::sim::acts::Act;
 use snowgate::sim::fault_plan::FaultPlan;
+use snowgate::sim::outbound::{CallState, OutboundRecord, WebhookRule, Wire};
 use snowgate::sim::server::{self, Call, Options, OutageKind, Simulator};
 use snowgate::sim::switches::Switches;
 
 use super::events::title;
 use super::reply::text;
+use super::wait::eventually;
 
 /// Secrets with marks by which they are found wherever they must not be.
 pub(crate) const PASSWORD: &str = "canary-password-7fQ2";
@@ -23,6 +26,16 @@ pub(crate) struct Instance(Simulator);
 /// A ticket as the instance holds it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ticket(Value);
+
+/// One row of a journal.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) sys_id: String,
+    pub(crate) element: String,
+    pub(crate) text: String,
+    pub(crate) by: String,
+    pub(crate) at: String,
+}
 
 impl Instance {
     /// A current base system.
@@ -88,6 +101,109 @@ impl Instance {
         let now = jiff::Timestamp::now().as_millisecond();
         let mut instance = instance.lock().unwrap_or_else(PoisonError::into_inner);
         instance.delete_as(user, "incident", sys_id, now).expect("a person may");
+    }
+
+    fn at<T>(&self, does: impl FnOnce(&mut snowgate::sim::instance::Instance, i64) -> T) -> T {
+        let instance = self.0.instance();
+        let now = jiff::Timestamp::now().as_millisecond();
+        does(&mut instance.lock().unwrap_or_else(PoisonError::into_inner), now)
+    }
+
+    /// A person does something to a ticket.
+    pub(crate) fn act(&self, user: &str, sys_id: &str, act: &Act) {
+        self.at(|instance, now| instance.act_as(user, sys_id, act, now)).expect("a person may");
+    }
+
+    /// A script changes columns, and leaves no trace of it.
+    pub(crate) fn edit_silently(&self, sys_id: &str, fields: &[(&str, &str)]) {
+        assert!(self.at(|instance, _| instance.edit_silently("incident", sys_id, fields)), "there is such a ticket");
+    }
+
+    /// Its business rule, the only one, calls somebody.
+    pub(crate) fn calls_only(&self, rule: WebhookRule) {
+        self.at(|instance, _| {
+            instance.unsubscribe_all();
+            instance.subscribe(rule).expect("a rule");
+        });
+    }
+
+    /// Its business rule calls somewhere else from now on.
+    pub(crate) fn redirected(&self, url: &str) {
+        let rule = self.at(|instance, _| instance.subscriptions().next().map(|(_, rule)| rule.clone()));
+        self.calls_only(WebhookRule { url: url.to_owned(), ..rule.expect("a rule") });
+    }
+
+    /// What the wire does to its calls.
+    pub(crate) fn wire(&self, wire: Wire) {
+        self.0.set_wire(wire);
+    }
+
+    /// A clone of it, on a port of its own.
+    pub(crate) fn clone_as(&self, name: &str) -> Self {
+        Self(self.0.clone_as(name, 99).expect("a free port"))
+    }
+
+    /// The calls it made, oldest first.
+    pub(crate) fn outbound(&self) -> Vec<OutboundRecord> {
+        self.0.outbound_calls()
+    }
+
+    /// Waits until no call of its rules waits or is on its way.
+    pub(crate) async fn quiet(&self) {
+        eventually("the instance's calls end", async || {
+            let waiting = self.at(|instance, _| instance.jobs_waiting());
+            let sent = self.outbound().iter().any(|call| call.state == CallState::Sent);
+            (waiting == 0 && !sent).then_some(())
+        })
+        .await;
+    }
+
+    /// Runs its scheduled jobs, and gives how many tickets they closed.
+    pub(crate) fn runs_jobs(&self) -> usize {
+        self.at(snowgate::sim::instance::Instance::run_jobs)
+    }
+
+    /// Adds a group.
+    pub(crate) fn add_group(&self, name: &str) {
+        let fields = [("name", name), ("active", "true")];
+        self.at(|instance, now| instance.create_as("admin", "sys_user_group", &fields, now)).expect("an admin may");
+    }
+
+    /// Removes a group.
+    pub(crate) fn remove_group(&self, name: &str) {
+        let key = self.group(name);
+        self.at(|instance, now| instance.delete_as("admin", "sys_user_group", &key, now)).expect("an admin may");
+    }
+
+    /// The key of a group.
+    pub(crate) fn group(&self, name: &str) -> String {
+        self.at(|instance, _| instance.find("sys_user_group", "name", name)).into_iter().next().expect("it is there")
+    }
+
+    /// The key of a seeded record.
+    pub(crate) fn seeded(table: &str, name: &str) -> String {
+        snowgate::sim::instance::Instance::seeded(table, name)
+    }
+
+    /// A ticket's journal rows, oldest first.
+    pub(crate) fn entries(&self, sys_id: &str) -> Vec<Entry> {
+        let journal = self.at(|instance, _| instance.journal(sys_id));
+        journal
+            .iter()
+            .map(|entry| Entry {
+                sys_id: entry.sys_id.clone(),
+                element: entry.element.clone(),
+                text: entry.text.clone(),
+                by: entry.by.clone(),
+                at: entry.at.clone(),
+            })
+            .collect()
+    }
+
+    /// One ticket.
+    #[track_caller]
+    pub(crate) fn ticket(&self, sys_id: &str) -> Ticket {
+        self.tickets().into_iter().find(|ticket| ticket.field("sys_id") == sys_id).expect("it is there")
     }
 
     /// Every ticket, in the order of their numbers.

@@ -1,5 +1,8 @@
 //! Mapping files of the tests: small ones, so that each call to the instance is one the test knows of.
 
+/// The shipped one, with everything.
+pub(crate) const TEAMS_ROOMS: &str = include_str!("../../mappings/teams-rooms.yaml");
+
 /// Everything that can be said about an incident in four fields, and messages.
 pub(crate) const PLAIN: &str = r#"
 version: 1

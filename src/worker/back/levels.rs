@@ -114,13 +114,13 @@ impl Kept<'_> {
         });
         let event = Event::new(self.tenant, TicketKind::Changed, id, self.now, told);
         let event = event.about(self.link.incident.as_str());
-        let into = outbox::into_ticket(self.tenant, &self.link.ticket.sys_id, self.now);
-        [resolved, into.callback(TicketKind::Changed, &event)]
+        let outbox = outbox::into_ticket(self.tenant, &self.link.ticket.sys_id, self.now);
+        [resolved, outbox.callback(TicketKind::Changed, &event)]
     }
 
     fn event(&self, kind: ChangeKind, what: &str, data: &serde_json::Value) -> NewDelivery {
         let (lane, id) = (self.link.incident.clone(), format!("{}-{what}", self.link.ticket.sys_id));
-        let into = outbox::Into { tenant: self.tenant, direction: Direction::ToServicenow, lane, now: self.now };
-        into.follow(kind.into(), &id, data.to_string())
+        let outbox = outbox::Outbox { tenant: self.tenant, direction: Direction::ToServicenow, lane, now: self.now };
+        outbox.follow(kind.into(), &id, data.to_string())
     }
 }

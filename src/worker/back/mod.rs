@@ -199,6 +199,6 @@ impl Journey<'_> {
     /// A callback as a delivery of the present lane.
     fn callback(&self, kind: TicketKind, event: &Event) -> NewDelivery {
         let (lane, now) = (self.claim.incident.clone(), self.now());
-        outbox::Into { tenant: &self.claim.tenant, direction: Direction::ToService, lane, now }.callback(kind, event)
+        outbox::Outbox { tenant: &self.claim.tenant, direction: Direction::ToService, lane, now }.callback(kind, event)
     }
 }

@@ -25,22 +25,22 @@ use crate::worker::work::Adoption;
 const SOURCE: &str = "snowgate:follow";
 
 /// A lane, and the time at which something is put into it.
-pub(super) struct Into<'a> {
-    pub(super) tenant: &'a TenantId,
-    pub(super) direction: Direction,
-    pub(super) lane: IncidentId,
-    pub(super) now: Timestamp,
+pub(in crate::worker) struct Outbox<'a> {
+    pub(in crate::worker) tenant: &'a TenantId,
+    pub(in crate::worker) direction: Direction,
+    pub(in crate::worker) lane: IncidentId,
+    pub(in crate::worker) now: Timestamp,
 }
 
-impl Into<'_> {
+impl Outbox<'_> {
     /// A callback.
-    pub(super) fn callback(self, kind: TicketKind, event: &Event) -> NewDelivery {
+    pub(in crate::worker) fn callback(self, kind: TicketKind, event: &Event) -> NewDelivery {
         let body = serde_json::to_string(event).expect("texts and JSON values always serialise into memory");
         self.follow(kind.into(), &event.id, body)
     }
 
     /// What follows from a delivery: its id is made of its time and of what it is, so that a second try makes the same.
-    pub(super) fn follow(self, kind: Kind, id: &str, body: String) -> NewDelivery {
+    pub(in crate::worker) fn follow(self, kind: Kind, id: &str, body: String) -> NewDelivery {
         let Self { tenant, direction, lane, now } = self;
         let event = EventKey::new(SOURCE, &format!("{kind} {id}")).or_else(|_| EventKey::new(SOURCE, &printed(id)));
         let event = event.expect("a source and 64 hexadecimal digits are an event's key");
@@ -63,8 +63,8 @@ impl Into<'_> {
 }
 
 /// Into the lane of a ticket.
-pub(super) fn into_ticket<'a>(tenant: &'a TenantId, ticket: &SysId, now: Timestamp) -> Into<'a> {
-    Into { tenant, direction: Direction::ToService, lane: IncidentId::lane_of_ticket(ticket), now }
+pub(super) fn into_ticket<'a>(tenant: &'a TenantId, ticket: &SysId, now: Timestamp) -> Outbox<'a> {
+    Outbox { tenant, direction: Direction::ToService, lane: IncidentId::lane_of_ticket(ticket), now }
 }
 
 /// A ticket as callbacks show it.
@@ -117,7 +117,7 @@ pub(in crate::worker) fn parked(
     let event =
         Event::new(tenant, TicketKind::Parked, format!("{delivery}-parked"), now, data).about(incident.as_str());
     let lane = ticket.map_or_else(|| incident.clone(), |ticket| IncidentId::lane_of_ticket(&ticket.sys_id));
-    Into { tenant, direction: Direction::ToService, lane, now }.callback(TicketKind::Parked, &event)
+    Outbox { tenant, direction: Direction::ToService, lane, now }.callback(TicketKind::Parked, &event)
 }
 
 /// What the incident's own lane has to do for a ticket that opened it: give it the keys.
@@ -125,8 +125,8 @@ pub(super) fn adoption(tenant: &TenantId, link: &Link, now: Timestamp) -> NewDel
     let body =
         serde_json::to_string(&Adoption { ticket: link.ticket.clone() }).expect("texts always serialise into memory");
     let (kind, id) = (Kind::Ticket(TicketKind::Adopt), link.ticket.sys_id.as_str());
-    let into = Into { tenant, direction: Direction::ToServicenow, lane: link.incident.clone(), now };
-    into.follow(kind, id, body)
+    let outbox = Outbox { tenant, direction: Direction::ToServicenow, lane: link.incident.clone(), now };
+    outbox.follow(kind, id, body)
 }
 
 /// A ticket to be looked at once more.

@@ -88,7 +88,7 @@ impl Journey<'_> {
     }
 
     /// What a callback's failure means for the lane.
-    pub(super) fn callback_failed(&self, outcome: Outcome) -> Stop {
+    pub(in crate::worker) fn callback_failed(&self, outcome: Outcome) -> Stop {
         let class = match outcome.class {
             Class::Unclear | Class::Missing | Class::RefusedPerhapsDone => Class::NotProcessed,
             class => class,

@@ -1,0 +1,11 @@
+//! The way back: what happens in ServiceNow, as the managed service hears of it, and what neither side ever hears.
+//!
+//! `people` is what people do and what it costs, `echoes` what is our own, `losses` webhooks that do not come, `privacy` what stays, `openings` tickets
+//! of customers, `policies` what is over, `refusals` a managed service that is not well, `strangers` who calls without being the instance,
+//! `facing` two gateways and rules that fight, `silence` what is due.
+
+mod echoes;
+mod losses;
+mod openings;
+mod people;
+mod policies;
