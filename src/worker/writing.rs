@@ -59,6 +59,7 @@ impl<'j> Journey<'j> {
         let mut draft = self.draft(work, Operation::Update).await?;
         let there = self.there(work, ticket).await?;
         match there.course(&self.bridge.mapping, work.says_open) {
+            Course::Write if work.says_state && there.differs(&draft) => insist_on_state(&mut draft),
             Course::Write => {}
             Course::Reopen => insist_on_state(&mut draft),
             Course::CommentOnly => keep_journal_alone(&mut draft),
