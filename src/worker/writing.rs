@@ -99,21 +99,18 @@ impl<'j> Journey<'j> {
 
     /// A customer's own ticket gets the keys under which it is found again: from here on it is the incident's ticket.
     pub(super) async fn adopt(&mut self, work: &Work, ticket: &Ticket) -> Result<Settlement, Stop> {
+        // A second try changes nothing, but a first one that lands late would undo the mark of what follows.
+        let settled_at = work.sending_since.map(|since| since.plus(self.full_settle_time()));
+        if let Some(at) = settled_at.filter(|at| self.now() < *at) {
+            return Err(Stop::wait_until(at));
+        }
         let fields: Fields = vec![
             ("correlation_id".to_owned(), work.identity.correlation_id.clone()),
             ("correlation_display".to_owned(), work.mark()),
         ];
         let (permit, started) = self.intend(work).await?;
         match self.bridge.client.update(permit, (&self.bridge.table, &ticket.sys_id), &fields, &[]).await {
-            Ok(row) => {
-                self.learn_user(row.get("sys_updated_by")).await?;
-                Ok(compared(self.settled(work, &Draft::default(), &row, "adopted"), &fields, &row))
-            }
-            // Two plain fields with one value each: whatever became of the first try, a second changes nothing.
-            Err(outcome) if outcome.class == Class::Unclear => {
-                let outcome = Outcome { class: Class::NotProcessed, ..outcome };
-                self.failed(work, &Draft::default(), outcome, Sent { creating: false, started }).await
-            }
+            Ok(row) => Ok(compared(self.settled(work, &Draft::default(), &row, "adopted"), &fields, &row)),
             Err(outcome) => self.failed(work, &Draft::default(), outcome, Sent { creating: false, started }).await,
         }
     }
