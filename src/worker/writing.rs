@@ -85,7 +85,9 @@ impl<'j> Journey<'j> {
         match self.bridge.client.update(permit, (&self.bridge.table, &ticket.sys_id), &fields, &[]).await {
             Ok(row) => {
                 failpoint::hit("worker.after_answer");
-                self.learn_user(row.get("sys_updated_by")).await?;
+                if row.sys_id == work.identity.sys_id {
+                    self.learn_user(row.get("sys_created_by")).await?;
+                }
                 if self.turned_out_closed(work, &draft, &row) {
                     return self.closed_unnoticed(work, ticket).await;
                 }
@@ -253,7 +255,7 @@ impl<'j> Journey<'j> {
             fingerprint: self.bridge.fingerprint.clone(),
             honours_sys_id: self.bridge.sends_sys_id.then_some(honoured),
             keeps_mark: kept.or(self.learned.keeps_mark),
-            user: row.get("sys_updated_by").map(str::to_owned).or_else(|| self.learned.user.clone()),
+            user: row.get("sys_created_by").map(str::to_owned).or_else(|| self.learned.user.clone()),
         };
         self.learn(learned).await?;
         if row.get("correlation_id") != Some(work.identity.correlation_id.as_str()) && !honoured {
@@ -267,7 +269,8 @@ impl<'j> Journey<'j> {
         Ok(())
     }
 
-    /// Who we are there: what comes back by this name is our own. The first answer that says it teaches it.
+    /// Who we are there: what comes back by this name is our own. Taught by a ticket that we surely made: who wrote to one
+    /// last may be a rule that saved it again.
     async fn learn_user(&mut self, user: Option<&str>) -> Result<(), Stop> {
         let Some(user) = user.filter(|user| !user.is_empty() && self.learned.user.is_none()) else { return Ok(()) };
         let learned = Learned { user: Some(user.to_owned()), ..self.learned.clone() };
