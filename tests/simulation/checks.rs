@@ -86,9 +86,11 @@ async fn of_incident(world: &World, incident: &str, view: &View, links: &[&Link]
             violations.push(format!("order: {incident} has {column} {} in place of {expected:?}", at(column)));
         }
     }
-    let mut journal: Vec<JournalEntry> =
+    // Numbers are given in order: a ticket that follows another one has the greater.
+    let mut links = links.to_vec();
+    links.sort_by(|one, other| one.ticket.number.cmp(&other.ticket.number));
+    let journal: Vec<JournalEntry> =
         links.iter().flat_map(|link| instance.journal(link.ticket.sys_id.as_str())).collect();
-    journal.sort_by(|one, other| one.at.cmp(&other.at));
     for column in ["comments", "work_notes"] {
         let expected: Vec<_> =
             view.notes.iter().filter(|(at, _)| *at == column).map(|(_, text)| text.as_str()).collect();

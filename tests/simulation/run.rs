@@ -351,7 +351,7 @@ fn instance(plan: &Plan) -> Instance {
     options.switches.resaved_by_system = plan.resaved;
     options.switches.fighting_rule.clone_from(&plan.fighting_rule);
     if plan.user_hidden {
-        options.switches.unreadable_columns.insert("incident.sys_updated_by".to_owned());
+        options.switches.unreadable_columns.insert("incident.sys_created_by".to_owned());
     }
     let mut instance = Instance::new(options);
     let rule = WebhookRule {
