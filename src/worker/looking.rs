@@ -45,13 +45,20 @@ impl Journey<'_> {
         }
     }
 
-    /// A customer's ticket may just be becoming this incident: then there is a ticket already, or soon.
-    async fn standing_beside_openings(&self, work: &Work) -> Result<Standing, Stop> {
-        let links = self.store.links_of(&self.claim.tenant, &self.claim.incident).await?;
-        let episode = |link: &Link| link.episode == work.subject.episode && work.subject.successor == 0;
-        if let Some(link) = links.into_iter().find(episode) {
-            return Ok(Standing::Known(link.ticket));
+    /// A customer's ticket that became this incident is its ticket, before it carries our keys: also for a send that
+    /// was begun at it.
+    pub(super) async fn place(&self, work: &mut Work) -> Result<(), Stop> {
+        let may_be_linked = self.bridge.goes_back() && self.bridge.mapping.has_opens();
+        if may_be_linked && work.memory.ticket.is_none() && work.subject.successor == 0 {
+            let links = self.store.links_of(&self.claim.tenant, &self.claim.incident).await?;
+            let linked = links.into_iter().find(|link: &Link| link.episode == work.subject.episode);
+            work.memory.ticket = linked.map(|link| link.ticket);
         }
+        Ok(())
+    }
+
+    /// A customer's ticket may just be becoming this incident: then there is a ticket soon.
+    async fn standing_beside_openings(&self, work: &Work) -> Result<Standing, Stop> {
         if self.store.opening(&self.claim.tenant).await? {
             return Err(Stop::wait_until(self.now().plus(WRITE_REST)));
         }
