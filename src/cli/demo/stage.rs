@@ -365,7 +365,7 @@ fn write_files(folder: &Path, instance: &str, callback: &str, key: &ApiKey) -> s
     std::fs::write(folder.join("snowgate.yaml"), settings)?;
     let tenant = format!(
         "tenant: contoso\nservicenow:\n  instance: {instance}\n  auth: {{kind: basic, username: snowgate, password: {{env: SNOWGATE_DEMO_PASSWORD}}}}\n  \
-         sweep: {{every: 30s}}\n\
+         sweep: {{every: 10s}}\n\
          mapping: teams-rooms.yaml\nsenders:\n  - {{name: soc, api_key_sha256: \"{}\"}}\n\
          webhook: {{instance: example, secrets: [{{env: SNOWGATE_DEMO_WEBHOOK}}]}}\n\
          callback: {{url: \"{callback}\", secret: {{env: SNOWGATE_DEMO_CALLBACK}}}}\n",

@@ -60,7 +60,7 @@ const RESTARTED: &str = "Restarted the switch, works for me.";
 
 /// Everything, in order.
 pub(super) fn whole() -> Vec<Scene> {
-    let parts = [evening(), ticket_taken(), unnoticed(), outage(), noticed(), night(), customer(), morning()];
+    let parts = [evening(), ticket_taken(), unnoticed(), outage(), night(), customer(), morning()];
     parts.into_iter().flatten().collect()
 }
 
@@ -107,26 +107,17 @@ fn ticket_taken() -> Vec<Scene> {
     ]
 }
 
-/// Nobody tells us, ...
+/// Nobody tells us, so we ask.
 fn unnoticed() -> Vec<Scene> {
     let taken = Act::Assign { group: String::new(), person: "Beth Anglin".to_owned() };
     vec![
-        Scene::Tell("18:30  The customer's proxy swallows the webhooks from now on. Beth takes over, and writes."),
+        Scene::Tell("18:30  The customer's proxy swallows the webhooks. Beth takes over, and writes."),
         Scene::Webhooks(false),
         Scene::Person("beth.anglin", "MTR-4101", taken),
         Scene::Person("beth.anglin", "MTR-4101", Act::Comment(COMMENTS[1].to_owned())),
-    ]
-}
-
-/// ... so we ask. The outage between the two fills the time until it is due.
-fn noticed() -> Vec<Scene> {
-    vec![
-        Scene::Tell(
-            "18:50  Snowgate asks what changed (here every 30 s, usually every 5 min): a lost webhook costs only time.",
-        ),
+        Scene::Tell("       Snowgate asks what changed (here every 10 s, usually every 5 min): a lost webhook costs only time."),
         Scene::Hear("ticket.changed", "assignee.name=Beth Anglin"),
         Scene::Hear("ticket.message_added", COMMENTS[1]),
-        Scene::Tell("       The webhooks arrive again."),
         Scene::Webhooks(true),
     ]
 }
