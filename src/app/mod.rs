@@ -152,7 +152,8 @@ impl Gateway {
         for server in servers {
             drop(tasks::spawn("http", server));
         }
-        drop(tasks::spawn("backlog report", upkeep::report_backlog(face, stop.clone())));
+        drop(tasks::spawn("backlog report", upkeep::report_backlog(face.clone(), stop.clone())));
+        drop(tasks::spawn("forget old records", upkeep::forget(face, stop.clone())));
         drop(tasks::spawn("sweep", worker.clone().sweep(stop.clone())));
         let worker = tasks::spawn("worker", worker.run(stop));
         drop(starting);

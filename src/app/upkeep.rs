@@ -1,4 +1,4 @@
-//! What a gateway does beside its work: keeps the gauges true, and says how its peers stand.
+//! What a gateway does beside its work: keeps the gauges true, forgets old records, and says how its peers stand.
 //!
 //! Owns: when these happen. Never: delivers. Fails: by trying again next time; work goes on meanwhile.
 //! Proved by: `tests/it/operators.rs`; what may be forgotten, by `tests/store`.
@@ -10,7 +10,7 @@ use crate::delivery::record::Direction;
 use crate::domain::id::TenantId;
 use crate::http::Face;
 use crate::http::standing::{PeerStanding, Standing, SweepStanding};
-use crate::limits::BACKLOG_REPORT_EVERY;
+use crate::limits::{BACKLOG_REPORT_EVERY, EVENTS_REMEMBERED, TRIM_DELIVERIES_MAX, TRIM_EVERY, TRIM_REST};
 use crate::peer::pace;
 use crate::runtime::drain::Stop;
 use crate::store::StoreError;
@@ -33,6 +33,25 @@ fn peer(standing: pace::Standing) -> PeerStanding {
     let words = String::new();
     let peer = PeerStanding { words, breaker, closed_until, in_flight, concurrency, hour_used, hour_calls };
     peer.said(closed.as_ref().map(|closed| closed.reason.as_str()))
+}
+
+/// Forgets what ended long ago, a little at a time, so that work never waits for it.
+pub(super) async fn forget(face: Face, stop: Stop) {
+    while !stop.is_requested() {
+        let rest = match face.store.trim(face.clock.now().minus(EVENTS_REMEMBERED), TRIM_DELIVERIES_MAX).await {
+            // A full batch: there is more.
+            Ok(gone) if gone >= TRIM_DELIVERIES_MAX => TRIM_REST,
+            Ok(_) => TRIM_EVERY,
+            Err(failed) => {
+                tracing::warn!(error = %failed, "Cannot forget old records: {failed}");
+                TRIM_EVERY
+            }
+        };
+        tokio::select! {
+            () = stop.requested() => {}
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
 }
 
 /// Keeps the gauges of what waits and who is paused true; they are read from the store, so that none can drift.
