@@ -129,6 +129,10 @@ impl Stage {
                 let heard = self.until(async |stage| Ok(stage.receiver.has_heard(kind, what))).await;
                 heard.with_context(|| format!("no {kind} that says `{what}`"))?;
             }
+            // A sweep that ran into the outage would make it longer: failures in a row close the way for half a minute.
+            Scene::Swept => {
+                self.until(async |stage| Ok(stage.tenant().await?["sweep"]["drifted"].as_u64() > Some(0))).await?;
+            }
             Scene::Webhooks(arrive) => {
                 self.simulator.set_wire(if arrive { Wire::default() } else { Wire::silence() });
             }

@@ -30,6 +30,8 @@ pub(super) enum Scene {
     CustomerOpens(&'static str, &'static [(&'static str, &'static str)], &'static str),
     /// Wait until the managed service heard a callback of this type whose line says this.
     Hear(&'static str, &'static str),
+    /// Wait until a sweep that found something has ended.
+    Swept,
     /// Whether the calls of the instance's business rules arrive.
     Webhooks(bool),
 }
@@ -115,9 +117,12 @@ fn unnoticed() -> Vec<Scene> {
         Scene::Webhooks(false),
         Scene::Person("beth.anglin", "MTR-4101", taken),
         Scene::Person("beth.anglin", "MTR-4101", Act::Comment(COMMENTS[1].to_owned())),
-        Scene::Tell("       Snowgate asks what changed (here every 10 s, usually every 5 min): a lost webhook costs only time."),
+        Scene::Tell(
+            "       Snowgate asks what changed (here every 10 s, usually every 5 min): a lost webhook costs only time.",
+        ),
         Scene::Hear("ticket.changed", "assignee.name=Beth Anglin"),
         Scene::Hear("ticket.message_added", COMMENTS[1]),
+        Scene::Swept,
         Scene::Webhooks(true),
     ]
 }
@@ -281,6 +286,7 @@ mod tests {
                 | Scene::CustomerOpens(..)
                 | Scene::Hear(..)
                 | Scene::Webhooks(_)
+                | Scene::Swept
                 | Scene::Tell(_)
                 | Scene::Repeat(_)
                 | Scene::Outage(_)
