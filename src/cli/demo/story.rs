@@ -136,7 +136,7 @@ fn outage() -> Vec<Scene> {
     }
     vec![
         Scene::Tell("18:40  The customer's ServiceNow goes down for maintenance. Two more rooms fail meanwhile."),
-        Scene::Outage(5),
+        Scene::Outage(3),
         Scene::EventAndGoOn(munich(
             "e-5",
             "incident.opened",
