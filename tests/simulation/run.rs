@@ -273,6 +273,7 @@ impl World {
             sweep_every: SWEEP_EVERY,
             compare_every: Duration::from_hours(1),
             service_levels: None,
+            files: None,
         }
     }
 
