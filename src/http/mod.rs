@@ -32,6 +32,7 @@ use crate::tenants::Registry;
 use error::{ApiError, Code};
 use operators::Operators;
 pub use request::track;
+pub use webhooks::delivery_of;
 
 /// What handlers need; cheap to clone.
 #[derive(Clone)]

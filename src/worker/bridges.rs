@@ -331,6 +331,7 @@ impl Surroundings {
                 client_secret: oauth.client_secret.clone(),
             },
             token_url: oauth.token_url.to_string(),
+            scope: oauth.scope.clone(),
         };
         Some(BackParts {
             callback: CallbackOptions {

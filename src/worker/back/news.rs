@@ -397,7 +397,8 @@ impl Comparison<'_> {
         let event = Event::new(self.tenant, kind, id, self.now, Value::Object(data)).caused_by(self.cause);
         match linked {
             Some(linked) => event.about(linked.link.incident.as_str()),
-            None => event,
+            // It has no incident yet, but it has a number.
+            None => event.about(self.sighting.number.as_deref().unwrap_or(self.sighting.sys_id.as_str())),
         }
     }
 }

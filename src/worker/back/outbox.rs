@@ -83,7 +83,7 @@ pub(in crate::worker) fn linked(
     tenant: &TenantId,
     instance: &str,
     link: &Link,
-    how: &str,
+    (how, cause): (&str, Option<&str>),
     now: Timestamp,
 ) -> NewDelivery {
     let id = format!("{}-linked-{}", link.ticket.sys_id, print(link.incident.as_str()));
@@ -93,6 +93,10 @@ pub(in crate::worker) fn linked(
         "how": how,
     });
     let event = Event::new(tenant, TicketKind::Linked, id, now, data).about(link.incident.as_str());
+    let event = match cause {
+        Some(cause) => event.caused_by(cause),
+        None => event,
+    };
     into_ticket(tenant, &link.ticket.sys_id, now).callback(TicketKind::Linked, &event)
 }
 
@@ -106,18 +110,33 @@ pub(in crate::worker) fn parked(
 ) -> NewDelivery {
     let (tenant, incident, ticket) = (&claim.tenant, &claim.incident, head.memory.ticket.as_ref());
     let delivery = &head.delivery;
+    let episode = head.memory.told.as_ref().and_then(|told| told.episode).unwrap_or(1);
     let mut data = json!({
-        "incident": {"id": incident},
+        "incident": {"id": incident, "episode": episode},
         "delivery": delivery,
         "parked": {"code": parking.code, "reason": parking.reason, "owner": parking.owner, "next_step": parking.next_step},
     });
     if let (Some(ticket), Some(data)) = (ticket, data.as_object_mut()) {
         data.insert("ticket".to_owned(), ticket_json(ticket, instance, None));
     }
-    let event =
-        Event::new(tenant, TicketKind::Parked, format!("{delivery}-parked"), now, data).about(incident.as_str());
+    let theirs = claim.waiting.iter().find(|waiting| waiting.id == *delivery);
+    let theirs = theirs.and_then(|waiting| Some((waiting.kind, sent(&waiting.event)?)));
+    if let (Some((kind, (source, id))), Some(data)) = (theirs, data.as_object_mut()) {
+        data.insert("event".to_owned(), json!({"source": source, "id": id, "type": kind.as_str()}));
+    }
+    let event = Event::new(tenant, TicketKind::Parked, format!("{delivery}-parked"), now, data);
+    let event = event.about(incident.as_str());
+    let event = match theirs {
+        Some((_, (_, id))) => event.caused_by(id),
+        None => event,
+    };
     let lane = ticket.map_or_else(|| incident.clone(), |ticket| IncidentId::lane_of_ticket(&ticket.sys_id));
     Outbox { tenant, direction: Direction::ToService, lane, now }.callback(TicketKind::Parked, &event)
+}
+
+/// The `source` and `id` of an event that the managed service sent; `None` for what follows from something of ours.
+pub(in crate::worker) fn sent(event: &EventKey) -> Option<(&str, &str)> {
+    Some(event.parts()).filter(|(source, _)| *source != SOURCE)
 }
 
 /// What the incident's own lane has to do for a ticket that opened it: give it the keys.
