@@ -129,6 +129,10 @@ impl Stage {
                 let heard = self.until(async |stage| Ok(stage.receiver.has_heard(kind, what))).await;
                 heard.with_context(|| format!("no {kind} that says `{what}`"))?;
             }
+            // A sweep that ran into the outage would make it longer: failures in a row close the way for half a minute.
+            Scene::Swept => {
+                self.until(async |stage| Ok(stage.tenant().await?["sweep"]["drifted"].as_u64() > Some(0))).await?;
+            }
             Scene::Webhooks(arrive) => {
                 self.simulator.set_wire(if arrive { Wire::default() } else { Wire::silence() });
             }
@@ -365,7 +369,7 @@ fn write_files(folder: &Path, instance: &str, callback: &str, key: &ApiKey) -> s
     std::fs::write(folder.join("snowgate.yaml"), settings)?;
     let tenant = format!(
         "tenant: contoso\nservicenow:\n  instance: {instance}\n  auth: {{kind: basic, username: snowgate, password: {{env: SNOWGATE_DEMO_PASSWORD}}}}\n  \
-         sweep: {{every: 30s}}\n\
+         sweep: {{every: 10s}}\n\
          mapping: teams-rooms.yaml\nsenders:\n  - {{name: soc, api_key_sha256: \"{}\"}}\n\
          webhook: {{instance: example, secrets: [{{env: SNOWGATE_DEMO_WEBHOOK}}]}}\n\
          callback: {{url: \"{callback}\", secret: {{env: SNOWGATE_DEMO_CALLBACK}}}}\n",

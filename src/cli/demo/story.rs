@@ -30,6 +30,8 @@ pub(super) enum Scene {
     CustomerOpens(&'static str, &'static [(&'static str, &'static str)], &'static str),
     /// Wait until the managed service heard a callback of this type whose line says this.
     Hear(&'static str, &'static str),
+    /// Wait until a sweep that found something has ended.
+    Swept,
     /// Whether the calls of the instance's business rules arrive.
     Webhooks(bool),
 }
@@ -60,7 +62,7 @@ const RESTARTED: &str = "Restarted the switch, works for me.";
 
 /// Everything, in order.
 pub(super) fn whole() -> Vec<Scene> {
-    let parts = [evening(), ticket_taken(), unnoticed(), outage(), noticed(), night(), customer(), morning()];
+    let parts = [evening(), ticket_taken(), unnoticed(), outage(), night(), customer(), morning()];
     parts.into_iter().flatten().collect()
 }
 
@@ -107,26 +109,20 @@ fn ticket_taken() -> Vec<Scene> {
     ]
 }
 
-/// Nobody tells us, ...
+/// Nobody tells us, so we ask.
 fn unnoticed() -> Vec<Scene> {
     let taken = Act::Assign { group: String::new(), person: "Beth Anglin".to_owned() };
     vec![
-        Scene::Tell("18:30  The customer's proxy swallows the webhooks from now on. Beth takes over, and writes."),
+        Scene::Tell("18:30  The customer's proxy swallows the webhooks. Beth takes over, and writes."),
         Scene::Webhooks(false),
         Scene::Person("beth.anglin", "MTR-4101", taken),
         Scene::Person("beth.anglin", "MTR-4101", Act::Comment(COMMENTS[1].to_owned())),
-    ]
-}
-
-/// ... so we ask. The outage between the two fills the time until it is due.
-fn noticed() -> Vec<Scene> {
-    vec![
         Scene::Tell(
-            "18:50  Snowgate asks what changed (here every 30 s, usually every 5 min): a lost webhook costs only time.",
+            "       Snowgate asks what changed (here every 10 s, usually every 5 min): a lost webhook costs only time.",
         ),
         Scene::Hear("ticket.changed", "assignee.name=Beth Anglin"),
         Scene::Hear("ticket.message_added", COMMENTS[1]),
-        Scene::Tell("       The webhooks arrive again."),
+        Scene::Swept,
         Scene::Webhooks(true),
     ]
 }
@@ -140,7 +136,7 @@ fn outage() -> Vec<Scene> {
     }
     vec![
         Scene::Tell("18:40  The customer's ServiceNow goes down for maintenance. Two more rooms fail meanwhile."),
-        Scene::Outage(5),
+        Scene::Outage(3),
         Scene::EventAndGoOn(munich(
             "e-5",
             "incident.opened",
@@ -290,6 +286,7 @@ mod tests {
                 | Scene::CustomerOpens(..)
                 | Scene::Hear(..)
                 | Scene::Webhooks(_)
+                | Scene::Swept
                 | Scene::Tell(_)
                 | Scene::Repeat(_)
                 | Scene::Outage(_)
