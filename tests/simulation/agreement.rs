@@ -92,7 +92,7 @@ fn doubled(told: &[Told]) -> Vec<String> {
     let twice = told.iter().filter(|told| {
         let data = &told.event["data"];
         let what = format!("{} {} {} {}", told.kind, told.ticket, data["ticket"]["version"], data["changes"]);
-        let what = format!("{what} {} {} {}", data["message"], data["parked"], data["delivery"]);
+        let what = format!("{what} {} {} {} {}", data["message"], data["parked"], data["delivery"], data["deleted"]);
         !known.insert(what)
     });
     twice.map(|told| format!("doubled: {} was told before under another id: {}", told.id, told.event)).collect()
