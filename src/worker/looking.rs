@@ -15,6 +15,7 @@ use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::Timestamp;
 use crate::limits::{CLOCKS_APART, JOURNAL_ROWS_MAX, WRITE_REST};
 use crate::mapping::{Operation, TicketPhase};
+use crate::servicenow::journal::parse_history;
 use crate::servicenow::wire::rows::Row;
 
 /// How the ticket stands when work on it begins.
@@ -125,8 +126,18 @@ impl Journey<'_> {
         Ok(if work.has_journal() && !trusted { Standing::CannotTell } else { Standing::Known(ticket) })
     }
 
-    /// Whether the text of this work stands in the ticket's journal, written since its sending began. An instance that
-    /// shows no rows of its journals, or an equal text from just before, leaves it open.
+    /// Whether an entry shows in the ticket as people see it, where the rows of its journal are hidden; or may.
+    async fn shows(&self, row: &Row, is_it: impl Fn(&JournalEntry) -> bool) -> Result<bool, Stop> {
+        let permit = self.permit_to_read().await?;
+        let read = self.bridge.client.read_ticket(permit, (&self.bridge.table, &row.sys_id), &[], true).await;
+        let read = read.map_err(|outcome| self.read_failed(outcome))?;
+        let Some((comments, work_notes)) = read.and_then(|read| read.history) else { return Ok(true) };
+        let shown = [("comments", comments), ("work_notes", work_notes)];
+        Ok(shown.iter().any(|(element, text)| parse_history(element, text).iter().any(&is_it)))
+    }
+
+    /// Whether the text of this work stands in the ticket's journal, written since its sending began. A text that only
+    /// shows where rows are hidden, or an equal one from just before, leaves it open.
     async fn judge_by_journal(&self, work: &Work, row: Row) -> Result<Standing, Stop> {
         let draft = self.draft(work, Operation::Update).await?;
         let Some((journal, text)) = &draft.journal else { return Ok(Standing::Known(self.ticket(&row))) };
@@ -142,7 +153,7 @@ impl Journey<'_> {
         let (sure, maybe) = (since.plus(CLOCKS_APART), since.minus(CLOCKS_APART));
         Ok(match written.next_back() {
             Some(at) if at >= sure => Standing::Applied(Box::new(row)),
-            None if entries.is_empty() => Standing::CannotTell,
+            None if entries.is_empty() && self.shows(&row, equal).await? => Standing::CannotTell,
             None => Standing::Known(self.ticket(&row)),
             Some(at) if at < maybe => Standing::Known(self.ticket(&row)),
             // Within what two clocks may differ: the only one of its words is this one, a second one may be the last.
