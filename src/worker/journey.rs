@@ -18,6 +18,7 @@ use crate::delivery::record::{Attempt, Direction, Ending, Owner, Parking, State}
 use crate::delivery::verdict::Situation;
 use crate::domain::change::Change;
 use crate::domain::id::SysId;
+use crate::domain::incident::{Incident, Sla};
 use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::FOLD_MAX;
@@ -175,21 +176,38 @@ impl Journey<'_> {
 
     /// Asks the mapping what to write; fetches what it needs to look up first.
     pub(super) async fn draft(&self, work: &Work, operation: Operation) -> Result<Draft, Stop> {
+        let promised = self.with_promise(work, operation);
+        let change = promised.as_ref().unwrap_or(&work.change);
         let mut lookups = Lookups::default();
-        for key in self.bridge.mapping.plan(&work.change, operation) {
+        for key in self.bridge.mapping.plan(change, operation) {
             let found = match self.bridge.client.recall(&key.table, &key.by, &key.value) {
                 Some(found) => found,
                 None => self.look_up(&key).await?,
             };
             lookups.insert(key, found.map_or(Lookup::Missing, |sys_id| Lookup::Found(sys_id.to_string())));
         }
-        self.bridge.mapping.apply(&work.change, operation, &lookups).map_err(|fault| Stop::Park {
+        self.bridge.mapping.apply(change, operation, &lookups).map_err(|fault| Stop::Park {
             code: fault_code(&fault).to_owned(),
             reason: fault.to_string(),
             owner: Owner::Mapping,
             next_step: "mend the mapping (try it with `snowgate preview`), then replay this delivery".to_owned(),
             outcome: None,
         })
+    }
+
+    /// A new incident as the mapping sees it: with the time by which the tenant promised a first answer, unless the
+    /// managed service said one.
+    fn with_promise(&self, work: &Work, operation: Operation) -> Option<Change> {
+        let levels = self.bridge.service_levels.as_ref().filter(|_| operation == Operation::Create)?;
+        let incident = &work.change.incident;
+        let said = incident.sla.as_ref().and_then(|sla| sla.first_response_due);
+        let opened = incident.times.as_ref().and_then(|times| times.opened_at).unwrap_or(work.accepted_at);
+        let due = levels.first_response_due(opened).filter(|_| said.is_none())?;
+        let mut change = work.change.clone();
+        let mut newer = Incident::new(incident.id.clone());
+        newer.sla = Some(Sla { first_response_due: Some(due), custom: serde_json::Map::new() });
+        change.incident.merge(&newer);
+        Some(change)
     }
 
     /// Looks for a record that the mapping refers to. A value that fits two records, or cannot be asked for, is missing:

@@ -299,14 +299,16 @@ impl<'j> Journey<'j> {
         settled_at(work, draft, self.ticket(row), how)
     }
 
-    /// The same for a write whose answer never came, and which the ticket's mark proves: it wrote what it would write now.
+    /// A write that was found applied. Ours is what it can have sent and nothing else: the row was read later, and what
+    /// people did to its other columns meanwhile is still to be told.
     pub(super) fn settled_as_found(&self, work: &Work, draft: &Draft, row: &Row, how: &str) -> Settlement {
-        let asked = match &work.memory.ticket {
-            Some(_) => fields_to_update(work, draft, &self.marker(work), |_, _| false),
-            None => fields_to_create(work, draft, &self.marker(work), false),
-        };
         let mut settlement = self.settled(work, draft, row, how);
-        remember_ours(&mut settlement.memory, &self.columns_to_ask_back(), &asked, row, false);
+        let marker = self.marker(work);
+        let sent = match &work.memory.ticket {
+            Some(_) => fields_to_update(work, draft, &marker, |_, _| false),
+            None => fields_to_create(work, draft, &marker, false),
+        };
+        remember_ours(&mut settlement.memory, &self.columns_to_ask_back(), &sent, row, false);
         settlement
     }
 }

@@ -119,18 +119,18 @@ impl Network {
 }
 
 /// Either the connection breaks, or nothing ever comes and the client's own deadline ends it.
-async fn silence() -> Result<wire::Answer, TransportFault> {
+pub(crate) async fn silence() -> Result<wire::Answer, TransportFault> {
     if luck::fraction() < 0.5 {
         std::future::pending::<()>().await;
     }
     Err(reset())
 }
 
-fn reset() -> TransportFault {
+pub(crate) fn reset() -> TransportFault {
     TransportFault::new(FaultKind::Reset { sent: true }, "the simulated network broke the connection")
 }
 
-async fn travel() {
+pub(crate) async fn travel() {
     tokio::time::sleep(Duration::from_secs_f64(0.002 + 0.04 * luck::fraction())).await;
 }
 
