@@ -15,4 +15,5 @@ mod people;
 mod policies;
 mod privacy;
 mod refusals;
+mod silence;
 mod strangers;
