@@ -106,7 +106,7 @@ impl Journey<'_> {
                     Some(ticket) if self.turned_out_closed(work, &draft, &row) => {
                         self.closed_unnoticed(work, &ticket.clone()).await
                     }
-                    Some(_) | None => Ok(self.settled(work, &draft, &row, "already_applied")),
+                    Some(_) | None => Ok(self.settled_as_found(work, &draft, &row, "already_applied")),
                 }
             }
             Standing::CannotTell => Err(Stop::cannot_tell()),

@@ -124,7 +124,7 @@ impl<'j> Journey<'j> {
         }
         let next = work.succeeding(&self.bridge.deployment_key, &self.claim.tenant);
         match Box::pin(self.standing(&next)).await? {
-            Standing::Applied(row) => Ok(self.settled(&next, &Draft::default(), &row, "already_applied")),
+            Standing::Applied(row) => Ok(self.settled_as_found(&next, &Draft::default(), &row, "already_applied")),
             Standing::CannotTell => Err(Stop::cannot_tell()),
             Standing::Known(ticket) => Box::pin(self.update(&next, &ticket)).await,
             Standing::New => {
@@ -188,7 +188,7 @@ impl<'j> Journey<'j> {
         match verdict::decide(&situation, &outcome) {
             Verdict::LookNow => self.look_after_refusal(work, draft, outcome, sent).await,
             Verdict::LookAt { .. } if looks_now => match self.look(work).await? {
-                Standing::Applied(row) => Ok(self.settled(work, draft, &row, "adopted")),
+                Standing::Applied(row) => Ok(self.settled_as_found(work, draft, &row, "adopted")),
                 Standing::New | Standing::Known(_) | Standing::CannotTell => {
                     Err(self.look_again_later(&situation, outcome, sent.started))
                 }
@@ -207,7 +207,7 @@ impl<'j> Journey<'j> {
         sent: Sent,
     ) -> Result<Settlement, Stop> {
         match self.look(work).await? {
-            Standing::Applied(row) => Ok(self.settled(work, draft, &row, "adopted")),
+            Standing::Applied(row) => Ok(self.settled_as_found(work, draft, &row, "adopted")),
             Standing::Known(_) | Standing::CannotTell if sent.creating => {
                 // The ticket is there but this work is not on it: next time it is an update.
                 Err(Stop::Postpone(Postponement {
@@ -296,12 +296,19 @@ impl<'j> Journey<'j> {
     }
 
     pub(super) fn settled(&self, work: &Work, draft: &Draft, row: &Row, how: &str) -> Settlement {
-        let mut settlement = settled_at(work, draft, self.ticket(row), how);
-        if self.bridge.goes_back() {
-            let asked: Fields =
-                draft.fields.iter().map(|field| (field.name.to_string(), field.value.clone())).collect();
-            remember_ours(&mut settlement.memory, &self.columns_to_ask_back(), &asked, row, false);
-        }
+        settled_at(work, draft, self.ticket(row), how)
+    }
+
+    /// A write that was found applied. Ours is what it can have sent and nothing else: the row was read later, and what
+    /// people did to its other columns meanwhile is still to be told.
+    pub(super) fn settled_as_found(&self, work: &Work, draft: &Draft, row: &Row, how: &str) -> Settlement {
+        let mut settlement = self.settled(work, draft, row, how);
+        let marker = self.marker(work);
+        let sent = match &work.memory.ticket {
+            Some(_) => fields_to_update(work, draft, &marker, |_, _| false),
+            None => fields_to_create(work, draft, &marker, false),
+        };
+        remember_ours(&mut settlement.memory, &self.columns_to_ask_back(), &sent, row, false);
         settlement
     }
 }

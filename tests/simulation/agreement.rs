@@ -173,6 +173,9 @@ pub(crate) fn history(world: &World) -> Vec<String> {
         let line = format!("{lane} #{number} {kind} {state} {how} {when} {}", delivery.body.get());
         lines.push((delivery.accepted_at, line));
     }
+    for call in world.network.log.lock().unwrap().iter() {
+        lines.push((call.at, format!("call {} {} {:?}", call.what, call.fate, call.status)));
+    }
     let instance = world.network.instance.lock().unwrap();
     for change in instance.changes_after(0).filter(|change| change.table == "incident") {
         let at = Timestamp::from_millis(change.at);

@@ -25,7 +25,7 @@ use run::play;
 use snowgate::worker::Protections;
 
 /// Seeds of the ordinary run; each is a life of several incidents with some hundred calls.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 200;
 /// Seeds that a broken gateway gets to be caught in.
 const SEEDS_TO_CATCH: u64 = 100;
 

@@ -4,7 +4,7 @@
 //! what it was told since. While the network misbehaves it sometimes takes a callback and says nothing, or fails. It may
 //! answer a comment, echo it, say again what it was told, or insist on what it said.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -64,6 +64,7 @@ pub(crate) struct View {
     pub(crate) said_state: Vec<(Timestamp, String)>,
     /// When a state that it was told had been made out, and when it was told.
     pub(crate) told_state: Vec<(Timestamp, Timestamp)>,
+    ticket: String,
     said: usize,
 }
 
@@ -204,7 +205,7 @@ impl Service {
             let incident = format!("CUS-{}", ticket.get(..8).unwrap_or_default());
             let state = data["incident"]["state"].as_str().unwrap_or("new").to_owned();
             let assignee = data["incident"]["assignee"]["name"].as_str().unwrap_or_default().to_owned();
-            let view = View { state, assignee, told_state: vec![(moment(event), now)], ..View::default() };
+            let view = View { ticket, state, assignee, told_state: vec![(moment(event), now)], ..View::default() };
             if book.views.insert(incident.clone(), view).is_some() {
                 book.violations.push(format!("opened twice: {incident}"));
             }
@@ -216,6 +217,13 @@ impl Service {
             book.violations.push(format!("callback {id} is about {incident}, which nobody knows"));
             return json!({});
         };
+        // A ticket that follows a closed one is nobody's until the customer says whose it is.
+        if kind == "ticket.linked" && !ticket.is_empty() && view.ticket != ticket {
+            view.assignee.clear();
+        }
+        if !ticket.is_empty() && kind == "ticket.linked" {
+            view.ticket.clone_from(&ticket);
+        }
         let changes = &data["changes"];
         if let Some(name) = changes["assignee"]["name"].as_str() {
             name.clone_into(&mut view.assignee);
@@ -343,9 +351,4 @@ fn asking_for_time(status: u16, seconds: &'static str) -> wire::Answer {
     let mut answer = answer(status, &json!({}));
     answer.headers.insert("retry-after", wire::HeaderValue::from_static(seconds));
     answer
-}
-
-/// Every ticket that anything was told of.
-pub(crate) fn tickets(told: &[Told]) -> BTreeSet<&str> {
-    told.iter().map(|told| told.ticket.as_str()).filter(|ticket| !ticket.is_empty()).collect()
 }
