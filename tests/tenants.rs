@@ -167,6 +167,27 @@ fn mappings_are_reported_with_everything_else_and_each_file_once() {
 }
 
 #[test]
+fn a_callback_that_nothing_goes_to_is_warned_of() {
+    const CALLBACK: &str =
+        "callback: {url: \"https://soc.service-now.com/hooks\", secret: {env: FIRST}, limits: {concurrency: 2}}\n";
+    let site = Site::new();
+    site.write(
+        "mappings/forth.yaml",
+        "version: 1\nname: forth\ntarget: {table: incident}\nto_ticket:\n  fields:\n    short_description: {value: \"{{ incident.title }}\", max: 160}\n",
+    );
+    site.tenant_with("one-way", "forth.yaml", CALLBACK);
+    site.tenant_with("both-ways", "good.yaml", &CALLBACK.replace("FIRST", "SECOND"));
+    site.tenant_with("without", "forth.yaml", "");
+    let loaded = site.load();
+    let warned: Vec<&Finding> = loaded.findings.iter().filter(|finding| finding.code == "S049").collect();
+    assert_eq!(warned.len(), 1, "{}", report(&loaded.findings));
+    let finding = warned.first().unwrap();
+    assert!(!finding.is_error() && finding.file.ends_with("one-way.yaml") && finding.line == 5, "{finding:?}");
+    assert!(finding.message.contains("forth.yaml has no `to_incident`"), "{}", finding.message);
+    assert!(loaded.strict().is_ok(), "a warning stops nobody");
+}
+
+#[test]
 fn a_key_opens_its_own_tenant_and_no_other() {
     let (site, registry) = (Site::new(), Registry::default());
     let ((key_a, sender_a), (key_b, sender_b)) = (key(1), key(2));

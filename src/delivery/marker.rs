@@ -51,6 +51,11 @@ impl Marker<'_> {
     }
 }
 
+/// Whether two texts are the same but for white space, which journals reflow.
+pub fn same_words(one: &str, other: &str) -> bool {
+    one.split_whitespace().eq(other.split_whitespace())
+}
+
 /// The text and the reference under it.
 fn split(entry: &str) -> Option<(&str, &str)> {
     let (text, reference) = entry.trim_end().strip_suffix(']')?.rsplit_once("[sg ")?;

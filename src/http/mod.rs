@@ -13,6 +13,7 @@ mod extract;
 mod health;
 pub mod operators;
 mod request;
+pub mod standing;
 mod webhooks;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::tenants::Registry;
 use error::{ApiError, Code};
 use operators::Operators;
 pub use request::track;
+pub use webhooks::delivery_of;
 
 /// What handlers need; cheap to clone.
 #[derive(Clone)]
@@ -55,7 +57,12 @@ pub struct Face {
     pub operators: Arc<Operators>,
     /// Told when an operator ends a pause; handed in by the composition root, because this side knows no worker.
     pub resumed: Resumed,
+    /// How a tenant's peers stand, handed in likewise.
+    pub standing: Standings,
 }
+
+/// How a tenant's peers and its sweep stand; `None` before the first delivery.
+pub type Standings = Arc<dyn Fn(&TenantId) -> Option<standing::Standing> + Send + Sync>;
 
 /// Told of a tenant whose pause an operator ended.
 pub type Resumed = Arc<dyn Fn(&TenantId) + Send + Sync>;

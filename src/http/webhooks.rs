@@ -65,7 +65,7 @@ async fn take(face: &Face, tenant: &Arc<Tenant>, request: &HttpRequest, body: &[
     told::WebhookRead { tenant: tenant.id(), form: form.as_str(), flaw: flaw.as_deref() }.emit();
     let event = event_key(extract::header(request, "webhook-id"), &read.sighting, body)?;
     let sys_id = read.sighting.sys_id.clone();
-    let delivery = new_delivery(tenant.id(), event, stripped(read, tenant.mapping()), body);
+    let delivery = delivery_of(tenant.id(), tenant.mapping(), event, read, body);
     let lane = delivery.incident.clone();
     let (receipt, duplicate) = store(face, delivery).await?;
     face.accepted.one();
@@ -129,7 +129,15 @@ fn stripped(mut read: ReadSighting, mapping: &Mapping) -> ReadSighting {
     read
 }
 
-fn new_delivery(tenant: &TenantId, event: EventKey, read: ReadSighting, body: &[u8]) -> NewDelivery {
+/// A verified webhook as it is accepted: without what the mapping does not read.
+pub fn delivery_of(
+    tenant: &TenantId,
+    mapping: &Mapping,
+    event: EventKey,
+    read: ReadSighting,
+    body: &[u8],
+) -> NewDelivery {
+    let read = stripped(read, mapping);
     let kind = Kind::from(TicketKind::Seen);
     // Over the bytes as they came: how they are read may change with a version, a repeat must stay one.
     let hash = Sha256::new().chain_update(kind.as_str()).chain_update([0]).chain_update(body).finalize();

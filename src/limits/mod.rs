@@ -176,6 +176,10 @@ pub const FREE_CHECK_EVERY: Duration = Duration::from_secs(1);
 pub const EVENTS_REMEMBERED: Duration = Duration::from_hours(30 * 24);
 /// Deliveries forgotten in one commit: some milliseconds of the writer's time, so that no receipt waits longer for it.
 pub const TRIM_DELIVERIES_MAX: usize = 200;
+/// How often records that are old enough are looked for: a day's worth goes in many small steps, not in one at night.
+pub const TRIM_EVERY: Duration = Duration::from_mins(10);
+/// Between two batches of a long tail, so that senders never wait for house-keeping.
+pub const TRIM_REST: Duration = Duration::from_millis(500);
 /// How far the stored time may lag behind: after a restart under a clock set back, no more than this is lived twice.
 pub const TIME_STORED_EVERY: Duration = Duration::from_secs(1);
 

@@ -15,6 +15,9 @@ pub const JOURNAL_ENTRIES_SENT: usize = 10;
 pub const WRITE_REST: Duration = Duration::from_secs(2);
 /// How long a file waits for its turn: one takes seconds to minutes, and nobody waits for it.
 pub const FILE_REST: Duration = Duration::from_secs(5);
+/// How far an instance's clock and ours may be apart when a journal entry is to be told from an older one of the same
+/// words: machines that keep time at all are within seconds, and a minute is still less than a settle time.
+pub const CLOCKS_APART: Duration = Duration::from_mins(1);
 /// `correlation_display` holds 100 characters on a stock instance (`facts/servicenow.md` 5.1).
 pub const CORRELATION_DISPLAY_CHARS_MAX: usize = 100;
 /// Rows of a journal read at once; a ticket with more has its older ones told long ago.

@@ -43,6 +43,8 @@ pub struct Identity {
     pub credentials: Credentials,
     /// Where tokens come from, for credentials that are exchanged for one.
     pub token_url: String,
+    /// What the token is to be good for, if that must be said.
+    pub scope: Option<String>,
 }
 
 /// The calls of one tenant to one peer.
@@ -100,8 +102,9 @@ impl Caller {
     /// A caller that knows nothing yet of its peer; nothing is sent before the first call.
     pub fn new(options: CallerOptions) -> Self {
         let CallerOptions { identity, peer, limits, transport, clock, luck_seed } = options;
-        let keeper = identity.map(|Identity { credentials, token_url }| {
-            let endpoint = TokenEndpoint { url: token_url, transport: transport.clone(), clock: Arc::clone(&clock) };
+        let keeper = identity.map(|Identity { credentials, token_url, scope }| {
+            let (transport, clock) = (transport.clone(), Arc::clone(&clock));
+            let endpoint = TokenEndpoint { url: token_url, scope, transport, clock };
             Keeper::new(credentials, endpoint)
         });
         let permits = Permits::new(Pace::new(limits).with(peer), Arc::clone(&clock));

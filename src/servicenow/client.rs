@@ -90,7 +90,7 @@ impl Client {
         let ClientOptions { instance, credentials, token_url, limits, transport, clock, luck_seed, observer } = options;
         let origin = instance.trim_end_matches('/');
         let token_url = token_url.unwrap_or_else(|| format!("{origin}/oauth_token.do"));
-        let identity = Some(Identity { credentials, token_url });
+        let identity = Some(Identity { credentials, token_url, scope: None });
         Self(Arc::new(Inner {
             origin: origin.into(),
             caller: Caller::new(CallerOptions { identity, peer: "the instance", limits, transport, clock, luck_seed }),

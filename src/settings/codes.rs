@@ -49,6 +49,7 @@ codes! {
     CALENDAR = "S046", "A time zone, date, or range of hours that does not exist, or a week without a working day.";
     SERVICE_LEVELS = "S047", "Service levels that contradict each other, such as a reminder after the close.";
     NO_SERVICE_LEVEL = "S048", "`service_levels` promises nothing (warning).";
+    NO_WAY_BACK = "S049", "There is a `callback`, and the mapping has no `to_incident` to say what goes there (warning).";
 }
 
 /// The table of the documentation, as Markdown.

@@ -136,6 +136,8 @@ pub struct Claim {
 pub struct Waiting {
     /// Names it.
     pub id: DeliveryId,
+    /// The event's own name, as its sender gave it.
+    pub event: EventKey,
     /// Its place in the lane.
     pub sequence: u64,
     /// What happened.

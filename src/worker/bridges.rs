@@ -11,15 +11,16 @@ use tokio::sync::Semaphore;
 
 use sha2::{Digest, Sha256};
 
+use super::back::sweep::Found;
 use super::spool::Files;
 use crate::callback;
 use crate::callback::client::CallbackOptions;
 use crate::domain::id::TenantId;
-use crate::domain::time::SharedClock;
+use crate::domain::time::{SharedClock, Timestamp};
 use crate::mapping::{self, Mapping};
 use crate::peer::caller::Identity;
 use crate::peer::oauth::Credentials;
-use crate::peer::pace::Limits;
+use crate::peer::pace::{Limits, Standing};
 use crate::peer::transport::Transport;
 use crate::runtime::luck;
 use crate::security::target::Target;
@@ -59,6 +60,19 @@ pub struct Bridge {
     tenant: TenantId,
     /// What is known of the instance, as the store had it when first asked.
     learned: Mutex<Option<Learned>>,
+    /// When this process last swept the instance, and what came of it.
+    swept: Mutex<Option<(Timestamp, Found)>>,
+}
+
+/// How a tenant's peers and its sweep stand just now, as this process sees it.
+#[derive(Clone, Debug)]
+pub struct Standings {
+    /// The customer's instance.
+    pub servicenow: Standing,
+    /// The managed service's receiver, if there is one.
+    pub callback: Option<Standing>,
+    /// When the last sweep began, and what it found.
+    pub sweep: Option<(Timestamp, Found)>,
 }
 
 /// What a bridge is made of.
@@ -151,6 +165,7 @@ impl Bridge {
             sends_sys_id: parts.sends_sys_id,
             tenant,
             learned: Mutex::default(),
+            swept: Mutex::default(),
         }
     }
 
@@ -168,6 +183,11 @@ impl Bridge {
         let learned = store.tenant(&self.tenant).await?.learned;
         self.note(learned.clone());
         Ok(learned)
+    }
+
+    /// Notes what a sweep came to.
+    pub(super) fn note_sweep(&self, began: Timestamp, found: Found) {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some((began, found));
     }
 
     /// Notes what was just learned.
@@ -233,7 +253,19 @@ impl Bridges {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bridge)) = made.get(id) {
             bridge.client.trust_credentials_again();
+            if let Some(callback) = &bridge.callback {
+                callback.trust_credentials_again();
+            }
         }
+    }
+
+    /// How a tenant's peers stand; `None` if nothing was done for it since the start.
+    pub fn standings(&self, id: &TenantId) -> Option<Standings> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, bridge) = made.get(id)?;
+        let sweep = *bridge.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let callback = bridge.callback.as_ref().map(callback::client::Client::standing);
+        Some(Standings { servicenow: bridge.client.standing(), callback, sweep })
     }
 
     /// The tenants whose instances are asked what changed.
@@ -304,6 +336,7 @@ impl Surroundings {
                 client_secret: oauth.client_secret.clone(),
             },
             token_url: oauth.token_url.to_string(),
+            scope: oauth.scope.clone(),
         };
         Some(BackParts {
             callback: CallbackOptions {

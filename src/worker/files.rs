@@ -37,7 +37,15 @@ use crate::store::{Held, NewDelivery, Postponement, Settlement, StoreError, Wait
 pub(super) struct Errand {
     pub(super) ticket: Ticket,
     pub(super) incident: IncidentId,
+    pub(super) episode: u32,
     attachment: Attachment,
+}
+
+impl Errand {
+    /// Which file it is, for whoever sent it.
+    pub(super) fn named(&self) -> serde_json::Value {
+        serde_json::json!({"id": self.attachment.id, "name": self.attachment.name})
+    }
 }
 
 /// A file that stays where it is, and why.
@@ -68,7 +76,8 @@ impl Journey<'_> {
             return;
         }
         let lane = IncidentId::lane_of_files(&ticket.sys_id);
-        let errand = Errand { ticket, incident: self.claim.incident.clone(), attachment: attachment.clone() };
+        let (incident, episode) = (self.claim.incident.clone(), work.subject.episode);
+        let errand = Errand { ticket, incident, episode, attachment: attachment.clone() };
         let body = serde_json::to_string(&errand).expect("texts and numbers always serialise into memory");
         let outbox = Outbox { tenant: &self.claim.tenant, direction: Direction::ToServicenow, lane, now: self.now() };
         let errand = outbox.follow(TicketKind::Attach.into(), work.delivery.to_string().as_str(), body);

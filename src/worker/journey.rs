@@ -19,6 +19,7 @@ use crate::delivery::record::{Attempt, Direction, Ending, Owner, Parking, State}
 use crate::delivery::verdict::Situation;
 use crate::domain::change::Change;
 use crate::domain::id::SysId;
+use crate::domain::incident::{Incident, Sla};
 use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::FOLD_MAX;
@@ -70,7 +71,10 @@ impl Journey<'_> {
     /// The head with everything that folds with it; if that is refused, the head alone, so that one bad update takes no
     /// good one with it.
     async fn attempt_head(&mut self) -> Result<(Work, Result<Settlement, Stop>), Unreadable> {
-        let work = Work::of(self.claim, &self.bridge.deployment_key, FOLD_MAX)?;
+        let mut work = Work::of(self.claim, &self.bridge.deployment_key, FOLD_MAX)?;
+        if let Err(stop) = self.place(&mut work).await {
+            return Ok((work, Err(stop)));
+        }
         // Boxed: it is the largest future of the program, and a thousand of them wait at once.
         let ended = Box::pin(self.deliver(&work)).await;
         // Only a definite refusal: what may still land, or was asked to wait, is not sent again in another form.
@@ -83,7 +87,8 @@ impl Journey<'_> {
         if work.folded == 1 || !refused {
             return Ok((work, ended));
         }
-        let alone = Work::of(self.claim, &self.bridge.deployment_key, 1)?;
+        let mut alone = Work::of(self.claim, &self.bridge.deployment_key, 1)?;
+        alone.memory.ticket.clone_from(&work.memory.ticket);
         let ended = Box::pin(self.deliver(&alone)).await;
         Ok((alone, ended))
     }
@@ -112,7 +117,7 @@ impl Journey<'_> {
                     Some(ticket) if self.turned_out_closed(work, &draft, &row) => {
                         self.closed_unnoticed(work, &ticket.clone()).await
                     }
-                    Some(_) | None => Ok(self.settled(work, &draft, &row, "already_applied")),
+                    Some(_) | None => Ok(self.settled_as_found(work, &draft, &row, "already_applied")),
                 }
             }
             Standing::CannotTell => Err(Stop::cannot_tell()),
@@ -156,7 +161,10 @@ impl Journey<'_> {
             "adopted" if work.adopts.is_some() => "adopted",
             _ => "found",
         };
-        settlement.follows.push(outbox::linked(&self.claim.tenant, &self.bridge.origin, &link, how, self.now()));
+        let cause = self.claim.waiting.iter().find(|waiting| waiting.id == work.delivery);
+        let cause = cause.and_then(|waiting| outbox::sent(&waiting.event)).map(|(_, id)| id);
+        let (tenant, origin) = (&self.claim.tenant, &self.bridge.origin);
+        settlement.follows.push(outbox::linked(tenant, origin, &link, (how, cause), self.now()));
         settlement.link = Some(link);
     }
 
@@ -179,21 +187,38 @@ impl Journey<'_> {
 
     /// Asks the mapping what to write; fetches what it needs to look up first.
     pub(super) async fn draft(&self, work: &Work, operation: Operation) -> Result<Draft, Stop> {
+        let promised = self.with_promise(work, operation);
+        let change = promised.as_ref().unwrap_or(&work.change);
         let mut lookups = Lookups::default();
-        for key in self.bridge.mapping.plan(&work.change, operation) {
+        for key in self.bridge.mapping.plan(change, operation) {
             let found = match self.bridge.client.recall(&key.table, &key.by, &key.value) {
                 Some(found) => found,
                 None => self.look_up(&key).await?,
             };
             lookups.insert(key, found.map_or(Lookup::Missing, |sys_id| Lookup::Found(sys_id.to_string())));
         }
-        self.bridge.mapping.apply(&work.change, operation, &lookups).map_err(|fault| Stop::Park {
+        self.bridge.mapping.apply(change, operation, &lookups).map_err(|fault| Stop::Park {
             code: fault_code(&fault).to_owned(),
             reason: fault.to_string(),
             owner: Owner::Mapping,
             next_step: "mend the mapping (try it with `snowgate preview`), then replay this delivery".to_owned(),
             outcome: None,
         })
+    }
+
+    /// A new incident as the mapping sees it: with the time by which the tenant promised a first answer, unless the
+    /// managed service said one.
+    fn with_promise(&self, work: &Work, operation: Operation) -> Option<Change> {
+        let levels = self.bridge.service_levels.as_ref().filter(|_| operation == Operation::Create)?;
+        let incident = &work.change.incident;
+        let said = incident.sla.as_ref().and_then(|sla| sla.first_response_due);
+        let opened = incident.times.as_ref().and_then(|times| times.opened_at).unwrap_or(work.accepted_at);
+        let due = levels.first_response_due(opened).filter(|_| said.is_none())?;
+        let mut change = work.change.clone();
+        let mut newer = Incident::new(incident.id.clone());
+        newer.sla = Some(Sla { first_response_due: Some(due), custom: serde_json::Map::new() });
+        change.incident.merge(&newer);
+        Some(change)
     }
 
     /// Looks for a record that the mapping refers to. A value that fits two records, or cannot be asked for, is missing:

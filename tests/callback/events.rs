@@ -167,6 +167,7 @@ fn oauth(origin: &str) -> Identity {
             client_secret: Secret::new("x"),
         },
         token_url: format!("{origin}/token"),
+        scope: Some("incidents.write".to_owned()),
     }
 }
 
@@ -188,6 +189,9 @@ async fn a_token_goes_on_top_of_the_signature_and_a_refused_one_is_renewed_once(
     let got = receiver.got();
     let passes: Vec<_> = got.iter().filter_map(|got| got.header("authorization")).collect();
     assert_eq!(passes, ["Bearer one", "Bearer two", "Bearer two"]);
+    let asked: Vec<_> = got.iter().filter(|got| got.head.starts_with("POST /token")).collect();
+    assert_eq!(asked.len(), 2);
+    assert!(asked.iter().all(|got| String::from_utf8_lossy(&got.body).contains("scope=incidents.write")));
     assert!(got.iter().filter(|got| got.head.starts_with("POST /hooks")).all(|got| got.is_signed_by(SECRET)));
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use snowgate::sim::acts::Act;
 use snowgate::sim::outbound::{Payload, WebhookRule, Wire};
@@ -17,6 +17,7 @@ use super::home::{Home, Tenant, hook_secret_of};
 use super::instance::{Instance, Ticket};
 use super::mappings::TEAMS_ROOMS;
 use super::receiver::Receiver;
+use super::reply::Reply;
 use super::wait::eventually;
 
 /// What the instance calls itself.
@@ -45,8 +46,10 @@ pub(crate) struct Setup {
     pub(crate) switches: Switches,
     /// More lines at the end of the tenant's file.
     pub(crate) more: String,
-    /// More columns in the rule's snapshots than the usual ones.
+    /// The columns of the rule's snapshots, if not the usual ones.
     pub(crate) fields: Vec<String>,
+    /// Columns that the customer's incidents have beside the usual ones.
+    pub(crate) columns: Vec<String>,
 }
 
 impl Default for Setup {
@@ -61,6 +64,7 @@ impl Default for Setup {
             switches: Switches::default(),
             more: String::new(),
             fields: Vec::new(),
+            columns: Vec::new(),
         }
     }
 }
@@ -86,6 +90,9 @@ impl Bridged {
         change(&mut setup);
         let (instance, receiver) = (Instance::with(|switches| *switches = setup.switches.clone()), Receiver::start());
         instance.add_group(SOC_GROUP);
+        for column in &setup.columns {
+            instance.add_column(column);
+        }
         let home = Home::of(&[tenant(&setup, &instance, &receiver)]);
         home.write("callback.secret", receiver.secret());
         home.write("webhook.secret", &hook_secret_of("webhook"));
@@ -118,6 +125,15 @@ impl Bridged {
         self.home.rewrite(&tenant(&self.setup, &self.instance, &self.receiver));
         let gateway = self.home.start().await;
         self.gateway = Some(gateway);
+        self.instance.redirected(&self.webhook_url());
+    }
+
+    /// Ends the gateway as a power cut would, and starts it again.
+    pub(crate) async fn killed_and_restarted(&mut self) {
+        if let Some(mut gateway) = self.gateway.take() {
+            gateway.kill();
+        }
+        self.gateway = Some(self.home.start().await);
         self.instance.redirected(&self.webhook_url());
     }
 
@@ -174,6 +190,54 @@ impl Bridged {
             })
             .await;
         self.instance.ticket_of(incident)
+    }
+
+    /// The same without waiting for a callback, for a managed service that takes none.
+    pub(crate) async fn opened_quietly(&self, incident: &str) -> Ticket {
+        self.gateway().post_for(&self.setup.tenant, &Event::opened(incident)).await.expect(202);
+        let ticket = async || self.instance.tickets_of(incident).into_iter().next();
+        eventually(&format!("a ticket of {incident}"), ticket).await
+    }
+
+    /// Signs a request as the instance would.
+    pub(crate) fn signs(&self, request: RequestBuilder, id: &str, body: &str) -> RequestBuilder {
+        let at = jiff::Timestamp::now().as_second();
+        let webhook = standardwebhooks::Webhook::new(&hook_secret_of("webhook")).expect("a secret");
+        let signature = webhook.sign(id, at, body.as_bytes()).expect("text");
+        request.header("webhook-id", id).header("webhook-timestamp", at).header("webhook-signature", signature)
+    }
+
+    /// A snapshot of a ticket as it was when it was looked at, told now: a job that was slow to call.
+    pub(crate) async fn hears_late(&self, ticket: &Ticket, actor: &str) {
+        let columns = [
+            "state",
+            "hold_reason",
+            "assigned_to",
+            "assignment_group",
+            "impact",
+            "close_code",
+            "close_notes",
+            "resolved_by",
+            "resolved_at",
+            "short_description",
+            "description",
+        ];
+        let cell = |column: &&str| {
+            let (value, name) = (ticket.field(column), if *column == "assignment_group" { "AV Support" } else { "" });
+            ((*column).to_owned(), json!({"value": value, "display": name}))
+        };
+        let fields: serde_json::Map<String, Value> = columns.iter().map(cell).collect();
+        let body = json!({
+            "event": "late", "table": "incident", "sys_id": ticket.field("sys_id"), "number": ticket.field("number"),
+            "correlation_id": ticket.field("correlation_id"), "operation": "update",
+            "sys_mod_count": ticket.field("sys_mod_count"), "sys_updated_on": ticket.field("sys_updated_on"),
+            "actor": actor, "instance": INSTANCE_NAME, "fields": fields, "journal": [],
+        });
+        let body = body.to_string();
+        let request =
+            self.gateway().request(Method::POST, &format!("/v1/tenants/{}/webhooks/servicenow", self.setup.tenant));
+        let id = format!("late-{}", ticket.field("sys_mod_count"));
+        Reply::of(self.signs(request.body(body.clone()), &id, &body)).await.expect("an answer").expect(202);
     }
 
     /// An event of the managed service about an incident, applied.

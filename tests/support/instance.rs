@@ -129,6 +129,15 @@ impl Instance {
         assert!(self.at(|instance, _| instance.edit_silently("incident", sys_id, fields)), "there is such a ticket");
     }
 
+    /// Makes a journal entry older than it is.
+    pub(crate) fn backdate_entry(&self, sys_id: &str, at: &str) {
+        let fields = [("sys_created_on", at)];
+        assert!(
+            self.at(|instance, _| instance.edit_silently("sys_journal_field", sys_id, &fields)),
+            "there is such a row"
+        );
+    }
+
     /// Its business rule, the only one, calls somebody.
     pub(crate) fn calls_only(&self, rule: WebhookRule) {
         self.at(|instance, _| {
@@ -177,6 +186,11 @@ impl Instance {
     pub(crate) fn add_group(&self, name: &str) {
         let fields = [("name", name), ("active", "true")];
         self.at(|instance, now| instance.create_as("admin", "sys_user_group", &fields, now)).expect("an admin may");
+    }
+
+    /// Adds a customer's own column to its incidents.
+    pub(crate) fn add_column(&self, name: &str) {
+        self.at(|instance, _| instance.add_column("incident", name, 100));
     }
 
     /// Removes a group.

@@ -86,7 +86,7 @@ impl Receiver {
         let address = server.addrs().first().copied().expect("bound");
         let server = server.run();
         let handle = server.handle();
-        drop(tokio::spawn(server));
+        drop(snowgate::runtime::tasks::spawn("receiver", server));
         Self { url: format!("http://{address}/callbacks"), secret, memory, handle }
     }
 

@@ -13,7 +13,7 @@ const ENTITY_BYTES_MAX: usize = 7;
 
 /// The first key that is labelled as the record's own.
 pub(super) fn labelled_sys_id(text: &str) -> Option<SysId> {
-    ["sys_id", "sysid", "record_id"].iter().find_map(|label| {
+    ["record_id", "sys_id", "sysid"].iter().find_map(|label| {
         values_of(text, label).find_map(|rest| {
             let word = leading_word(rest);
             sys_id(word)

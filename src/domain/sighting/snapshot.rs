@@ -14,8 +14,9 @@ use crate::limits::{
     SIGHTING_WORD_CHARS_MAX,
 };
 
-/// The names under which scripts send the record's key, in lower case and without punctuation; the first ones first.
-const SYS_ID_NAMES: [&str; 5] = ["sysid", "recordsysid", "recordid", "ticketid", "id"];
+/// The names under which scripts send the record's key, in lower case and without punctuation; the first ones first. What
+/// is said of the record goes before a bare `sys_id`, which some products give to their subscription.
+const SYS_ID_NAMES: [&str; 5] = ["recordsysid", "recordid", "sysid", "ticketid", "id"];
 /// And its table.
 const TABLE_NAMES: [&str; 5] = ["table", "tablename", "sysclassname", "recordtype", "recordtable"];
 /// Everything else that may stand beside them in a hint.

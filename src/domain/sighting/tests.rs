@@ -15,8 +15,8 @@ const SNAPSHOT: &str = r#"{"event":"e7c","table":"incident","sys_id":"46c88ac1a9
  "journal":[{"sys_id":"9d385017c611228701d22104cc95c371","element":"comments","value":"Läuft \"wieder\"\r\n","created_on":"2026-11-22 06:00:00","created_by":"abel.tuter"}],
  "attachments":[{"sys_id":"9d385017c611228701d22104cc95c371","file_name":"log.zip","size_bytes":"1048576"}]}"#;
 
-/// As a chat product's integration sends it: labels, display values, local times.
-const LABELS: &str = r#"{"sys_id":"46c88ac1a9fe1981014de1c831fbcf6d","record_id":"46c88ac1a9fe1981014de1c831fbcf6d",
+/// As a chat product's integration sends it: labels, display values, local times, and its own key beside the record's.
+const LABELS: &str = r#"{"sys_id":"9d385017c611228701d22104cc95c371","record_id":"46c88ac1a9fe1981014de1c831fbcf6d",
  "number":"INC0010001","short_description":"<p>Display &quot;1&quot;</p>","state":"In Progress","priority":"3 - Moderate",
  "assigned_to":"Abel Tuter","record_type":"incident","record_type_name":"Incident","event_occurred":"state",
  "sys_updated_on":"22.11.2026 07:00:00","sys_mod_count":"1.234","operation":"update","actor":"abel.tuter"}"#;

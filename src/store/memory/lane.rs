@@ -157,6 +157,7 @@ impl Event {
 pub(super) fn waiting((sequence, event): (u64, &Event)) -> Waiting {
     Waiting {
         id: event.change.id.clone(),
+        event: event.change.event.clone(),
         sequence,
         kind: event.change.kind,
         body: Arc::clone(&event.change.body),

@@ -84,7 +84,7 @@ pub(in crate::worker) fn linked(
     tenant: &TenantId,
     instance: &str,
     link: &Link,
-    how: &str,
+    (how, cause): (&str, Option<&str>),
     now: Timestamp,
 ) -> NewDelivery {
     let id = format!("{}-linked-{}", link.ticket.sys_id, print(link.incident.as_str()));
@@ -94,6 +94,10 @@ pub(in crate::worker) fn linked(
         "how": how,
     });
     let event = Event::new(tenant, TicketKind::Linked, id, now, data).about(link.incident.as_str());
+    let event = match cause {
+        Some(cause) => event.caused_by(cause),
+        None => event,
+    };
     into_ticket(tenant, &link.ticket.sys_id, now).callback(TicketKind::Linked, &event)
 }
 
@@ -108,22 +112,40 @@ pub(in crate::worker) fn parked(
     let errand = claim.waiting.first().filter(|first| first.kind == Kind::Ticket(TicketKind::Attach));
     let errand = errand.and_then(|first| serde_json::from_str::<Errand>(&first.body).ok());
     let (tenant, delivery) = (&claim.tenant, &head.delivery);
-    let (incident, ticket) = match &errand {
-        Some(errand) => (&errand.incident, Some(&errand.ticket)),
-        None => (&claim.incident, head.memory.ticket.as_ref()),
+    let told = head.memory.told.as_ref().and_then(|told| told.episode).unwrap_or(1);
+    let (incident, episode, ticket) = match &errand {
+        Some(errand) => (&errand.incident, errand.episode, Some(&errand.ticket)),
+        None => (&claim.incident, told, head.memory.ticket.as_ref()),
     };
     let mut data = json!({
-        "incident": {"id": incident},
+        "incident": {"id": incident, "episode": episode},
         "delivery": delivery,
         "parked": {"code": parking.code, "reason": parking.reason, "owner": parking.owner, "next_step": parking.next_step},
     });
     if let (Some(ticket), Some(data)) = (ticket, data.as_object_mut()) {
         data.insert("ticket".to_owned(), ticket_json(ticket, instance, None));
     }
-    let event =
-        Event::new(tenant, TicketKind::Parked, format!("{delivery}-parked"), now, data).about(incident.as_str());
+    if let (Some(errand), Some(data)) = (&errand, data.as_object_mut()) {
+        data.insert("attachment".to_owned(), errand.named());
+    }
+    let theirs = claim.waiting.iter().find(|waiting| waiting.id == *delivery);
+    let theirs = theirs.and_then(|waiting| Some((waiting.kind, sent(&waiting.event)?)));
+    if let (Some((kind, (source, id))), Some(data)) = (theirs, data.as_object_mut()) {
+        data.insert("event".to_owned(), json!({"source": source, "id": id, "type": kind.as_str()}));
+    }
+    let event = Event::new(tenant, TicketKind::Parked, format!("{delivery}-parked"), now, data);
+    let event = event.about(incident.as_str());
+    let event = match theirs {
+        Some((_, (_, id))) => event.caused_by(id),
+        None => event,
+    };
     let lane = ticket.map_or_else(|| incident.clone(), |ticket| IncidentId::lane_of_ticket(&ticket.sys_id));
     Outbox { tenant, direction: Direction::ToService, lane, now }.callback(TicketKind::Parked, &event)
+}
+
+/// The `source` and `id` of an event that the managed service sent; `None` for what follows from something of ours.
+pub(in crate::worker) fn sent(event: &EventKey) -> Option<(&str, &str)> {
+    Some(event.parts()).filter(|(source, _)| *source != SOURCE)
 }
 
 /// What the incident's own lane has to do for a ticket that opened it: give it the keys.

@@ -146,6 +146,7 @@ impl Worker {
         if !held.is_yes() {
             debug!(tenant.id = %tenant, "Another replica took the sweep over");
         }
+        bridge.note_sweep(begun, found);
         Swept { tenant, tickets: found.tickets, drifted: found.drifted, took }.emit();
         Ok(Some(found))
     }

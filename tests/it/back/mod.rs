@@ -4,9 +4,17 @@
 //! of customers, `policies` what is over, `refusals` a managed service that is not well, `strangers` who calls without being the instance,
 //! `facing` two gateways and rules that fight, `silence` what is due.
 
+#![expect(clippy::panic, reason = "in a test a panic is the report")]
+
 mod echoes;
+mod facing;
 mod files;
 mod losses;
+mod luck;
 mod openings;
 mod people;
 mod policies;
+mod privacy;
+mod refusals;
+mod silence;
+mod strangers;

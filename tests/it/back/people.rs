@@ -21,7 +21,7 @@ async fn a_ticket_that_was_made_is_told_once() {
     let ticket = bridged.opened("MTR-1", "system").await;
     let linked = bridged.receiver.has(1, "linked").await;
     assert_eq!(linked.text("/subject"), "MTR-1");
-    assert_eq!(linked.text("/data/how"), "created");
+    assert_eq!((linked.text("/data/how"), linked.text("/cause")), ("created".into(), "MTR-1/open".into()));
     assert_eq!(linked.text("/data/ticket/number"), ticket.field("number"));
     assert_eq!(linked.text("/data/ticket/sys_id"), ticket.field("sys_id"));
     assert!(linked.text("/data/ticket/url").starts_with(bridged.instance.url()), "{linked:?}");
@@ -106,6 +106,7 @@ async fn an_event_that_needs_a_person_is_told_to_the_service_as_well() {
     assert_eq!(parked.text("/data/parked/owner"), "mapping");
     assert!(parked.text("/data/parked/reason").contains("Berlin AV Support"), "{parked:?}");
     assert!(!parked.text("/data/parked/next_step").is_empty());
+    assert_eq!(parked.text("/cause"), "MTR-1/open");
     assert_eq!(
         parked.0["data"]["event"],
         json!({"source": "soc/tests", "id": "MTR-1/open", "type": "incident.opened"})

@@ -8,7 +8,7 @@ use crate::support::instance::Ticket;
 use crate::support::mappings::TEAMS_ROOMS;
 use crate::support::{Bridged, Event};
 
-fn incident(data: Value) -> Value {
+fn incident(data: &Value) -> Value {
     json!({"incident": data})
 }
 
@@ -42,7 +42,7 @@ async fn a_customers_incident_is_resolved_as_its_ticket_is_and_reopened_by_the_s
     let ticket = bridged.opened("MTR-1", "customer").await;
     resolve(&bridged, &ticket).await;
     assert_eq!(bridged.receiver.believes("MTR-1")["state"], "resolved");
-    bridged.says("reopened", "o-1", incident(json!({"id": "MTR-1"}))).await;
+    bridged.says("reopened", "o-1", incident(&json!({"id": "MTR-1"}))).await;
     bridged.quiet().await;
     assert_eq!(bridged.now(&ticket).field("state"), "2");
     assert_eq!(bridged.instance.tickets().len(), 1);
@@ -71,7 +71,7 @@ async fn what_telemetry_raised_is_not_ended_by_a_person_but_handed_back_with_a_m
     );
     assert!(messages[0].contains(&ticket.field("number")), "{messages:?}");
     // The service says that the signal still fails.
-    bridged.says("reopened", "o-1", incident(json!({"id": "MTR-1"}))).await;
+    bridged.says("reopened", "o-1", incident(&json!({"id": "MTR-1"}))).await;
     bridged.quiet().await;
     assert_eq!(bridged.now(&ticket).field("state"), "2");
 }
@@ -82,7 +82,7 @@ async fn an_incident_that_goes_on_after_its_ticket_was_closed_gets_a_new_one_tha
     let first = bridged.opened("MTR-1", "customer").await;
     close(&bridged, &first).await;
     assert_eq!(bridged.receiver.believes("MTR-1")["state"], "closed");
-    bridged.says("reopened", "o-1", incident(json!({"id": "MTR-1"}))).await;
+    bridged.says("reopened", "o-1", incident(&json!({"id": "MTR-1"}))).await;
     let linked = bridged.receiver.has(2, "linked").await;
     bridged.quiet().await;
     let tickets = bridged.instance.tickets_of("MTR-1");
@@ -109,7 +109,7 @@ async fn a_policy_may_leave_a_finished_ticket_as_it_is_but_for_comments() {
     let ticket = bridged.opened("MTR-1", "customer").await;
     close(&bridged, &ticket).await;
     bridged.gateway().post(&Event::message("MTR-1", 1, "It fails again.")).await.expect(202);
-    let delivery = bridged.says("reopened", "o-1", incident(json!({"id": "MTR-1"}))).await;
+    let delivery = bridged.says("reopened", "o-1", incident(&json!({"id": "MTR-1"}))).await;
     bridged.quiet().await;
     let now = bridged.now(&ticket);
     assert_eq!(now.field("state"), "7");
@@ -124,7 +124,7 @@ async fn a_policy_may_ask_a_person_and_goes_on_when_the_ticket_was_reopened() {
     let bridged = Bridged::with(|setup| setup.mapping = with_policy("park")).await;
     let ticket = bridged.opened("MTR-1", "customer").await;
     resolve(&bridged, &ticket).await;
-    let reopened = Event(crate::support::event("reopened", "o-1", &incident(json!({"id": "MTR-1"}))).0);
+    let reopened = Event(crate::support::event("reopened", "o-1", &incident(&json!({"id": "MTR-1"}))).0);
     let delivery = bridged.gateway().post(&reopened).await.expect(202).delivery();
     let record = bridged.gateway().record_once(&delivery, "parked").await;
     let (code, reason) = parking(&record);
@@ -197,7 +197,7 @@ async fn whatever_ends_at_the_service_is_resolved_and_never_closed() {
     for (number, kind) in ["resolved", "closed"].into_iter().enumerate() {
         let incident_id = format!("MTR-{number}");
         let ticket = bridged.opened(&incident_id, "system").await;
-        bridged.says(kind, &format!("{kind}-1"), incident(json!({"id": incident_id, "state": kind}))).await;
+        bridged.says(kind, &format!("{kind}-1"), incident(&json!({"id": incident_id, "state": kind}))).await;
         assert_eq!(bridged.now(&ticket).field("state"), "6", "{kind}");
     }
     bridged.quiet().await;

@@ -3,7 +3,8 @@
 //! Owns: the order of starting and stopping. Never: decides anything about an event. Fails: with a [`StartError`] that
 //! says what to do, before anything was served.
 
-use std::collections::HashMap;
+mod upkeep;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +12,14 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, middleware};
 
-use crate::delivery::record::Direction;
-use crate::domain::id::TenantId;
 use crate::domain::time::SharedClock;
 use crate::http::operators::{Operators, Role};
 use crate::http::{self, Face};
-use crate::limits::{
-    ACCEPT_AFTER_STOP, BACKLOG_REPORT_EVERY, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE,
-    STORE_CLOSE_WAIT,
-};
+use crate::limits::{ACCEPT_AFTER_STOP, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE, STORE_CLOSE_WAIT};
 use crate::peer::transport::Transport;
 use crate::peer::transport::addresses::AddressFilter;
 use crate::peer::transport::http::{Http, HttpOptions, HttpOptionsError};
-use crate::runtime::drain::{self, StillRunning, Stop, Stopper};
+use crate::runtime::drain::{self, StillRunning, Stopper};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::tasks;
 use crate::runtime::wake::Wake;
@@ -32,7 +28,7 @@ use crate::settings::{self, Settings, StoreSettings, StoreUrl};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{self, Batch, Observer, SqliteStore};
 use crate::store::{Store, StoreError, TenantShare};
-use crate::telemetry::events::{StoreCommitted, TenantResumed, Waiting};
+use crate::telemetry::events::StoreCommitted;
 use crate::telemetry::metrics::{Metrics, MetricsError};
 use crate::tenants::{Registry, Tenant};
 use crate::worker::Protections;
@@ -122,7 +118,7 @@ impl Gateway {
             clock: Arc::clone(&clock),
         };
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), surroundings));
-        let resumed = Arc::clone(&bridges);
+        let (resumed, stood) = (Arc::clone(&bridges), Arc::clone(&bridges));
         let worker = Worker {
             store: store.clone(),
             bridges,
@@ -145,6 +141,7 @@ impl Gateway {
             metrics,
             operators,
             resumed: Arc::new(move |tenant| resumed.resumed(tenant)),
+            standing: Arc::new(move |tenant| stood.standings(tenant).map(upkeep::standing)),
         };
         let addresses = (local(&public)?, local(&admin)?);
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -155,7 +152,8 @@ impl Gateway {
         for server in servers {
             drop(tasks::spawn("http", server));
         }
-        drop(tasks::spawn("backlog report", report_backlog(face, stop.clone())));
+        drop(tasks::spawn("backlog report", upkeep::report_backlog(face.clone(), stop.clone())));
+        drop(tasks::spawn("forget old records", upkeep::forget(face, stop.clone())));
         drop(tasks::spawn("sweep", worker.clone().sweep(stop.clone())));
         let worker = tasks::spawn("worker", worker.run(stop));
         drop(starting);
@@ -334,47 +332,6 @@ async fn try_again(store: &Store, registry: &Registry) -> Result<(), StoreError>
         if pause.is_some_and(|pause| !matches!(pause.code.as_str(), "operator" | "throttled" | "crowded")) {
             store.resume_tenant(tenant.id()).await?;
         }
-    }
-    Ok(())
-}
-
-/// Keeps the gauges of what waits and who is paused true; they are read from the store, so that none can drift.
-async fn report_backlog(face: Face, stop: Stop) {
-    let mut paused: HashMap<TenantId, String> = HashMap::new();
-    while !stop.is_requested() {
-        if let Err(failed) = report_once(&face, &mut paused).await {
-            tracing::warn!(error = %failed, "Cannot read the backlog: {failed}");
-        }
-        face.metrics.fold_samples();
-        tokio::select! {
-            () = stop.requested() => {}
-            () = tokio::time::sleep(BACKLOG_REPORT_EVERY) => {}
-        }
-    }
-}
-
-async fn report_once(face: &Face, paused: &mut HashMap<TenantId, String>) -> Result<(), StoreError> {
-    let backlog = face.store.backlog().await?;
-    let now = face.clock.now();
-    for tenant in face.registry.all() {
-        let id = tenant.id();
-        for (direction, word) in [(Direction::ToServicenow, "to_servicenow"), (Direction::ToService, "to_service")] {
-            let waits = backlog.iter().find(|waits| waits.tenant == *id && waits.direction == direction);
-            Waiting {
-                tenant: id,
-                direction: word,
-                backlog: waits.map_or(0, |waits| waits.waiting),
-                oldest: waits.and_then(|waits| waits.oldest).map_or(Duration::ZERO, |oldest| now.since(oldest)),
-            }
-            .emit();
-        }
-        // A pause that ran out by itself has nobody to say so.
-        let pause = face.store.tenant(id).await?.pause.map(|pause| pause.code);
-        let before = paused.remove(id);
-        if let Some(over) = before.filter(|before| Some(before) != pause.as_ref()) {
-            TenantResumed { tenant: id, reason: &over }.emit();
-        }
-        paused.extend(pause.map(|code| (id.clone(), code)));
     }
     Ok(())
 }
