@@ -35,6 +35,11 @@ pub(crate) fn hook_secret() -> String {
     format!("whsec_{}", STANDARD.encode(HOOK_SECRET))
 }
 
+/// What callbacks are signed with.
+pub(crate) fn callback_secret() -> String {
+    format!("whsec_{}", STANDARD.encode(Sha256::digest("callbacks of nobody")))
+}
+
 /// The API key of a tenant, as its sender holds it.
 pub(crate) fn api_key(tenant: usize) -> String {
     format!("bench-key-{tenant:04}-no-secret")
@@ -149,6 +154,40 @@ impl Signing {
         let written = STANDARD.encode_slice(mac.finalize().into_bytes(), &mut request[self.signature.clone()]);
         assert_eq!(written.ok(), Some(SIGNATURE.len()), "base64 of 32 bytes");
     }
+}
+
+/// The request that names a file to be fetched, each time under an id of its own.
+pub(crate) fn with_file(url: &str) -> String {
+    let body = format!(
+        r#"{{"specversion":"1.0","id":"{}","source":"bench/soc","type":"incident.attachment_added","data":{{"incident":{{"id":"MTR-1","title":"Dark","severity":"high","state":"new"}},"attachment":{{"name":"room.zip","media_type":"application/zip","url":"{url}"}}}}}}"#,
+        STANDARD.encode(Sha256::digest(url))
+    );
+    format!(
+        "POST /v1/tenants/{}/events HTTP/1.1\r\nhost: snowgate.bench\r\nauthorization: Bearer {}\r\n\
+         content-type: application/cloudevents+json\r\ncontent-length: {}\r\n\r\n{body}",
+        tenant_name(0),
+        api_key(0),
+        body.len()
+    )
+}
+
+/// The webhook that names a file of a ticket.
+pub(crate) fn of_file(ticket: &str, attachment: &str) -> String {
+    let body = format!(
+        r#"{{"event":"{attachment}","table":"incident","sys_id":"{ticket}","operation":"update","sys_mod_count":"0","instance":"bench","actor":"abel.tuter","fields":{{"state":"1"}},"attachments":[{{"sys_id":"{attachment}","file_name":"room.zip","content_type":"application/zip"}}]}}"#
+    );
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock that is set");
+    let (id, timestamp) = (format!("msg_{attachment}"), now.as_secs());
+    let mut mac = Hmac::<Sha256>::new_from_slice(&HOOK_SECRET).expect("HMAC takes any key length");
+    mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
+    format!(
+        "POST /v1/tenants/{}/webhooks/servicenow HTTP/1.1\r\nhost: snowgate.bench\r\nwebhook-id: {id}\r\n\
+         webhook-timestamp: {timestamp}\r\nwebhook-signature: v1,{}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        tenant_name(0),
+        STANDARD.encode(mac.finalize().into_bytes()),
+        body.len()
+    )
 }
 
 fn write_digits(place: &mut [u8], mut number: u64) {

@@ -236,9 +236,10 @@ async fn incident(
     Ok(HttpResponse::Ok().json(body))
 }
 
-/// The lanes in which an incident's changes travel: its own, and one of each of its tickets.
+/// The lanes in which an incident's changes travel: its own, and two of each of its tickets, one of them for files.
 fn lanes_of(incident: &IncidentId, links: &[Link]) -> Vec<IncidentId> {
-    let tickets = links.iter().map(|link| IncidentId::lane_of_ticket(&link.ticket.sys_id));
+    let of_ticket = |key| [IncidentId::lane_of_ticket(key), IncidentId::lane_of_files(key)];
+    let tickets = links.iter().flat_map(|link| of_ticket(&link.ticket.sys_id));
     std::iter::once(incident.clone()).chain(tickets).collect()
 }
 

@@ -161,8 +161,10 @@ impl Partial {
     async fn create(sink: Sink<'_>) -> Result<Self, TransportFault> {
         // Customers' files: for our own user alone.
         let mut options = OpenOptions::new();
-        let file =
+        let mut file =
             options.write(true).create(true).truncate(true).mode(0o600).open(sink.path).await.map_err(of_file)?;
+        // By itself it keeps up to two megabytes for the disk.
+        file.set_max_buf_size(FILE_PIECE_BYTES);
         let path = Some(sink.path.to_owned());
         Ok(Self { file, path, digest: Sha256::new(), bytes: 0, bytes_max: sink.bytes_max })
     }
@@ -194,7 +196,8 @@ impl Drop for Partial {
 }
 
 async fn open(body: FileBody<'_>) -> Result<File, TransportFault> {
-    let file = File::open(body.path).await.map_err(of_file)?;
+    let mut file = File::open(body.path).await.map_err(of_file)?;
+    file.set_max_buf_size(FILE_PIECE_BYTES);
     let bytes = file.metadata().await.map_err(of_file)?.len();
     if bytes == body.bytes {
         Ok(file)

@@ -64,6 +64,9 @@ async fn a_file_of_the_service_is_attached_once_as_it_is_and_does_not_come_back(
     assert_eq!(text(&record, "/ending/how"), "attached", "{record:#}");
     assert_eq!(text(&record, "/ending/ticket/number"), ticket.field("number"));
 
+    let timeline = bridged.gateway().get("/v1/tenants/contoso/incidents/MTR-1").await;
+    assert!(timeline.to_string().contains(&text(&record, "/id")), "the file is part of the incident: {timeline:#}");
+
     // The same event again, the same file under another id, and a sweep change nothing on either side.
     bridged.gateway().post(&event).await.expect(200);
     let again = bridged.says("attachment_added", "f-2", event.0["data"].clone()).await;
