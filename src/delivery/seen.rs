@@ -122,6 +122,9 @@ pub struct Keys(Vec<Key>);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Key(String, String, String);
 
+/// How the key of an entry begins of which only the text is known; no print does.
+const TEXT_ONLY: char = '~';
+
 impl Keys {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
@@ -141,9 +144,26 @@ impl Keys {
         self.0.iter().filter(|known| known.2 == text).count()
     }
 
+    /// Gives an entry of which only the text was known its key; says whether there was one.
+    pub fn claim(&mut self, key: &str, text: &str) -> bool {
+        let text = print(text);
+        let without_key = |known: &&mut Key| known.1.starts_with(TEXT_ONLY) && known.2 == text;
+        let Some(known) = self.0.iter_mut().find(without_key) else { return false };
+        known.1 = print(key);
+        true
+    }
+
+    /// Notes an entry of which only the text is known.
+    pub fn add_text(&mut self, made_at: &str, number: usize, text: &str) {
+        self.insert(Key(made_at.to_owned(), format!("{TEXT_ONLY}{number}"), print(text)));
+    }
+
     /// Notes an entry.
     pub fn add(&mut self, made_at: &str, key: &str, text: &str) {
-        let key = Key(made_at.to_owned(), print(key), print(text));
+        self.insert(Key(made_at.to_owned(), print(key), print(text)));
+    }
+
+    fn insert(&mut self, key: Key) {
         if let Err(place) = self.0.binary_search(&key) {
             self.0.insert(place, key);
         }
@@ -222,6 +242,17 @@ mod tests {
         let counts: Vec<_> =
             (0..8).map(|turn| seen.note_told("state", if turn % 2 == 0 { "a" } else { "b" }, 1, later(turn))).collect();
         assert_eq!(counts, [1, 2, 3, 4, 4, 4, 4, 4]);
+    }
+
+    #[test]
+    fn a_text_that_was_told_without_its_key_is_known_when_the_key_shows() {
+        let mut keys = Keys::default();
+        keys.add_text("", 1, "comments ok");
+        keys.add_text("", 2, "comments ok");
+        assert_eq!(keys.count_of_text("comments ok"), 2);
+        assert!(keys.claim("a", "comments ok") && keys.claim("b", "comments ok"));
+        assert!(!keys.claim("c", "comments ok"), "the third `ok` is a new one");
+        assert!(keys.has("", "a") && keys.has("", "b") && !keys.has("", "c"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::delivery::record::Direction;
 use crate::domain::change::ChangeKind;
 use crate::domain::incident::{Attachment, Visibility, Word};
 use crate::domain::ticket::Ticket;
-use crate::limits::LEASE;
+use crate::limits::{FILE_LEASE, FILE_TRIES_MAX};
 use crate::mapping::AttachmentRule;
 use crate::security::target::Extent;
 use crate::servicenow::attachments::{FileToAttach, find_attached};
@@ -53,6 +53,9 @@ impl Journey<'_> {
     ) -> Result<Result<&'static str, Refused>, Stop> {
         if let Some(why) = rule.refuses(attachment) {
             return Ok(Err(Refused(why)));
+        }
+        if self.claim.attempts > FILE_TRIES_MAX {
+            return Ok(Err(Refused("it could not be had, and other news of the incident waits behind it".to_owned())));
         }
         let (Some(callback), Some(files)) = (&self.bridge.callback, &self.bridge.files) else {
             return Ok(Err(Refused("files are copied for tenants with a `callback` only".to_owned())));
@@ -105,13 +108,11 @@ impl Journey<'_> {
     ) -> Result<Result<&'static str, Refused>, Stop> {
         let client = &self.bridge.client;
         // An earlier try, or an earlier owner of the lane, may have attached it without hearing so.
-        if self.claim.attempts > 1 {
-            let permit = self.permit_to_read().await?;
-            let there = client.attachments_of(permit, &ticket.table, &ticket.sys_id).await;
-            let there = there.map_err(|outcome| self.read_failed(outcome))?;
-            if find_attached(&there, file.name, sha256).is_some() {
-                return Ok(Ok("attached_before"));
-            }
+        let permit = self.permit_to_read().await?;
+        let there = client.attachments_of(permit, &ticket.table, &ticket.sys_id).await;
+        let there = there.map_err(|outcome| self.read_failed(outcome))?;
+        if find_attached(&there, file.name, sha256).is_some() {
+            return Ok(Ok("attached_before"));
         }
         self.hold().await?;
         let permit = self.permit().await?;
@@ -119,9 +120,15 @@ impl Journey<'_> {
             Ok(_) => Ok(Ok("attached")),
             Err(outcome) => match outcome.class {
                 Class::Refused | Class::RefusedPerhapsDone | Class::Missing => Ok(Err(Refused(in_words(&outcome)))),
+                // It may still land: nobody looks before it has.
+                Class::Unclear => Err(Stop::Postpone(Postponement {
+                    at: self.now().plus(self.full_settle_time()),
+                    counted: true,
+                    not_processed: false,
+                    attempt: Some(self.attempt(outcome, "look whether it is attached")),
+                })),
                 Class::Done
                 | Class::NotProcessed
-                | Class::Unclear
                 | Class::Throttled
                 | Class::Crowded
                 | Class::Unauthorized
@@ -133,7 +140,7 @@ impl Journey<'_> {
 
     /// Keeps the lane while a file is on its way, which may take longer than a lease.
     pub(super) async fn hold(&self) -> Result<(), Stop> {
-        match self.store.renew(&self.claim.lease, LEASE).await? {
+        match self.store.renew(&self.claim.lease, FILE_LEASE).await? {
             Held::Yes(()) => Ok(()),
             Held::Lost => Err(Stop::Lost),
         }

@@ -194,7 +194,17 @@ fn says_open(change: &Change) -> bool {
 fn continued(memory: LaneMemory, change: &Change) -> LaneMemory {
     let told = memory.told.as_ref().and_then(|told| told.episode);
     let new_episode = change.incident.episode.is_some_and(|said| told.unwrap_or(1) != said);
-    if new_episode && memory.told.is_some() { LaneMemory::default() } else { memory }
+    if !new_episode || memory.told.is_none() {
+        return memory;
+    }
+    // Who raised it does not change with the times it comes back.
+    let told = memory.told.as_ref().map(|told| {
+        let mut raised = Incident::new(told.id.clone());
+        raised.origin = told.origin;
+        raised.origin_raw.clone_from(&told.origin_raw);
+        raised
+    });
+    LaneMemory { told, ..LaneMemory::default() }
 }
 
 /// Column and value, as they go into the request.

@@ -101,6 +101,11 @@ impl<'j> Journey<'j> {
 
     /// A customer's own ticket gets the keys under which it is found again: from here on it is the incident's ticket.
     pub(super) async fn adopt(&mut self, work: &Work, ticket: &Ticket) -> Result<Settlement, Stop> {
+        if let Some(other) = work.memory.ticket.as_ref().filter(|other| other.sys_id != ticket.sys_id) {
+            // The managed service took the customer's ticket for an incident that has one. Both are linked; the keys stay
+            // where they are, or the other ticket could not be found again.
+            return Ok(settled_at(work, &Draft::default(), other.clone(), "linked_beside"));
+        }
         // A second try changes nothing, but a first one that lands late would undo the mark of what follows.
         let settled_at = work.sending_since.map(|since| since.plus(self.full_settle_time()));
         if let Some(at) = settled_at.filter(|at| self.now() < *at) {

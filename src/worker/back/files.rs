@@ -12,6 +12,7 @@ use crate::callback::files::FileToSend;
 use crate::delivery::outcome::Class;
 use crate::domain::id::SysId;
 use crate::domain::incident::Attachment;
+use crate::limits::FILE_TRIES_MAX;
 use crate::store::{Settlement, Waiting};
 
 impl Journey<'_> {
@@ -26,6 +27,10 @@ impl Journey<'_> {
         let (Some(files), Some(rule)) = (&self.bridge.files, self.bridge.mapping.attachments_back()) else {
             return self.tell_refused(waiting, callback, event, "the mapping lists no files any more").await;
         };
+        if self.claim.attempts > FILE_TRIES_MAX {
+            let why = "it could not be passed on, and other news of the ticket waits behind it";
+            return self.tell_refused(waiting, callback, event, why).await;
+        }
         let said: Attachment = event
             .data
             .get("attachment")

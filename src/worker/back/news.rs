@@ -20,7 +20,7 @@ use crate::domain::sighting::{FileEntry, JournalEntry, Operation, Sighting};
 use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::Timestamp;
 use crate::limits::TOLD_TIMES_MAX;
-use crate::mapping::{IncidentDraft, JournalField, Mapping, MappingFault, TicketView};
+use crate::mapping::{IncidentDraft, JournalField, Mapping, MappingFault, TicketPhase, TicketView};
 use crate::worker::Protections;
 
 /// Everything a comparison is made from.
@@ -106,10 +106,16 @@ impl Comparison<'_> {
 
     /// A ticket without an incident: the mapping says whether it opens one.
     fn of_stranger(&self, mut news: News) -> Result<News, Trouble> {
-        let ours = self.sighting.correlation_id.as_deref().is_some_and(|key| key.starts_with("sg1-"));
+        let key = self.sighting.correlation_id.as_deref().unwrap_or_default();
         let view = self.view();
-        news.how = if ours {
+        let state = view.get("state").map(|state| state.value.as_str()).unwrap_or_default();
+        let is_over = self.sighting.operation == Some(Operation::Delete)
+            || self.mapping.ticket_phase(state) == TicketPhase::Final;
+        news.how = if key.starts_with("sg1-") {
             "unknown_key"
+        } else if is_over || !key.is_empty() {
+            // Over and done, or another integration's.
+            "not_bridged"
         } else if news.seen.opened {
             "awaits_its_incident"
         } else if self.mapping.opens(&view).map_err(Trouble::Mapping)? {
@@ -221,6 +227,8 @@ impl Comparison<'_> {
     /// A person ended the ticket of an incident that only telemetry may end: the managed service is told in words.
     fn hand_back(&self, linked: &Linked, draft: &IncidentDraft, news: &mut News) {
         let ended = draft.handed_back.map_or("resolved", Word::as_str);
+        // In words it was told: a ticket that is opened again is news.
+        news.seen.note_told("state", ended, self.version(), self.now);
         let notes = draft.fields.get("resolution.notes").map(String::as_str).filter(|notes| !notes.trim().is_empty());
         let number = &linked.link.ticket.number;
         let text = match notes {
@@ -279,16 +287,23 @@ impl Comparison<'_> {
             let text = format!("{} {}", entry.element, entry.value.trim());
             let before = texts.entry(text.clone()).or_default();
             *before += 1;
-            let (key, known) = match &entry.sys_id {
-                Some(key) => (key.to_string(), seen.entries.has(made_at, key.as_str())),
+            let known = match &entry.sys_id {
+                // What was told by its text alone has its key now.
+                Some(key) => seen.entries.has(made_at, key.as_str()) || seen.entries.claim(key.as_str(), &text),
                 // Only its text was read: the second `ok` of a ticket is known when two were seen.
-                None => (format!("{} {before}", print(&text)), *before <= seen.entries.count_of_text(&text)),
+                None => *before <= seen.entries.count_of_text(&text),
             };
             if known {
                 continue;
             }
-            seen.entries.add(made_at, &key, &text);
-            let by_us = self.protections.actor && self.user.is_some() && entry.created_by.as_deref() == self.user;
+            let key = if let Some(key) = &entry.sys_id {
+                seen.entries.add(made_at, key.as_str(), &text);
+                key.to_string()
+            } else {
+                seen.entries.add_text(made_at, *before, &text);
+                format!("{} {before}", print(&text))
+            };
+            let by_us = self.protections.actor && same_user(self.user, entry.created_by.as_deref());
             let referenced = self.protections.marker && marker.is_some_and(|marker| marker.is_ours(&entry.value));
             if by_us || referenced {
                 echoes.extend(by_us.then_some("actor").or(Some("marker")));
@@ -333,7 +348,7 @@ impl Comparison<'_> {
                 continue;
             }
             news.seen.files.add(made_at, file.sys_id.as_str(), &file.file_name);
-            if self.protections.actor && self.user.is_some() && file.created_by.as_deref() == self.user {
+            if self.protections.actor && same_user(self.user, file.created_by.as_deref()) {
                 continue;
             }
             let refused = rule.refuses(&attachment(file));
@@ -402,6 +417,11 @@ impl Comparison<'_> {
             None => event.about(self.sighting.number.as_deref().unwrap_or(self.sighting.sys_id.as_str())),
         }
     }
+}
+
+/// Whether a name is ours. User names do not differ by case alone.
+pub(super) fn same_user(ours: Option<&str>, other: Option<&str>) -> bool {
+    ours.zip(other).is_some_and(|(ours, other)| ours.eq_ignore_ascii_case(other))
 }
 
 /// Whether the managed service's own incident has this value at a dotted path.

@@ -18,6 +18,7 @@ use tracing::{debug, error, warn};
 use super::super::bridges::Bridge;
 use super::super::dispatcher::Worker;
 use super::levels::Kept;
+use super::news::same_user;
 use super::outbox;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::record::Direction;
@@ -27,8 +28,8 @@ use crate::domain::sighting::{FileEntry, JournalEntry, Sighting};
 use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
 use crate::limits::{
-    COMPARE_BATCH, JOURNAL_ROWS_MAX, SWEEP_LEASE, SWEEP_OVERLAP, SWEEP_PAGES_MAX, SWEEP_POLL, SWEEP_ROWS, SWEEP_START,
-    SWEEPS_AT_ONCE,
+    COMPARE_BATCH, JOURNAL_ROWS_MAX, SWEEP_LEASE, SWEEP_OVERLAP, SWEEP_PAGES_MAX, SWEEP_POLL, SWEEP_ROWS,
+    SWEEP_ROWS_MIN, SWEEP_START, SWEEPS_AT_ONCE,
 };
 use crate::mapping::{JournalField, TicketPhase, TicketView};
 use crate::peer::permit::Permit;
@@ -36,6 +37,9 @@ use crate::runtime::drain::Stop;
 use crate::servicenow::tickets::Page;
 use crate::store::{Accepted, Held, NewDelivery, Store, StoreError, SweepCursor, SweepLease};
 use crate::telemetry::events::{FirstResponses, Swept};
+
+/// What the client says of an answer that is larger than it reads.
+const TOO_LONG: &str = "answer_cut";
 
 /// The column that says since when a ticket exists.
 const OPENED_AT: &str = "opened_at";
@@ -165,9 +169,6 @@ struct Sweep<'a> {
 impl Sweep<'_> {
     async fn run(&mut self) -> Result<(), Cut> {
         self.changed().await?;
-        if self.bridge.mapping.attachments_back().is_some() {
-            self.attached().await?;
-        }
         self.compare_some().await
     }
 
@@ -177,62 +178,49 @@ impl Sweep<'_> {
         let columns = self.columns();
         let columns: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
         let mut after: Option<(String, SysId)> = None;
-        let mut skip = 0;
+        let (mut skip, mut rows_max) = (0, SWEEP_ROWS);
         for _ in 0..SWEEP_PAGES_MAX {
             let page = Page {
                 since: &since,
                 after: after.as_ref().map(|(updated_on, sys_id)| (updated_on.as_str(), sys_id)),
                 correlated_only: !self.bridge.mapping.has_opens(),
                 columns: &columns,
-                rows_max: SWEEP_ROWS,
+                rows_max,
                 skip,
                 count: true,
             };
             let permit = self.permit().await?;
             let client = &self.bridge.client;
-            let changed = client.changed_since(permit, &self.bridge.table, &page).await.map_err(Cut::Instance)?;
+            let changed = match client.changed_since(permit, &self.bridge.table, &page).await {
+                Ok(changed) => changed,
+                // Long texts make a page larger than an answer may be; half of it is read again.
+                Err(outcome) if outcome.code == TOO_LONG && rows_max > SWEEP_ROWS_MIN => {
+                    rows_max /= 2;
+                    continue;
+                }
+                Err(outcome) => return Err(Cut::Instance(outcome)),
+            };
             // Rows that are hidden from us count in the total: a short page, even an empty one, may not be the last.
-            let (shown, reach) = (changed.sightings.len(), u64::try_from(skip + SWEEP_ROWS).unwrap_or(u64::MAX));
-            let more = changed.total.map_or(shown >= SWEEP_ROWS, |total| total > reach);
-            skip = if shown == 0 { skip + SWEEP_ROWS } else { 0 };
-            let last = changed.sightings.last().and_then(|row| Some((row.updated_on.clone()?, row.sys_id.clone())));
+            let (shown, reach) = (changed.sightings.len(), u64::try_from(skip + rows_max).unwrap_or(u64::MAX));
+            let more = changed.total.map_or(shown >= rows_max, |total| total > reach);
+            skip = if shown == 0 { skip + rows_max } else { 0 };
+            // The last row may be one that moved there while the page was read: going on from it would pass over what
+            // stands between.
+            let from_end = usize::from(more && shown > 1);
+            let last = changed.sightings.iter().rev().nth(from_end);
+            let last = last.and_then(|row| Some((row.updated_on.clone()?, row.sys_id.clone())));
             self.take(changed.sightings, Some(&since)).await?;
             if let Some((updated_on, sys_id)) = last {
-                // A ticket that changes while it is read moves to the end: what lies before it was not read yet.
-                self.cursor.updated_on.clone_from((&updated_on).min(&raw(self.lease.now)));
+                // A ticket that changes while it is read moves to the end: what lies before it was not read yet. And the
+                // overlap lies behind where the last sweep came to.
+                let reached = (&updated_on).min(&raw(self.lease.now)).clone();
+                self.cursor.updated_on = reached.max(std::mem::take(&mut self.cursor.updated_on));
                 self.save().await?;
                 after = Some((updated_on, sys_id));
             }
             if !more {
                 break;
             }
-        }
-        Ok(())
-    }
-
-    /// Files that were added since a little before the last that was stored.
-    async fn attached(&mut self) -> Result<(), Cut> {
-        let since = self.begin_of(&self.cursor.attached_on);
-        let permit = self.permit().await?;
-        let files = self.bridge.client.attachments_since(permit, &self.bridge.table, &since, SWEEP_ROWS).await;
-        let files = files.map_err(Cut::Instance)?;
-        let newest = files.iter().filter_map(|(_, file)| file.created_on.clone()).max();
-        let mut by_ticket: std::collections::BTreeMap<SysId, Vec<FileEntry>> = std::collections::BTreeMap::new();
-        for (ticket, file) in files {
-            by_ticket.entry(ticket).or_default().push(file);
-        }
-        for (ticket, files) in by_ticket {
-            let seen = self.seen(&ticket).await?;
-            let new = files.iter().any(|file| {
-                let ours = self.user.is_some() && file.created_by.as_deref() == self.user.as_deref();
-                !ours && !seen.files.has(file.created_on.as_deref().unwrap_or_default(), file.sys_id.as_str())
-            });
-            if new && self.store.link(self.tenant, &ticket).await?.is_some() {
-                self.accept(vec![Sighting { attachments: Some(files), ..Sighting::hint(ticket) }]).await?;
-            }
-        }
-        if let Some(newest) = newest {
-            self.cursor.attached_on = newest;
         }
         Ok(())
     }
@@ -270,7 +258,13 @@ impl Sweep<'_> {
         // How long somebody was silent shows in the whole journal; what is new shows in its end.
         let recent = raw(self.lease.now.minus(self.bridge.compare_every.saturating_mul(2)));
         let since = self.bridge.service_levels.is_none().then_some(recent.as_str());
-        let sightings = self.take(rows.map_err(Cut::Instance)?, since).await?;
+        let rows = rows.map_err(Cut::Instance)?;
+        let missing = tickets.iter().filter(|ticket| !rows.iter().any(|row| row.sys_id == **ticket));
+        // Deleted, or hidden from us: whoever reads one finds out, and a person hears of it once.
+        let missing =
+            missing.map(|ticket| Sighting { event: Some("missing".to_owned()), ..Sighting::hint(ticket.clone()) });
+        self.accept(missing.collect()).await?;
+        let sightings = self.take(rows, since).await?;
         let (Some(levels), Some(user)) = (&self.bridge.service_levels, &self.user) else { return Ok(()) };
         let mut overdue = 0;
         for sighting in &sightings {
@@ -307,10 +301,14 @@ impl Sweep<'_> {
         let mut taken = Vec::with_capacity(rows.len());
         for batch in rows.chunks(COMPARE_BATCH) {
             let journals = self.journals(batch, since).await?;
-            let whole = batch.iter().map(|(row, seen)| (with_journal(row, &journals), seen));
+            let files = self.files(batch, since).await?;
+            let whole = batch.iter().map(|(row, seen)| (with_entries(row, &journals, &files), seen));
             let whole: Vec<(Sighting, &Seen)> = whole.collect();
             let news = whole.iter().filter(|(sighting, seen)| self.is_news(sighting, seen));
-            let news: Vec<Sighting> = news.map(|(sighting, _)| sighting.clone()).collect();
+            // No row of any journal: there is none, or they are hidden. Then the tickets are read, which shows the texts.
+            let hidden = journals.is_empty() && self.reads_journals();
+            let news: Vec<Sighting> =
+                news.map(|(sighting, _)| if hidden { to_read(sighting) } else { sighting.clone() }).collect();
             self.accept(news).await?;
             taken.extend(whole.into_iter().map(|(sighting, _)| sighting));
         }
@@ -339,46 +337,81 @@ impl Sweep<'_> {
         self.bridge.mapping.opens(&view).unwrap_or(true)
     }
 
+    fn leaves(&self, element: &str) -> bool {
+        let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
+        journal.is_some_and(|journal| self.bridge.mapping.leaves_as(journal).is_some())
+    }
+
+    fn reads_journals(&self) -> bool {
+        JournalField::ALL.iter().any(|journal| self.leaves(journal.as_str()))
+    }
+
+    /// The files that were added to these tickets, if any leave at all.
+    async fn files(&self, batch: &[(Sighting, Seen)], since: Option<&str>) -> Result<Vec<(SysId, FileEntry)>, Cut> {
+        if batch.is_empty() || self.bridge.mapping.attachments_back().is_none() {
+            return Ok(Vec::new());
+        }
+        let tickets: Vec<SysId> = batch.iter().map(|(row, _)| row.sys_id.clone()).collect();
+        let permit = self.permit().await?;
+        let files = self.bridge.client.attachments_of_many(permit, &self.bridge.table, &tickets, since).await;
+        files.map_err(Cut::Instance)
+    }
+
     async fn journals(
         &self,
         batch: &[(Sighting, Seen)],
         since: Option<&str>,
     ) -> Result<Vec<(SysId, JournalEntry)>, Cut> {
-        let leaves = |element: &str| {
-            let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
-            journal.is_some_and(|journal| self.bridge.mapping.leaves_as(journal).is_some())
-        };
-        if batch.is_empty() || !JournalField::ALL.iter().any(|journal| leaves(journal.as_str())) {
+        if batch.is_empty() || !self.reads_journals() {
             return Ok(Vec::new());
         }
         let tickets: Vec<SysId> = batch.iter().map(|(row, _)| row.sys_id.clone()).collect();
         let permit = self.permit().await?;
         let rows = self.bridge.client.journal_of(permit, &tickets, since, JOURNAL_ROWS_MAX).await;
         let mut rows = rows.map_err(Cut::Instance)?;
-        rows.retain(|(_, entry)| leaves(&entry.element));
+        rows.retain(|(_, entry)| self.leaves(&entry.element));
         Ok(rows)
     }
 
     /// Whether a sighting says anything that was not seen and is not our own.
     fn is_news(&self, sighting: &Sighting, seen: &Seen) -> bool {
-        let ours = |by: Option<&str>| self.user.is_some() && by == self.user.as_deref();
+        let ours = |by: Option<&str>| same_user(self.user.as_deref(), by);
         let newer = sighting.version.is_none_or(|version| seen.is_newer(version));
-        newer
-            || sighting.journal.iter().flatten().any(|entry| {
-                let key = entry.sys_id.as_ref().map(SysId::as_str).unwrap_or_default();
-                let made_at = entry.created_on.as_deref().unwrap_or_default();
-                !ours(entry.created_by.as_deref()) && !seen.entries.has(made_at, key)
-            })
+        let written = sighting.journal.iter().flatten().any(|entry| {
+            let key = entry.sys_id.as_ref().map(SysId::as_str).unwrap_or_default();
+            let made_at = entry.created_on.as_deref().unwrap_or_default();
+            !ours(entry.created_by.as_deref()) && !seen.entries.has(made_at, key)
+        });
+        let attached = sighting.attachments.iter().flatten().any(|file| {
+            let made_at = file.created_on.as_deref().unwrap_or_default();
+            !ours(file.created_by.as_deref()) && !seen.files.has(made_at, file.sys_id.as_str())
+        });
+        newer || written || attached
     }
 
     async fn accept(&mut self, sightings: Vec<Sighting>) -> Result<(), StoreError> {
         if sightings.is_empty() {
             return Ok(());
         }
-        let deliveries: Vec<NewDelivery> =
-            sightings.iter().map(|sighting| delivery(self.tenant, sighting, self.lease.now)).collect();
-        let stands = self.store.accept(deliveries).await?;
-        self.found.drifted += stands.iter().filter(|stand| matches!(stand, Accepted::Stored(_))).count();
+        let deliveries = sightings.iter().map(|sighting| delivery(self.tenant, sighting, self.lease.now));
+        let deliveries: Vec<NewDelivery> = deliveries.collect();
+        let stands = self.store.accept(deliveries.clone()).await?;
+        let refused = |stand: &Accepted| !matches!(stand, Accepted::Stored(_) | Accepted::Repeat(_));
+        if !stands.iter().any(refused) {
+            self.found.drifted += stands.iter().filter(|stand| matches!(stand, Accepted::Stored(_))).count();
+            return Ok(());
+        }
+        // One that cannot be taken, because its lane is full, must not keep the others out.
+        for delivery in deliveries {
+            let lane = delivery.incident.clone();
+            match self.store.accept(vec![delivery]).await?.first() {
+                Some(Accepted::Stored(_)) => self.found.drifted += 1,
+                Some(Accepted::Repeat(_)) | None => {}
+                Some(Accepted::Conflict(_) | Accepted::LaneFull | Accepted::NotStored) => {
+                    warn!(tenant.id = %self.tenant, incident.id = %lane, "The lane of {lane} is full; a later sweep finds what is new");
+                }
+            }
+        }
         Ok(())
     }
 
@@ -410,10 +443,17 @@ impl Sweep<'_> {
     }
 }
 
-/// A ticket with what was written on it.
-fn with_journal(row: &Sighting, journals: &[(SysId, JournalEntry)]) -> Sighting {
-    let of_it = journals.iter().filter(|(ticket, _)| *ticket == row.sys_id);
-    Sighting { journal: Some(of_it.map(|(_, entry)| entry.clone()).collect()), ..row.clone() }
+/// A ticket with what was written on it and attached to it.
+fn with_entries(row: &Sighting, journals: &[(SysId, JournalEntry)], files: &[(SysId, FileEntry)]) -> Sighting {
+    let written = journals.iter().filter(|(ticket, _)| *ticket == row.sys_id).map(|(_, entry)| entry.clone());
+    let attached = files.iter().filter(|(ticket, _)| *ticket == row.sys_id).map(|(_, file)| file.clone());
+    let (journal, attachments) = (Some(written.collect()), Some(attached.collect()));
+    Sighting { journal, attachments, ..row.clone() }
+}
+
+/// The same ticket as a hint: whoever compares it reads it. Its version keeps two states of it apart.
+fn to_read(sighting: &Sighting) -> Sighting {
+    Sighting { fields: None, journal: None, ..sighting.clone() }
 }
 
 /// A sighting of a sweep, under a key made of what it says: the same state found twice is one delivery.
