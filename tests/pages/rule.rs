@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 use snowgate::security::signature::{HexSignatures, SignatureError, SignedHeaders, Verified, WebhookSecret, verify};
 
-use crate::support::{Home, Instance, Tenant};
+use crate::support::Bridged;
+use crate::support::home::hook_secret_of;
 use crate::tools::{Request, listen_once, node, now, project, run};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEXT: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const TICKET: &str = "699ec6375df7c9b27e8f0009f87025b7";
+const ENTRY: &str = "b5c09a0137df7c9b27e8f0009f87025b";
 const COMMENT: &str = "\"Größe\" {x} ${HOME}\r\n\t表示 🖥️ \\ 100 %\u{2028}";
 
 /// A person comments on a bridged ticket; `origin` is where the gateway listens.
@@ -21,7 +23,7 @@ fn change(origin: &str, secret: &str, next: &str) -> Value {
             "state": {"value": "2", "display": "In Progress"},
         },
         "tables": {"sys_journal_field": [{
-            "sys_id": "b5c0", "element_id": TICKET, "element": "comments", "value": COMMENT,
+            "sys_id": ENTRY, "element_id": TICKET, "element": "comments", "value": COMMENT,
             "sys_created_on": "2026-11-22 06:00:00", "sys_created_by": "abel.tuter",
         }]},
         "properties": {
@@ -105,19 +107,25 @@ fn the_rules_own_cases_pass() {
 }
 
 #[tokio::test]
-#[ignore = "the gateway has no route for ServiceNow's webhooks yet"]
-async fn the_gateway_takes_what_the_pasted_rule_sends_and_refuses_a_stranger() {
-    let instance = Instance::start();
-    let tenant = Tenant::named("contoso", instance.url()).and("webhook:\n  secrets: [{file: webhook.secret}]\n");
-    let home = Home::of(&[tenant]);
-    home.write("webhook.secret", SECRET);
-    let gateway = home.start().await;
-    let origin = gateway.public().replace("http://", "https://");
-    let said = |secret: &'static str| {
-        let change = change(&origin, secret, "");
+async fn the_managed_service_gets_the_comment_that_the_pasted_rule_sends_and_a_stranger_gets_nowhere() {
+    let bridged = Bridged::start().await;
+    let ticket = bridged.opened("MTR-1", "system").await;
+    let origin = bridged.gateway().public().replace("http://", "https://");
+    let said = |secret: &str| {
+        let mut change = change(&origin, secret, "");
+        for column in ["sys_id", "number", "correlation_id"] {
+            change["record"][column] = ticket.field(column).into();
+        }
+        change["tables"]["sys_journal_field"][0]["element_id"] = ticket.field("sys_id").into();
         tokio::task::spawn_blocking(move || logged(&change, &json!({})))
     };
-    assert_eq!(said(SECRET).await.expect("it ends"), [] as [Value; 0]);
     let refused = said(NEXT).await.expect("it ends");
     assert!(refused.len() == 1 && refused[0].as_str().is_some_and(|line| line.contains("HTTP 401")), "{refused:?}");
+    assert_eq!(said(&hook_secret_of("webhook")).await.expect("it ends"), [] as [Value; 0]);
+    let message = bridged.receiver.has(1, "message_added").await;
+    assert_eq!(message.text("/data/message/text"), COMMENT);
+    assert_eq!(message.text("/data/message/author/name"), "abel.tuter");
+    assert_eq!((message.text("/subject"), message.text("/data/message/id")), ("MTR-1".into(), ENTRY.into()));
+    bridged.gateway().quiet().await;
+    assert_eq!(bridged.receiver.taken().len(), 2, "the ticket, and the comment once");
 }

@@ -17,6 +17,7 @@ use super::home::{Home, Tenant, hook_secret_of};
 use super::instance::{Instance, Ticket};
 use super::mappings::TEAMS_ROOMS;
 use super::receiver::Receiver;
+use super::reply::Reply;
 use super::wait::eventually;
 
 /// What the instance calls itself.
@@ -204,6 +205,39 @@ impl Bridged {
         let webhook = standardwebhooks::Webhook::new(&hook_secret_of("webhook")).expect("a secret");
         let signature = webhook.sign(id, at, body.as_bytes()).expect("text");
         request.header("webhook-id", id).header("webhook-timestamp", at).header("webhook-signature", signature)
+    }
+
+    /// A snapshot of a ticket as it was when it was looked at, told now: a job that was slow to call.
+    pub(crate) async fn hears_late(&self, ticket: &Ticket, actor: &str) {
+        let columns = [
+            "state",
+            "hold_reason",
+            "assigned_to",
+            "assignment_group",
+            "impact",
+            "close_code",
+            "close_notes",
+            "resolved_by",
+            "resolved_at",
+            "short_description",
+            "description",
+        ];
+        let cell = |column: &&str| {
+            let (value, name) = (ticket.field(column), if *column == "assignment_group" { "AV Support" } else { "" });
+            ((*column).to_owned(), json!({"value": value, "display": name}))
+        };
+        let fields: serde_json::Map<String, Value> = columns.iter().map(cell).collect();
+        let body = json!({
+            "event": "late", "table": "incident", "sys_id": ticket.field("sys_id"), "number": ticket.field("number"),
+            "correlation_id": ticket.field("correlation_id"), "operation": "update",
+            "sys_mod_count": ticket.field("sys_mod_count"), "sys_updated_on": ticket.field("sys_updated_on"),
+            "actor": actor, "instance": INSTANCE_NAME, "fields": fields, "journal": [],
+        });
+        let body = body.to_string();
+        let request =
+            self.gateway().request(Method::POST, &format!("/v1/tenants/{}/webhooks/servicenow", self.setup.tenant));
+        let id = format!("late-{}", ticket.field("sys_mod_count"));
+        Reply::of(self.signs(request.body(body.clone()), &id, &body)).await.expect("an answer").expect(202);
     }
 
     /// An event of the managed service about an incident, applied.

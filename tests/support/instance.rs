@@ -119,6 +119,15 @@ impl Instance {
         assert!(self.at(|instance, _| instance.edit_silently("incident", sys_id, fields)), "there is such a ticket");
     }
 
+    /// Makes a journal entry older than it is.
+    pub(crate) fn backdate_entry(&self, sys_id: &str, at: &str) {
+        let fields = [("sys_created_on", at)];
+        assert!(
+            self.at(|instance, _| instance.edit_silently("sys_journal_field", sys_id, &fields)),
+            "there is such a row"
+        );
+    }
+
     /// Its business rule, the only one, calls somebody.
     pub(crate) fn calls_only(&self, rule: WebhookRule) {
         self.at(|instance, _| {

@@ -68,7 +68,7 @@ async fn our_comment_that_another_integration_copies_does_not_come_back() {
     let ticket = bridged.opened("MTR-1", "system").await;
     bridged.gateway().post(&Event::message("MTR-1", 1, "Please look.")).await.expect(202);
     bridged.gateway().quiet().await;
-    let ours = bridged.now(&ticket).journal("comments").pop().expect("written");
+    let ours = bridged.instance.entries(&ticket.field("sys_id")).pop().expect("written").text;
     assert!(ours.starts_with("Please look."), "{ours}");
     // A mail gateway writes the caller's view of it back under a name of its own, reflowed.
     bridged.comments("system", &ticket, &ours.replace('\n', " \r\n"));
@@ -79,10 +79,31 @@ async fn our_comment_that_another_integration_copies_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn a_persons_change_is_told_although_a_rule_saves_the_row_as_us() {
+async fn a_persons_change_is_told_although_we_wrote_something_else_before_it_was_heard_of() {
     let bridged = Bridged::start().await;
     let ticket = bridged.opened("MTR-1", "customer").await;
-    // The last writer is then us; who did it is what the rule said at the time.
+    bridged.silences_webhooks();
+    bridged.instance.edit(
+        "abel.tuter",
+        &ticket.field("sys_id"),
+        &[("impact", "2"), ("state", "3"), ("hold_reason", "1")],
+    );
+    let as_it_was = bridged.now(&ticket);
+    bridged.gateway().post(&Event::message("MTR-1", 1, "Please look.")).await.expect(202);
+    bridged.gateway().quiet().await;
+    let calls = bridged.instance.calls().len();
+    bridged.hears_late(&as_it_was, "abel.tuter").await;
+    let changed = bridged.receiver.has(1, "changed").await;
+    assert_eq!(changed.0["data"]["changes"], json!({"state": "needs_customer_action", "severity": "medium"}));
+    bridged.quiet().await;
+    assert_eq!(bridged.instance.calls().len(), calls, "the snapshot was enough");
+}
+
+#[tokio::test]
+async fn a_persons_change_is_told_although_we_are_the_last_writer_when_it_is_read() {
+    let bridged = Bridged::start().await;
+    let ticket = bridged.opened("MTR-1", "customer").await;
+    // Who did it is what the rule said at the time.
     bridged.acts("abel.tuter", &ticket, &Act::State { state: "3".into(), hold_reason: "1".into() });
     bridged.gateway().post(&Event::message("MTR-1", 1, "Thanks.")).await.expect(202);
     let changed = bridged.receiver.has(1, "changed").await;

@@ -7,10 +7,13 @@
 #![expect(clippy::panic, reason = "in a test a panic is the report")]
 
 mod echoes;
+mod facing;
 mod losses;
+mod luck;
 mod openings;
 mod people;
 mod policies;
 mod privacy;
 mod refusals;
+mod silence;
 mod strangers;
