@@ -364,11 +364,20 @@ impl Sweep<'_> {
         let ours = |by: Option<&str>| self.user.is_some() && by == self.user.as_deref();
         let newer = sighting.version.is_none_or(|version| seen.is_newer(version));
         newer
+            || self.moved_silently(sighting, seen)
             || sighting.journal.iter().flatten().any(|entry| {
                 let key = entry.sys_id.as_ref().map(SysId::as_str).unwrap_or_default();
                 let made_at = entry.created_on.as_deref().unwrap_or_default();
                 !ours(entry.created_by.as_deref()) && !seen.entries.has(made_at, key)
             })
+    }
+
+    fn moved_silently(&self, sighting: &Sighting, seen: &Seen) -> bool {
+        let cells = sighting.fields.iter().flatten();
+        let read =
+            cells.filter(|(column, _)| self.bridge.mapping.ticket_columns().iter().any(|read| **read == **column));
+        let cells = read.map(|(column, cell)| (column.as_str(), cell.value.as_str()));
+        sighting.version.is_some_and(|version| seen.moved_silently(version, cells))
     }
 
     async fn accept(&mut self, sightings: Vec<Sighting>) -> Result<(), StoreError> {
