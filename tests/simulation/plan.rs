@@ -48,7 +48,7 @@ impl Plan {
         let one_in = |count: u64, rest: u64| seed % count == rest;
         let silent = one_in(10, 7);
         let within = Duration::from_mins(if silent { 60 } else { 9 });
-        let customs = Customs { acts: 24, within, opens: seed % 3, ends: one_in(4, 1), silent_edits: false };
+        let customs = Customs { acts: 24, within, opens: seed % 3, ends: one_in(4, 1), silent_edits: one_in(5, 3) };
         let habits = Habits {
             answers_percent: 30,
             echoes_comments: one_in(5, 2),

@@ -233,7 +233,7 @@ impl Service {
             view.told_state.push((moment(event), now));
             self.mind_state(&incident, state);
         }
-        if kind == "ticket.message_added" && !id.ends_with("handed_back") {
+        if kind == "ticket.message_added" && !id.ends_with("-handed-back") {
             self.mind_message(&incident, &data["message"]);
         }
         json!({})
