@@ -185,11 +185,11 @@ pub(crate) fn history(world: &World) -> Vec<String> {
     }
     for delivery in &world.ended {
         let how = delivery.ending.as_ref().map_or("", |ending| ending.how.as_str());
-        let (lane, number, kind, state) =
+        let (lane, sequence, kind, state) =
             (&delivery.incident, delivery.sequence, delivery.kind, delivery.state.as_str());
         let when = format!("{} to {:?}", delivery.accepted_at, delivery.ended_at.map(|at| at.to_string()));
-        let line = format!("{lane} #{number} {kind} {state} {how} {when} {}", delivery.body.get());
-        lines.push((delivery.accepted_at, line));
+        let text = format!("{lane} #{sequence} {kind} {state} {how} {when} {}", delivery.body.get());
+        lines.push((delivery.accepted_at, text));
     }
     for call in world.network.log.lock().unwrap().iter() {
         lines.push((call.at, format!("call {} {} {:?}", call.what, call.fate, call.status)));
