@@ -82,6 +82,15 @@ impl Seen {
         self.version.is_none_or(|known| version > known)
     }
 
+    /// Whether columns moved without a trace since they were compared: a script may save a row so that neither its version
+    /// nor its time moves.
+    pub fn moved_silently<'c>(&self, version: u64, columns: impl IntoIterator<Item = (&'c str, &'c str)>) -> bool {
+        let moved = |(column, value): (&str, &str)| {
+            self.columns.get(column).map_or(!value.is_empty(), |known| *known != print(value))
+        };
+        self.version == Some(version) && columns.into_iter().any(moved)
+    }
+
     /// How a column's raw value, seen at this version, stands against what was seen and what we wrote.
     pub fn compare(&self, column: &str, value: &str, version: u64, ours: Option<&Ours>) -> Compared {
         let ours = ours.filter(|ours| self.version.is_none_or(|known| ours.version > known));
@@ -223,6 +232,15 @@ mod tests {
         assert!(seen(5, "2").is_newer(6));
         assert!(!seen(5, "2").is_newer(5) && !seen(5, "2").is_newer(4));
         assert!(Seen::default().is_newer(0));
+    }
+
+    #[test]
+    fn what_moved_without_a_trace_has_the_version_that_was_compared() {
+        let seen = seen(5, "2");
+        assert!(seen.moved_silently(5, [("state", "3")]));
+        assert!(seen.moved_silently(5, [("state", "2"), ("assigned_to", "abel")]));
+        assert!(!seen.moved_silently(5, [("state", "2"), ("assigned_to", "")]));
+        assert!(!seen.moved_silently(6, [("state", "3")]), "that is no secret");
     }
 
     #[test]

@@ -27,11 +27,11 @@ use snowgate::worker::bridges::{BackParts, Bridge, BridgeParts, Bridges};
 use snowgate::worker::dispatcher::Worker;
 use tokio::task::JoinHandle;
 
-use super::events::Life;
+use super::events::{Event, Life};
 use super::network::{Network, VirtualClock, Way};
 use super::people;
 use super::plan::Plan;
-use super::service::{Door, Service};
+use super::service::{Door, Saying, Service};
 use super::stall::Stalling;
 use super::{agreement, checks};
 
@@ -217,7 +217,8 @@ impl World {
         tasks::spawn("sender", async move {
             for event in life.events {
                 tokio::time::sleep(event.pause).await;
-                service.say(&life.incident, event.kind, event.data, false, event.times).await;
+                let Event { kind, data, times, .. } = event;
+                service.say(&life.incident, Saying { kind, data, is_echo: false, times }).await;
             }
         })
     }

@@ -152,7 +152,8 @@ impl Comparison<'_> {
     /// What the columns say that they did not say before.
     fn columns(&self, linked: &Linked, news: &mut News) -> Result<(), Trouble> {
         let version = self.version();
-        if self.sighting.fields.is_none() || !news.seen.is_newer(version) || !linked.current {
+        let worth_it = news.seen.is_newer(version) || (self.is_read() && news.seen.version == Some(version));
+        if self.sighting.fields.is_none() || !worth_it || !linked.current {
             return Ok(());
         }
         // Also where nothing seems to have changed: what looks like our last word may be somebody's answer to the next.
@@ -177,6 +178,11 @@ impl Comparison<'_> {
         news.left_out.extend(draft.dropped.iter().map(|dropped| format!("{}: {}", dropped.what, dropped.reason)));
         self.remember_columns(&mut news.seen);
         Ok(())
+    }
+
+    /// Whether we read it ourselves: a webhook says what was done, and one of the same version may be older.
+    const fn is_read(&self) -> bool {
+        self.sighting.operation.is_none() && self.sighting.event.is_none()
     }
 
     /// The columns that somebody else changed.
@@ -217,7 +223,13 @@ impl Comparison<'_> {
         if told.is_empty() {
             return Ok(());
         }
-        let id = format!("{}-{}", self.sighting.sys_id, self.version());
+        let id = match news.seen.version {
+            // Without a new version it is the time that makes it another change.
+            Some(seen) if seen == self.version() => {
+                format!("{}-{}-{}", self.sighting.sys_id, self.version(), self.now.millis())
+            }
+            Some(_) | None => format!("{}-{}", self.sighting.sys_id, self.version()),
+        };
         let mut data = self.data(Some(linked));
         data.insert("changes".to_owned(), draft.to_json(&|output| told.contains(output.path)));
         news.events.push((TicketKind::Changed, self.event(TicketKind::Changed, id, data, Some(linked))));

@@ -386,7 +386,15 @@ impl Sweep<'_> {
             let made_at = file.created_on.as_deref().unwrap_or_default();
             !ours(file.created_by.as_deref()) && !seen.files.has(made_at, file.sys_id.as_str())
         });
-        newer || written || attached
+        newer || written || attached || self.moved_silently(sighting, seen)
+    }
+
+    fn moved_silently(&self, sighting: &Sighting, seen: &Seen) -> bool {
+        let cells = sighting.fields.iter().flatten();
+        let read =
+            cells.filter(|(column, _)| self.bridge.mapping.ticket_columns().iter().any(|read| **read == **column));
+        let cells = read.map(|(column, cell)| (column.as_str(), cell.value.as_str()));
+        sighting.version.is_some_and(|version| seen.moved_silently(version, cells))
     }
 
     async fn accept(&mut self, sightings: Vec<Sighting>) -> Result<(), StoreError> {
