@@ -21,7 +21,7 @@ use super::levels::Kept;
 use super::outbox;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::record::Direction;
-use crate::delivery::seen::Seen;
+use crate::delivery::seen::{Compared, Seen};
 use crate::domain::id::{IncidentId, SysId, TenantId};
 use crate::domain::sighting::{FileEntry, JournalEntry, Sighting};
 use crate::domain::ticket::Link;
@@ -124,11 +124,12 @@ impl Worker {
             lease,
             user,
             found: Found::default(),
+            stored: 0,
         };
         let ended = Box::pin(sweep.run()).await;
-        let Sweep { cursor, lease, found, .. } = sweep;
+        let Sweep { cursor, lease, found, stored, .. } = sweep;
         let took = self.clock.now().since(begun);
-        if found.drifted > 0 {
+        if stored > 0 {
             self.accepted.one();
         }
         match ended {
@@ -160,6 +161,8 @@ struct Sweep<'a> {
     lease: SweepLease,
     user: Option<String>,
     found: Found,
+    /// Sightings that were put into lanes.
+    stored: usize,
 }
 
 impl Sweep<'_> {
@@ -228,7 +231,8 @@ impl Sweep<'_> {
                 !ours && !seen.files.has(file.created_on.as_deref().unwrap_or_default(), file.sys_id.as_str())
             });
             if new && self.store.link(self.tenant, &ticket).await?.is_some() {
-                self.accept(vec![Sighting { attachments: Some(files), ..Sighting::hint(ticket) }]).await?;
+                let files = Sighting { attachments: Some(files), ..Sighting::hint(ticket) };
+                self.accept(vec![(files, true)]).await?;
             }
         }
         if let Some(newest) = newest {
@@ -307,12 +311,14 @@ impl Sweep<'_> {
         let mut taken = Vec::with_capacity(rows.len());
         for batch in rows.chunks(COMPARE_BATCH) {
             let journals = self.journals(batch, since).await?;
-            let whole = batch.iter().map(|(row, seen)| (with_journal(row, &journals), seen));
-            let whole: Vec<(Sighting, &Seen)> = whole.collect();
-            let news = whole.iter().filter(|(sighting, seen)| self.is_news(sighting, seen));
-            let news: Vec<Sighting> = news.map(|(sighting, _)| sighting.clone()).collect();
+            let mut news = Vec::new();
+            for (row, seen) in batch {
+                let sighting = with_journal(row, &journals);
+                let missed = self.is_missed(&sighting, seen).await?;
+                news.extend(missed.map(|missed| (sighting.clone(), missed)));
+                taken.push(sighting);
+            }
             self.accept(news).await?;
-            taken.extend(whole.into_iter().map(|(sighting, _)| sighting));
         }
         Ok(taken)
     }
@@ -359,26 +365,53 @@ impl Sweep<'_> {
         Ok(rows)
     }
 
-    /// Whether a sighting says anything that was not seen and is not our own.
-    fn is_news(&self, sighting: &Sighting, seen: &Seen) -> bool {
-        let ours = |by: Option<&str>| self.user.is_some() && by == self.user.as_deref();
-        let newer = sighting.version.is_none_or(|version| seen.is_newer(version));
-        newer
-            || sighting.journal.iter().flatten().any(|entry| {
-                let key = entry.sys_id.as_ref().map(SysId::as_str).unwrap_or_default();
-                let made_at = entry.created_on.as_deref().unwrap_or_default();
-                !ours(entry.created_by.as_deref()) && !seen.entries.has(made_at, key)
-            })
+    /// Whether a webhook should have told what is new in a sighting; `None` if nothing is.
+    async fn is_missed(&self, sighting: &Sighting, seen: &Seen) -> Result<Option<bool>, StoreError> {
+        if self.has_new_entries(sighting, seen) {
+            return Ok(Some(true));
+        }
+        if sighting.version.is_some_and(|version| !seen.is_newer(version)) {
+            return Ok(None);
+        }
+        self.is_theirs(sighting, seen).await.map(Some)
     }
 
-    async fn accept(&mut self, sightings: Vec<Sighting>) -> Result<(), StoreError> {
+    /// Whether somebody wrote what was not seen and is not our own.
+    fn has_new_entries(&self, sighting: &Sighting, seen: &Seen) -> bool {
+        let ours = |by: Option<&str>| self.user.is_some() && by == self.user.as_deref();
+        sighting.journal.iter().flatten().any(|entry| {
+            let key = entry.sys_id.as_ref().map(SysId::as_str).unwrap_or_default();
+            let made_at = entry.created_on.as_deref().unwrap_or_default();
+            !ours(entry.created_by.as_deref()) && !seen.entries.has(made_at, key)
+        })
+    }
+
+    /// Whether columns changed otherwise than by us: only then a webhook was missed, as the rule is silent about us.
+    async fn is_theirs(&self, sighting: &Sighting, seen: &Seen) -> Result<bool, StoreError> {
+        let Some(link) = self.store.link(self.tenant, &sighting.sys_id).await? else { return Ok(true) };
+        let view = self.store.lane(self.tenant, Direction::ToServicenow, &link.incident).await?.unwrap_or_default();
+        let columns = self.bridge.mapping.ticket_columns();
+        let mut fields =
+            sighting.fields.iter().flatten().filter(|(name, _)| columns.iter().any(|read| **read == ***name));
+        let version = sighting.version.unwrap_or(u64::MAX);
+        Ok(fields.any(|(name, cell)| {
+            seen.compare(name, &cell.value, version, view.memory.ours.get(name)) == Compared::Changed
+        }))
+    }
+
+    /// Puts sightings into their tickets' lanes; each with whether a webhook should have told it.
+    async fn accept(&mut self, sightings: Vec<(Sighting, bool)>) -> Result<(), StoreError> {
         if sightings.is_empty() {
             return Ok(());
         }
         let deliveries: Vec<NewDelivery> =
-            sightings.iter().map(|sighting| delivery(self.tenant, sighting, self.lease.now)).collect();
+            sightings.iter().map(|(sighting, _)| delivery(self.tenant, sighting, self.lease.now)).collect();
         let stands = self.store.accept(deliveries).await?;
-        self.found.drifted += stands.iter().filter(|stand| matches!(stand, Accepted::Stored(_))).count();
+        let new = stands.iter().zip(&sightings).filter(|(stand, _)| matches!(stand, Accepted::Stored(_)));
+        for (_, (_, missed)) in new {
+            self.stored += 1;
+            self.found.drifted += usize::from(*missed);
+        }
         Ok(())
     }
 
