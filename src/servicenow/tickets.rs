@@ -212,7 +212,7 @@ mod tests {
     const ROW: &str = r#"{"result":[{"sys_id":{"value":"00000000000000000000000000000007"},"number":{"value":"INC1"},
         "state":{"value":"2","display_value":"In Progress"},"correlation_id":{"value":""},"sys_mod_count":{"value":"7"},
         "sys_updated_on":{"value":"2026-11-22 06:00:00","display_value":"22/11/2026 07:00:00"},
-        "sys_updated_by":{"value":"snowgate"},"comments":{"value":"","display_value":"said"},"work_notes":{"value":""}}]}"#;
+        "sys_created_by":{"value":"snowgate"},"comments":{"value":"","display_value":"said"},"work_notes":{"value":""}}]}"#;
 
     #[test]
     fn a_row_becomes_a_sighting_that_names_no_actor() {
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!((seen.actor, seen.journal), (None, None));
         let fields = seen.fields.unwrap();
         assert_eq!(fields["state"], Cell { value: "2".to_owned(), display: Some("In Progress".to_owned()) });
-        assert!(!fields.contains_key("comments") && fields.contains_key("sys_updated_by"));
+        assert!(!fields.contains_key("comments") && fields.contains_key("sys_created_by"));
     }
 
     #[test]

@@ -67,7 +67,10 @@ impl Journey<'_> {
     /// The head with everything that folds with it; if that is refused, the head alone, so that one bad update takes no
     /// good one with it.
     async fn attempt_head(&mut self) -> Result<(Work, Result<Settlement, Stop>), Unreadable> {
-        let work = Work::of(self.claim, &self.bridge.deployment_key, FOLD_MAX)?;
+        let mut work = Work::of(self.claim, &self.bridge.deployment_key, FOLD_MAX)?;
+        if let Err(stop) = self.place(&mut work).await {
+            return Ok((work, Err(stop)));
+        }
         // Boxed: it is the largest future of the program, and a thousand of them wait at once.
         let ended = Box::pin(self.deliver(&work)).await;
         // Only a definite refusal: what may still land, or was asked to wait, is not sent again in another form.
@@ -80,7 +83,8 @@ impl Journey<'_> {
         if work.folded == 1 || !refused {
             return Ok((work, ended));
         }
-        let alone = Work::of(self.claim, &self.bridge.deployment_key, 1)?;
+        let mut alone = Work::of(self.claim, &self.bridge.deployment_key, 1)?;
+        alone.memory.ticket.clone_from(&work.memory.ticket);
         let ended = Box::pin(self.deliver(&alone)).await;
         Ok((alone, ended))
     }

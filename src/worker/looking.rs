@@ -15,6 +15,7 @@ use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::Timestamp;
 use crate::limits::{CLOCKS_APART, JOURNAL_ROWS_MAX, WRITE_REST};
 use crate::mapping::{Operation, TicketPhase};
+use crate::servicenow::journal::parse_history;
 use crate::servicenow::wire::rows::Row;
 
 /// How the ticket stands when work on it begins.
@@ -45,13 +46,20 @@ impl Journey<'_> {
         }
     }
 
-    /// A customer's ticket may just be becoming this incident: then there is a ticket already, or soon.
-    async fn standing_beside_openings(&self, work: &Work) -> Result<Standing, Stop> {
-        let links = self.store.links_of(&self.claim.tenant, &self.claim.incident).await?;
-        let episode = |link: &Link| link.episode == work.subject.episode && work.subject.successor == 0;
-        if let Some(link) = links.into_iter().find(episode) {
-            return Ok(Standing::Known(link.ticket));
+    /// A customer's ticket that became this incident is its ticket, before it carries our keys: also for a send that
+    /// was begun at it.
+    pub(super) async fn place(&self, work: &mut Work) -> Result<(), Stop> {
+        let may_be_linked = self.bridge.goes_back() && self.bridge.mapping.has_opens();
+        if may_be_linked && work.memory.ticket.is_none() && work.subject.successor == 0 {
+            let links = self.store.links_of(&self.claim.tenant, &self.claim.incident).await?;
+            let linked = links.into_iter().find(|link: &Link| link.episode == work.subject.episode);
+            work.memory.ticket = linked.map(|link| link.ticket);
         }
+        Ok(())
+    }
+
+    /// A customer's ticket may just be becoming this incident: then there is a ticket soon.
+    async fn standing_beside_openings(&self, work: &Work) -> Result<Standing, Stop> {
         if self.store.opening(&self.claim.tenant).await? {
             return Err(Stop::wait_until(self.now().plus(WRITE_REST)));
         }
@@ -86,7 +94,7 @@ impl Journey<'_> {
 
     /// One read, and what it says about this work.
     pub(super) async fn look(&self, work: &Work) -> Result<Standing, Stop> {
-        let row = match &work.memory.ticket {
+        let row = match work.adopts.as_ref().or(work.memory.ticket.as_ref()) {
             Some(ticket) => match self.find_by_sys_id(&ticket.sys_id).await? {
                 Some(row) => Some(row),
                 None => self.find_by_correlation(work).await?,
@@ -118,8 +126,18 @@ impl Journey<'_> {
         Ok(if work.has_journal() && !trusted { Standing::CannotTell } else { Standing::Known(ticket) })
     }
 
-    /// Whether the text of this work stands in the ticket's journal, written since its sending began. An instance that
-    /// shows no rows of its journals, or an equal text from just before, leaves it open.
+    /// Whether an entry shows in the ticket as people see it, where the rows of its journal are hidden; or may.
+    async fn shows(&self, row: &Row, is_it: impl Fn(&JournalEntry) -> bool) -> Result<bool, Stop> {
+        let permit = self.permit_to_read().await?;
+        let read = self.bridge.client.read_ticket(permit, (&self.bridge.table, &row.sys_id), &[], true).await;
+        let read = read.map_err(|outcome| self.read_failed(outcome))?;
+        let Some((comments, work_notes)) = read.and_then(|read| read.history) else { return Ok(true) };
+        let shown = [("comments", comments), ("work_notes", work_notes)];
+        Ok(shown.iter().any(|(element, text)| parse_history(element, text).iter().any(&is_it)))
+    }
+
+    /// Whether the text of this work stands in the ticket's journal, written since its sending began. A text that only
+    /// shows where rows are hidden, or an equal one from just before, leaves it open.
     async fn judge_by_journal(&self, work: &Work, row: Row) -> Result<Standing, Stop> {
         let draft = self.draft(work, Operation::Update).await?;
         let Some((journal, text)) = &draft.journal else { return Ok(Standing::Known(self.ticket(&row))) };
@@ -135,7 +153,7 @@ impl Journey<'_> {
         let (sure, maybe) = (since.plus(CLOCKS_APART), since.minus(CLOCKS_APART));
         Ok(match written.next_back() {
             Some(at) if at >= sure => Standing::Applied(Box::new(row)),
-            None if entries.is_empty() => Standing::CannotTell,
+            None if entries.is_empty() && self.shows(&row, equal).await? => Standing::CannotTell,
             None => Standing::Known(self.ticket(&row)),
             Some(at) if at < maybe => Standing::Known(self.ticket(&row)),
             // Within what two clocks may differ: the only one of its words is this one, a second one may be the last.

@@ -10,7 +10,7 @@ use crate::delivery::record::Direction;
 use crate::delivery::seen::{Ours, Seen, print};
 use crate::domain::id::IncidentId;
 use crate::domain::ticket::Ticket;
-use crate::mapping::{ClosedTicket, Mapping, TicketPhase};
+use crate::mapping::{ClosedTicket, Draft, Mapping, TicketPhase};
 
 /// How a ticket stands.
 #[derive(Debug, Default)]
@@ -46,6 +46,16 @@ impl There {
         let Some(seen) = &self.seen else { return false };
         let newer = self.ours.get(column).is_none_or(|ours| seen.version.is_some_and(|seen| seen >= ours.version));
         newer && seen.columns.get(column).is_some_and(|held| *held == print(value))
+    }
+
+    /// Whether the state was seen to be another one than a draft says, after everything we wrote to it.
+    pub(super) fn differs(&self, draft: &Draft) -> bool {
+        let Some(state) = draft.value("state") else { return false };
+        let Some(seen) = self.seen.as_ref().and_then(|seen| seen.columns.get("state").zip(seen.version)) else {
+            return false;
+        };
+        let (held, version) = seen;
+        self.ours.get("state").is_none_or(|ours| version >= ours.version) && *held != print(state)
     }
 
     fn phase(&self, mapping: &Mapping) -> TicketPhase {

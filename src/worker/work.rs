@@ -40,6 +40,8 @@ pub(super) struct Work {
     pub(super) identity: Identity,
     /// Whether the event itself, not only what was told before, says that the incident goes on.
     pub(super) says_open: bool,
+    /// Whether the event itself says a state: then it is written also where people set another one since.
+    pub(super) says_state: bool,
     /// A customer's own ticket that becomes the incident's, when that is all that is to be done.
     pub(super) adopts: Option<Ticket>,
 }
@@ -64,6 +66,7 @@ impl Work {
         }
         let changes = together(claim, most)?;
         let says_open = changes.iter().any(says_open);
+        let says_state = changes.iter().any(|change| change.incident.state.is_some());
         let last = claim.waiting.get(changes.len().saturating_sub(1)).unwrap_or(first);
         let folded = changes.len();
         let mut memory = claim.memory.clone();
@@ -82,6 +85,7 @@ impl Work {
             identity: identity::derive(deployment_key, &claim.tenant, &subject),
             subject,
             says_open,
+            says_state,
             adopts: None,
             upto: last.sequence,
             delivery: last.id.clone(),
@@ -111,6 +115,7 @@ impl Work {
             memory,
             change,
             says_open: false,
+            says_state: false,
             adopts: Some(ticket),
         })
     }

@@ -59,6 +59,7 @@ impl<'j> Journey<'j> {
         let mut draft = self.draft(work, Operation::Update).await?;
         let there = self.there(work, ticket).await?;
         match there.course(&self.bridge.mapping, work.says_open) {
+            Course::Write if work.says_state && there.differs(&draft) => insist_on_state(&mut draft),
             Course::Write => {}
             Course::Reopen => insist_on_state(&mut draft),
             Course::CommentOnly => keep_journal_alone(&mut draft),
@@ -86,7 +87,9 @@ impl<'j> Journey<'j> {
         match self.bridge.client.update(permit, (&self.bridge.table, &ticket.sys_id), &fields, &beside).await {
             Ok(row) => {
                 failpoint::hit("worker.after_answer");
-                self.learn_user(row.get("sys_updated_by")).await?;
+                if row.sys_id == work.identity.sys_id {
+                    self.learn_user(row.get("sys_created_by")).await?;
+                }
                 if self.turned_out_closed(work, &draft, &row) {
                     return self.closed_unnoticed(work, ticket).await;
                 }
@@ -100,21 +103,18 @@ impl<'j> Journey<'j> {
 
     /// A customer's own ticket gets the keys under which it is found again: from here on it is the incident's ticket.
     pub(super) async fn adopt(&mut self, work: &Work, ticket: &Ticket) -> Result<Settlement, Stop> {
+        // A second try changes nothing, but a first one that lands late would undo the mark of what follows.
+        let settled_at = work.sending_since.map(|since| since.plus(self.full_settle_time()));
+        if let Some(at) = settled_at.filter(|at| self.now() < *at) {
+            return Err(Stop::wait_until(at));
+        }
         let fields: Fields = vec![
             ("correlation_id".to_owned(), work.identity.correlation_id.clone()),
             ("correlation_display".to_owned(), work.mark()),
         ];
         let (permit, started) = self.intend(work).await?;
         match self.bridge.client.update(permit, (&self.bridge.table, &ticket.sys_id), &fields, &[]).await {
-            Ok(row) => {
-                self.learn_user(row.get("sys_updated_by")).await?;
-                Ok(compared(self.settled(work, &Draft::default(), &row, "adopted"), &fields, &row))
-            }
-            // Two plain fields with one value each: whatever became of the first try, a second changes nothing.
-            Err(outcome) if outcome.class == Class::Unclear => {
-                let outcome = Outcome { class: Class::NotProcessed, ..outcome };
-                self.failed(work, &Draft::default(), outcome, Sent { creating: false, started }).await
-            }
+            Ok(row) => Ok(compared(self.settled(work, &Draft::default(), &row, "adopted"), &fields, &row)),
             Err(outcome) => self.failed(work, &Draft::default(), outcome, Sent { creating: false, started }).await,
         }
     }
@@ -257,7 +257,7 @@ impl<'j> Journey<'j> {
             fingerprint: self.bridge.fingerprint.clone(),
             honours_sys_id: self.bridge.sends_sys_id.then_some(honoured),
             keeps_mark: kept.or(self.learned.keeps_mark),
-            user: row.get("sys_updated_by").map(str::to_owned).or_else(|| self.learned.user.clone()),
+            user: row.get("sys_created_by").map(str::to_owned).or_else(|| self.learned.user.clone()),
         };
         self.learn(learned).await?;
         if row.get("correlation_id") != Some(work.identity.correlation_id.as_str()) && !honoured {
@@ -271,7 +271,8 @@ impl<'j> Journey<'j> {
         Ok(())
     }
 
-    /// Who we are there: what comes back by this name is our own. The first answer that says it teaches it.
+    /// Who we are there: what comes back by this name is our own. Taught by a ticket that we surely made: who wrote to one
+    /// last may be a rule that saved it again.
     async fn learn_user(&mut self, user: Option<&str>) -> Result<(), Stop> {
         let Some(user) = user.filter(|user| !user.is_empty() && self.learned.user.is_none()) else { return Ok(()) };
         let learned = Learned { user: Some(user.to_owned()), ..self.learned.clone() };

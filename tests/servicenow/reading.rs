@@ -72,7 +72,7 @@ async fn one_call_brings_a_ticket_as_it_is_and_as_people_see_it() {
     let fields = fields.expect("columns");
     let urgency = &fields["urgency"];
     assert_eq!((urgency.value.as_str(), urgency.display.as_deref()), ("1", Some("1 - High")));
-    assert!(fields.contains_key("opened_at") && fields.contains_key("sys_updated_by"));
+    assert!(fields.contains_key("opened_at") && fields.contains_key("sys_created_by"));
     assert!(!fields.contains_key("comments") && !fields.contains_key("u_unknown"));
     let (comments, work_notes) = read.history.expect("was asked for");
     let said = parse_history("comments", &comments);
@@ -93,7 +93,7 @@ async fn a_write_brings_back_the_columns_that_were_asked_for_beside_it() {
     let written = fields(&[("short_description", "x")]);
     let row = client.create(permit, "incident", &written, &["priority"]).await.expect("a ticket");
     assert!(row.get("priority").is_some_and(|priority| !priority.is_empty()));
-    assert_eq!(row.get("sys_updated_by"), Some("snowgate"), "our own writes say who we are there");
+    assert_eq!(row.get("sys_created_by"), Some("snowgate"), "our own tickets say who we are there");
     let permit = client.permit(false).await.expect("a permit");
     let row = client.update(permit, ("incident", &row.sys_id), &written, &["impact"]).await.expect("the ticket");
     assert!(row.get("impact").is_some() && row.get("priority").is_none());

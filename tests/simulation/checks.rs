@@ -13,8 +13,7 @@ use super::service::View;
 /// Everything that is wrong.
 pub(crate) async fn of(world: &World) -> Vec<String> {
     let gone = gone(world).await;
-    let mut violations: Vec<_> =
-        world.ended.iter().filter_map(|delivery| not_delivered(world, delivery, &gone)).collect();
+    let mut violations: Vec<_> = world.ended.iter().filter_map(|delivery| not_delivered(delivery, &gone)).collect();
     let links = links(world).await;
     for (incident, view) in world.service.views() {
         let of_it: Vec<&Link> = links.iter().filter(|link| link.incident.as_str() == incident).collect();
@@ -38,14 +37,13 @@ async fn gone(world: &World) -> Vec<String> {
 }
 
 /// Nothing needs a person but what a person did: no fault of the network is a person's.
-fn not_delivered(world: &World, delivery: &Delivery, gone: &[String]) -> Option<String> {
+fn not_delivered(delivery: &Delivery, gone: &[String]) -> Option<String> {
     if matches!(delivery.state, State::Delivered | State::Superseded) {
         return None;
     }
     let parking = delivery.ending.as_ref().and_then(|ending| ending.parking.as_ref());
     let explained = match parking.map(|parking| parking.code.as_str()) {
         Some("ticket_missing") => gone.iter().any(|incident| incident == delivery.incident.as_str()),
-        Some("rules_fight") => world.plan.fighting_rule.is_some(),
         Some(_) | None => false,
     };
     if explained {
@@ -86,9 +84,11 @@ async fn of_incident(world: &World, incident: &str, view: &View, links: &[&Link]
             violations.push(format!("order: {incident} has {column} {} in place of {expected:?}", at(column)));
         }
     }
-    let mut journal: Vec<JournalEntry> =
+    // Numbers are given in order: a ticket that follows another one has the greater.
+    let mut links = links.to_vec();
+    links.sort_by(|one, other| one.ticket.number.cmp(&other.ticket.number));
+    let journal: Vec<JournalEntry> =
         links.iter().flat_map(|link| instance.journal(link.ticket.sys_id.as_str())).collect();
-    journal.sort_by(|one, other| one.at.cmp(&other.at));
     for column in ["comments", "work_notes"] {
         let expected: Vec<_> =
             view.notes.iter().filter(|(at, _)| *at == column).map(|(_, text)| text.as_str()).collect();

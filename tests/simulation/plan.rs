@@ -33,7 +33,10 @@ pub(crate) struct Plan {
     pub(crate) user_hidden: bool,
     /// A rule saves every ticket again.
     pub(crate) resaved: bool,
+    /// A rule that sets a column back; then nothing is asked of the run but that it ends.
     pub(crate) fighting_rule: Option<FightingRule>,
+    /// A rule strips the last line of every comment that comes in by REST.
+    pub(crate) strips_footers: bool,
     /// No webhook arrives until the people are done.
     pub(crate) silent: bool,
     pub(crate) sweeps: bool,
@@ -68,8 +71,30 @@ impl Plan {
             user_hidden: false,
             resaved: one_in(6, 5),
             fighting_rule: None,
+            strips_footers: false,
             silent,
             sweeps: true,
+        }
+    }
+
+    /// Networks that work, a plain instance that calls for everything, and nobody who deletes: what goes wrong here is an
+    /// echo.
+    pub(crate) fn calm(seed: u64) -> Self {
+        let within = Duration::from_mins(9);
+        let customs = Customs { acts: 12, within, opens: 0, ends: false, silent_edits: false };
+        let habits = Habits { answers_percent: 50, ..Habits::default() };
+        Self {
+            faulty: false,
+            frozen: 0.0,
+            lives: 2,
+            customs,
+            habits,
+            hints: false,
+            skips_user: false,
+            user_known: true,
+            resaved: false,
+            silent: false,
+            ..Self::everything(seed)
         }
     }
 

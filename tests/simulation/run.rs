@@ -147,6 +147,7 @@ impl World {
             log: Mutex::default(),
             quiet_until: Mutex::new(Timestamp::EPOCH),
             broken_windows: Mutex::default(),
+            strips_footers: plan.strips_footers,
         });
         let memory = if plan.fenced {
             MemoryStore::new(Arc::clone(&clock))
@@ -187,7 +188,9 @@ impl World {
         let mut violations = self.comes_to_rest().await;
         process.iter().for_each(JoinHandle::abort);
         self.ended = self.deliveries().await;
-        violations.extend(self.violations().await);
+        if self.plan.fighting_rule.is_none() {
+            violations.extend(self.violations().await);
+        }
         violations
     }
 
@@ -283,7 +286,9 @@ impl World {
 
     /// Waits until both sides are done, then looks whether they stay so.
     async fn comes_to_rest(&self) -> Vec<String> {
-        let until = self.clock.now().plus(PATIENCE);
+        // Where two rules fight, an end is a lane that waits for a person.
+        let fights = self.plan.fighting_rule.is_some();
+        let until = self.clock.now().plus(if fights { SILENCE } else { PATIENCE });
         loop {
             if self.clock.now() > until {
                 return vec![
@@ -292,7 +297,7 @@ impl World {
             }
             let before = self.traffic().await;
             tokio::time::sleep(CAUGHT_UP).await;
-            if self.traffic().await == before && self.nothing_waits().await {
+            if self.traffic().await == before && (fights || self.nothing_waits().await) {
                 break;
             }
         }
@@ -351,7 +356,7 @@ fn instance(plan: &Plan) -> Instance {
     options.switches.resaved_by_system = plan.resaved;
     options.switches.fighting_rule.clone_from(&plan.fighting_rule);
     if plan.user_hidden {
-        options.switches.unreadable_columns.insert("incident.sys_updated_by".to_owned());
+        options.switches.unreadable_columns.insert("incident.sys_created_by".to_owned());
     }
     let mut instance = Instance::new(options);
     let rule = WebhookRule {
@@ -389,7 +394,7 @@ async fn work(worker: Worker) {
     while let Ok(lanes) = Box::pin(worker.turn(1)).await {
         if lanes == 0 {
             tokio::time::sleep(idle).await;
-            idle = (idle * 2).min(Duration::from_secs(8));
+            idle = (idle * 2).min(Duration::from_secs(16));
         } else {
             idle = Duration::from_secs(1);
         }

@@ -23,7 +23,7 @@ const USER_AGENT: &str = concat!("snowgate/", env!("CARGO_PKG_VERSION"));
 
 /// The columns that tell a ticket of ours from a stranger, and how far it has been written.
 const FIELDS_OF_A_LINK: &str =
-    "sys_id,number,correlation_id,correlation_display,sys_created_on,sys_updated_by,sys_mod_count,state";
+    "sys_id,number,correlation_id,correlation_display,sys_created_on,sys_created_by,sys_mod_count,state";
 
 /// What is read of a ticket beside [`FIELDS_ALWAYS`], whatever the mapping wants.
 const FIELDS_OF_A_TICKET: &str = "opened_at";
@@ -311,7 +311,7 @@ mod tests {
             },
             "POST /api/now/table/incident?sysparm_input_display_value=false&sysparm_display_value=false\
              &sysparm_exclude_reference_link=true&sysparm_fields=sys_id,number,correlation_id,correlation_display,\
-             sys_created_on,sys_updated_on,sys_updated_by,sys_mod_count,state,urgency,short_description \
+             sys_created_on,sys_updated_on,sys_created_by,sys_mod_count,state,urgency,short_description \
              {\"urgency\":\"1\",\"short_description\":\"a \\\"b\\\"\\n\"}",
         );
     }
@@ -327,7 +327,7 @@ mod tests {
             },
             "PATCH /api/now/table/incident/00000000000000000000000000000007?sysparm_input_display_value=false\
              &sysparm_display_value=false&sysparm_exclude_reference_link=true&sysparm_fields=sys_id,number,\
-             correlation_id,correlation_display,sys_created_on,sys_updated_on,sys_updated_by,sys_mod_count,state,urgency,\
+             correlation_id,correlation_display,sys_created_on,sys_updated_on,sys_created_by,sys_mod_count,state,urgency,\
              hold_reason {\"state\":\"2\",\"urgency\":\"1\"}",
         );
     }
@@ -338,12 +338,12 @@ mod tests {
             &Call::ReadOne { table: "incident", sys_id: &SysId::from_bits(7), fields: &["close_code"] },
             "GET /api/now/table/incident/00000000000000000000000000000007?sysparm_display_value=false\
              &sysparm_exclude_reference_link=true&sysparm_fields=sys_id,number,correlation_id,correlation_display,\
-             sys_created_on,sys_updated_on,sys_updated_by,sys_mod_count,state,close_code",
+             sys_created_on,sys_updated_on,sys_created_by,sys_mod_count,state,close_code",
         );
         check(
             &Call::Correlated { table: "incident", correlation_id: "sg1-abc" },
             "GET /api/now/table/incident?sysparm_display_value=false&sysparm_exclude_reference_link=true\
-             &sysparm_fields=sys_id,number,correlation_id,correlation_display,sys_created_on,sys_updated_by,\
+             &sysparm_fields=sys_id,number,correlation_id,correlation_display,sys_created_on,sys_created_by,\
              sys_mod_count,state\
              &sysparm_no_count=true&sysparm_suppress_pagination_header=true&sysparm_limit=3\
              &sysparm_query=correlation_id%3Dsg1-abc%5EORDERBYsys_created_on",
@@ -367,7 +367,7 @@ mod tests {
             },
             "GET /api/now/table/incident/00000000000000000000000000000007?sysparm_display_value=all\
              &sysparm_exclude_reference_link=true&sysparm_fields=sys_id,number,correlation_id,correlation_display,\
-             sys_created_on,sys_updated_on,sys_updated_by,sys_mod_count,state,opened_at,assigned_to,comments,work_notes",
+             sys_created_on,sys_updated_on,sys_created_by,sys_mod_count,state,opened_at,assigned_to,comments,work_notes",
         );
     }
 

@@ -84,7 +84,7 @@ mod tests {
             rows(Listed::Tickets("incident", &["active"])).address().unwrap(),
             "/api/now/table/incident?sysparm_display_value=all&sysparm_exclude_reference_link=true\
              &sysparm_fields=sys_id,number,correlation_id,correlation_display,sys_created_on,sys_updated_on,\
-             sys_updated_by,sys_mod_count,state,opened_at,active&sysparm_no_count=true\
+             sys_created_by,sys_mod_count,state,opened_at,active&sysparm_no_count=true\
              &sysparm_suppress_pagination_header=true&sysparm_limit=50&sysparm_query=active%3Dtrue",
         );
         assert_eq!(

@@ -15,7 +15,7 @@ use crate::domain::id::SysId;
 
 /// The columns every read and every write asks for.
 pub const FIELDS_ALWAYS: &str =
-    "sys_id,number,correlation_id,correlation_display,sys_created_on,sys_updated_on,sys_updated_by,sys_mod_count,state";
+    "sys_id,number,correlation_id,correlation_display,sys_created_on,sys_updated_on,sys_created_by,sys_mod_count,state";
 
 /// One record, as far as it was told.
 #[derive(Clone, Debug, PartialEq, Eq)]

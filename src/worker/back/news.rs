@@ -149,6 +149,10 @@ impl Comparison<'_> {
         if self.sighting.fields.is_none() || !news.seen.is_newer(version) || !linked.current {
             return Ok(());
         }
+        // Also where nothing seems to have changed: what looks like our last word may be somebody's answer to the next.
+        if linked.sending && self.protections.value {
+            return Err(Trouble::Writing);
+        }
         let view = self.view();
         let changed = self.changed(linked, &news.seen, version);
         if changed.is_empty() {
@@ -157,9 +161,6 @@ impl Comparison<'_> {
             }
             self.remember_columns(&mut news.seen);
             return Ok(());
-        }
-        if linked.sending && self.protections.value {
-            return Err(Trouble::Writing);
         }
         let origin = linked.told.as_ref().and_then(|told| told.origin).unwrap_or(Origin::Unknown);
         let draft = self.mapping.to_incident(&view).map_err(Trouble::Mapping)?.for_origin(origin);

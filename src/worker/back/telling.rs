@@ -93,13 +93,15 @@ impl Journey<'_> {
             Class::Unclear | Class::Missing | Class::RefusedPerhapsDone => Class::NotProcessed,
             class => class,
         };
+        let unanswered = outcome.status.is_none();
         let outcome = self.in_store_time(Outcome { class, ..outcome });
         let situation = self.situation(false, self.now());
         let again = |at, counted, outcome: Outcome, next: String| {
             Stop::Postpone(Postponement {
                 at,
                 counted,
-                not_processed: true,
+                // An opening that may have been taken is an incident already: whoever writes about it waits for its name.
+                not_processed: !unanswered,
                 attempt: Some(self.attempt(outcome, &next)),
             })
         };
