@@ -22,7 +22,7 @@ use super::news::same_user;
 use super::outbox;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::record::Direction;
-use crate::delivery::seen::Seen;
+use crate::delivery::seen::{Compared, Seen};
 use crate::domain::id::{IncidentId, SysId, TenantId};
 use crate::domain::sighting::{FileEntry, JournalEntry, Sighting};
 use crate::domain::ticket::Link;
@@ -128,11 +128,12 @@ impl Worker {
             lease,
             user,
             found: Found::default(),
+            stored: 0,
         };
         let ended = Box::pin(sweep.run()).await;
-        let Sweep { cursor, lease, found, .. } = sweep;
+        let Sweep { cursor, lease, found, stored, .. } = sweep;
         let took = self.clock.now().since(begun);
-        if found.drifted > 0 {
+        if stored > 0 {
             self.accepted.one();
         }
         match ended {
@@ -164,6 +165,8 @@ struct Sweep<'a> {
     lease: SweepLease,
     user: Option<String>,
     found: Found,
+    /// Sightings that were put into lanes.
+    stored: usize,
 }
 
 impl Sweep<'_> {
@@ -263,7 +266,7 @@ impl Sweep<'_> {
         // Deleted, or hidden from us: whoever reads one finds out, and a person hears of it once.
         let missing =
             missing.map(|ticket| Sighting { event: Some("missing".to_owned()), ..Sighting::hint(ticket.clone()) });
-        self.accept(missing.collect()).await?;
+        self.accept(missing.map(|sighting| (sighting, true)).collect()).await?;
         let sightings = self.take(rows, since).await?;
         let (Some(levels), Some(user)) = (&self.bridge.service_levels, &self.user) else { return Ok(()) };
         let mut overdue = 0;
@@ -302,15 +305,16 @@ impl Sweep<'_> {
         for batch in rows.chunks(COMPARE_BATCH) {
             let journals = self.journals(batch, since).await?;
             let files = self.files(batch, since).await?;
-            let whole = batch.iter().map(|(row, seen)| (with_entries(row, &journals, &files), seen));
-            let whole: Vec<(Sighting, &Seen)> = whole.collect();
-            let news = whole.iter().filter(|(sighting, seen)| self.is_news(sighting, seen));
             // No row of any journal: there is none, or they are hidden. Then the tickets are read, which shows the texts.
             let hidden = journals.is_empty() && self.reads_journals();
-            let news: Vec<Sighting> =
-                news.map(|(sighting, _)| if hidden { to_read(sighting) } else { sighting.clone() }).collect();
+            let mut news = Vec::new();
+            for (row, seen) in batch {
+                let sighting = with_entries(row, &journals, &files);
+                let missed = self.is_missed(&sighting, seen).await?;
+                news.extend(missed.map(|missed| (if hidden { to_read(&sighting) } else { sighting.clone() }, missed)));
+                taken.push(sighting);
+            }
             self.accept(news).await?;
-            taken.extend(whole.into_iter().map(|(sighting, _)| sighting));
         }
         Ok(taken)
     }
@@ -373,10 +377,21 @@ impl Sweep<'_> {
         Ok(rows)
     }
 
-    /// Whether a sighting says anything that was not seen and is not our own.
-    fn is_news(&self, sighting: &Sighting, seen: &Seen) -> bool {
-        let ours = |by: Option<&str>| same_user(self.user.as_deref(), by);
+    /// Whether a webhook should have told what is new in a sighting; `None` if nothing is.
+    async fn is_missed(&self, sighting: &Sighting, seen: &Seen) -> Result<Option<bool>, StoreError> {
+        if self.has_new_entries(sighting, seen) {
+            return Ok(Some(true));
+        }
         let newer = sighting.version.is_none_or(|version| seen.is_newer(version));
+        if !newer && !self.moved_silently(sighting, seen) {
+            return Ok(None);
+        }
+        self.is_theirs(sighting, seen).await.map(Some)
+    }
+
+    /// Whether somebody wrote or attached what was not seen and is not our own.
+    fn has_new_entries(&self, sighting: &Sighting, seen: &Seen) -> bool {
+        let ours = |by: Option<&str>| same_user(self.user.as_deref(), by);
         let written = sighting.journal.iter().flatten().any(|entry| {
             let key = entry.sys_id.as_ref().map(SysId::as_str).unwrap_or_default();
             let made_at = entry.created_on.as_deref().unwrap_or_default();
@@ -386,7 +401,7 @@ impl Sweep<'_> {
             let made_at = file.created_on.as_deref().unwrap_or_default();
             !ours(file.created_by.as_deref()) && !seen.files.has(made_at, file.sys_id.as_str())
         });
-        newer || written || attached || self.moved_silently(sighting, seen)
+        written || attached
     }
 
     fn moved_silently(&self, sighting: &Sighting, seen: &Seen) -> bool {
@@ -397,28 +412,44 @@ impl Sweep<'_> {
         sighting.version.is_some_and(|version| seen.moved_silently(version, cells))
     }
 
-    async fn accept(&mut self, sightings: Vec<Sighting>) -> Result<(), StoreError> {
+    /// Whether columns changed otherwise than by us: only then a webhook was missed, as the rule is silent about us.
+    async fn is_theirs(&self, sighting: &Sighting, seen: &Seen) -> Result<bool, StoreError> {
+        let Some(link) = self.store.link(self.tenant, &sighting.sys_id).await? else { return Ok(true) };
+        let view = self.store.lane(self.tenant, Direction::ToServicenow, &link.incident).await?.unwrap_or_default();
+        let columns = self.bridge.mapping.ticket_columns();
+        let mut fields =
+            sighting.fields.iter().flatten().filter(|(name, _)| columns.iter().any(|read| **read == ***name));
+        let version = sighting.version.unwrap_or(u64::MAX);
+        Ok(fields.any(|(name, cell)| {
+            seen.compare(name, &cell.value, version, view.memory.ours.get(name)) == Compared::Changed
+        }))
+    }
+
+    /// Puts sightings into their tickets' lanes; each with whether a webhook should have told it.
+    async fn accept(&mut self, sightings: Vec<(Sighting, bool)>) -> Result<(), StoreError> {
         if sightings.is_empty() {
             return Ok(());
         }
-        let deliveries = sightings.iter().map(|sighting| delivery(self.tenant, sighting, self.lease.now));
+        let deliveries = sightings.iter().map(|(sighting, _)| delivery(self.tenant, sighting, self.lease.now));
         let deliveries: Vec<NewDelivery> = deliveries.collect();
-        let stands = self.store.accept(deliveries.clone()).await?;
-        let refused = |stand: &Accepted| !matches!(stand, Accepted::Stored(_) | Accepted::Repeat(_));
-        if !stands.iter().any(refused) {
-            self.found.drifted += stands.iter().filter(|stand| matches!(stand, Accepted::Stored(_))).count();
-            return Ok(());
-        }
-        // One that cannot be taken, because its lane is full, must not keep the others out.
-        for delivery in deliveries {
-            let lane = delivery.incident.clone();
-            match self.store.accept(vec![delivery]).await?.first() {
-                Some(Accepted::Stored(_)) => self.found.drifted += 1,
-                Some(Accepted::Repeat(_)) | None => {}
-                Some(Accepted::Conflict(_) | Accepted::LaneFull | Accepted::NotStored) => {
-                    warn!(tenant.id = %self.tenant, incident.id = %lane, "The lane of {lane} is full; a later sweep finds what is new");
+        let mut stands = self.store.accept(deliveries.clone()).await?;
+        if stands.iter().any(|stand| !matches!(stand, Accepted::Stored(_) | Accepted::Repeat(_))) {
+            // One that cannot be taken, because its lane is full, must not keep the others out.
+            stands.clear();
+            for delivery in deliveries {
+                let lane = delivery.incident.clone();
+                let stand = self.store.accept(vec![delivery]).await?.into_iter().next().unwrap_or(Accepted::NotStored);
+                if !matches!(stand, Accepted::Stored(_) | Accepted::Repeat(_)) {
+                    warn!(tenant.id = %self.tenant, incident.id = %lane,
+                        "The lane of {lane} is full; a later sweep finds what is new");
                 }
+                stands.push(stand);
             }
+        }
+        let new = stands.iter().zip(&sightings).filter(|(stand, _)| matches!(stand, Accepted::Stored(_)));
+        for (_, (_, missed)) in new {
+            self.stored += 1;
+            self.found.drifted += usize::from(*missed);
         }
         Ok(())
     }
