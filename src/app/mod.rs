@@ -6,7 +6,6 @@
 mod upkeep;
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ use crate::tenants::{Registry, Tenant};
 use crate::worker::Protections;
 use crate::worker::bridges::{Bridges, Surroundings, Ways};
 use crate::worker::dispatcher::Worker;
-use crate::worker::spool::Files;
+use crate::worker::spool::{Files, Spool};
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +54,9 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// There is no room for files on their way.
-    #[error("cannot make the directory {path} for files on their way; set TMPDIR to one that may be written")]
+    #[error("cannot make a directory in {path} for files on their way; set TMPDIR to one that may be written")]
     Spool {
-        /// Which directory.
+        /// Where it should be.
         path: std::path::PathBuf,
         /// What the machine said.
         #[source]
@@ -111,10 +110,11 @@ impl Gateway {
         try_again(&store, &registry).await?;
 
         let (accepted, settled) = (Wake::default(), Wake::default());
+        let ways = ways(&settings)?;
         let surroundings = Surroundings {
             deployment_key: Arc::from(settings.deployment_key.as_str()),
-            ways: ways(&settings)?,
-            files: files(&settings)?,
+            files: files(&settings, &ways)?,
+            ways,
             clock: Arc::clone(&clock),
         };
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), surroundings));
@@ -297,11 +297,10 @@ fn ways(settings: &Settings) -> Result<Ways, HttpOptionsError> {
 }
 
 /// A directory of our own for files on their way, readable by nobody else.
-fn files(settings: &Settings) -> Result<Files, StartError> {
-    let spool = std::env::temp_dir().join(format!("snowgate-{}", std::process::id()));
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&spool);
-    made.map_err(|source| StartError::Spool { path: spool.clone(), source })?;
-    Ok(Files { spool: spool.into(), egress: Arc::new(settings.egress.clone()) })
+fn files(settings: &Settings, ways: &Ways) -> Result<Files, StartError> {
+    let base = std::env::temp_dir();
+    let spool = Spool::make(&base).map_err(|source| StartError::Spool { path: base, source })?;
+    Ok(Files { spool: Arc::new(spool), egress: Arc::new(settings.egress.clone()), ways: ways.clone() })
 }
 
 fn operators(settings: &Settings) -> Operators {

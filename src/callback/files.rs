@@ -24,8 +24,8 @@ use crate::peer::caller::{Attempt, Made};
 use crate::peer::message::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use crate::peer::oauth::keeper::Pass;
 use crate::peer::permit::Permit;
-use crate::peer::transport::Allowance;
 use crate::peer::transport::files::{Downloaded, Fetched, FileBody, Sink};
+use crate::peer::transport::{Allowance, Transport};
 use crate::security::target::Target;
 
 /// A file that is the content of an event.
@@ -47,6 +47,8 @@ pub struct FileToSend<'a> {
 pub struct FileToFetch<'a> {
     /// Where from.
     pub url: &'a Target,
+    /// The way there, which dials only what the egress rules allow for this address.
+    pub way: &'a Transport,
     /// Where to; a file that is there is replaced.
     pub into: &'a Path,
     /// Its size at most.
@@ -134,7 +136,7 @@ impl Client {
             body: Vec::new(),
         };
         let sink = Sink { path: wanted.into, bytes_max: wanted.bytes_max, time: FILE_TIMEOUT };
-        let (reply, file) = match self.caller().transport().download(request, sink).await {
+        let (reply, file) = match wanted.way.download(request, sink).await {
             Ok(Fetched { answer, file }) => (Ok(answer), file),
             Err(fault) => (Err(fault), None),
         };

@@ -13,6 +13,8 @@ pub const TOLD_TIMES_MAX: usize = 6;
 pub const JOURNAL_ENTRIES_SENT: usize = 10;
 /// How long to leave a ticket alone whose own lane is just writing to it: a write takes about a second.
 pub const WRITE_REST: Duration = Duration::from_secs(2);
+/// How long a file waits for its turn: one takes seconds to minutes, and nobody waits for it.
+pub const FILE_REST: Duration = Duration::from_secs(5);
 /// How far an instance's clock and ours may be apart when a journal entry is to be told from an older one of the same
 /// words: machines that keep time at all are within seconds, and a minute is still less than a settle time.
 pub const CLOCKS_APART: Duration = Duration::from_mins(1);
@@ -39,10 +41,6 @@ pub const SWEEP_LEASE: Duration = Duration::from_mins(3);
 pub const SWEEP_POLL: Duration = Duration::from_secs(2);
 /// Tenants swept at once: each waits for its own instance most of the time.
 pub const SWEEPS_AT_ONCE: usize = 16;
-/// Tries of a file before its ticket's other news goes on without it, and a word says so: about half an hour.
-pub const FILE_TRIES_MAX: u32 = 5;
-/// How long a lane is held for one file call: a token, the file, and once more after a `401` take four minutes at most.
-pub const FILE_LEASE: Duration = Duration::from_mins(5);
 /// How long a new incident waits for an opening of the same tenant that is under way: an answer takes seconds.
 pub const OPENING_WAIT: Duration = Duration::from_mins(2);
 /// Tickets that may follow one another for one episode: whoever closes ten in a row does not want this incident.

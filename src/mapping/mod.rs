@@ -111,10 +111,10 @@ pub struct AttachmentRule {
 impl AttachmentRule {
     /// Why a file is not copied; `None` if it is. What the sender does not say is checked again on the file itself.
     pub fn refuses(&self, attachment: &Attachment) -> Option<String> {
-        let media_type = attachment.media_type.as_deref().unwrap_or("application/octet-stream");
         if attachment.size.is_some_and(|size| size > self.bytes_max) {
             return Some(format!("it is larger than {} bytes", self.bytes_max));
         }
+        let media_type = attachment.media_type.as_deref()?;
         (!self.takes(media_type)).then(|| format!("the mapping does not list the media type `{media_type}`"))
     }
 

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use sha2::{Digest, Sha256};
 
 use super::back::sweep::Found;
@@ -53,6 +55,8 @@ pub struct Bridge {
     pub(super) compare_every: Duration,
     pub(super) service_levels: Option<Arc<ServiceLevels>>,
     pub(super) files: Option<Files>,
+    /// Turns for files on their way, either way.
+    pub(super) files_at_once: Semaphore,
     tenant: TenantId,
     /// What is known of the instance, as the store had it when first asked.
     learned: Mutex<Option<Learned>>,
@@ -152,6 +156,7 @@ impl Bridge {
             compare_every,
             service_levels,
             files,
+            files_at_once: Semaphore::new(usize::from(limits.concurrency / 2).max(1)),
             fingerprint: fingerprint(&instance, &table, &parts.deployment_key, parts.sends_sys_id),
             mapping,
             table,
@@ -356,7 +361,7 @@ impl Surroundings {
 
 impl Ways {
     /// The way to a checked address.
-    fn to(&self, target: &Target) -> Transport {
+    pub(super) fn to(&self, target: &Target) -> Transport {
         if target.is_plain() { &self.plain } else { &self.encrypted }.clone()
     }
 }

@@ -12,6 +12,7 @@ use super::looking::Standing;
 use super::stop::{Head, Stop};
 use super::work::{Unreadable, Work};
 use super::{Protections, report};
+use crate::delivery::kind::{Kind, TicketKind};
 use crate::delivery::marker::Marker;
 use crate::delivery::outcome::{Class, Outcome};
 use crate::delivery::record::{Attempt, Direction, Ending, Owner, Parking, State};
@@ -45,6 +46,9 @@ impl Journey<'_> {
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
         if let Some(first) = self.claim.waiting.first().filter(|first| first.is_echo && self.protections.origin) {
             return self.settle_echo(first).await;
+        }
+        if let Some(first) = self.claim.waiting.first().filter(|first| first.kind == Kind::Ticket(TicketKind::Attach)) {
+            return Box::pin(self.run_errand(first)).await;
         }
         let (work, ended) = match self.attempt_head().await {
             Ok(attempted) => attempted,
@@ -90,8 +94,11 @@ impl Journey<'_> {
     }
 
     async fn deliver(&mut self, work: &Work) -> Result<Settlement, Stop> {
-        let settlement = self.write(work).await?;
-        if work.change.attachment.is_some() { self.with_file(work, settlement).await } else { Ok(settlement) }
+        let mut settlement = self.write(work).await?;
+        if let Some(attachment) = &work.change.attachment {
+            self.send_for_file(work, attachment, &mut settlement);
+        }
+        Ok(settlement)
     }
 
     async fn write(&mut self, work: &Work) -> Result<Settlement, Stop> {

@@ -166,10 +166,15 @@ impl<'j> Journey<'j> {
     /// Records that sending begins. After this the first byte leaves within [`SELF_FENCE`] or not at all: a worker that
     /// was frozen meanwhile cannot be sure that nobody else took the lane.
     pub(super) async fn intend(&self, work: &Work) -> Result<(Permit, Timestamp), Stop> {
+        self.intend_upto(work.upto).await
+    }
+
+    /// The same for whatever the lane's head up to this sequence is.
+    pub(super) async fn intend_upto(&self, upto: u64) -> Result<(Permit, Timestamp), Stop> {
         let permit = self.permit().await?;
         failpoint::hit("worker.before_intent");
         let send_before = self.clock.now().plus(SELF_FENCE);
-        let started = match self.store.intend(&self.claim.lease, work.upto, LEASE).await? {
+        let started = match self.store.intend(&self.claim.lease, upto, LEASE).await? {
             Held::Yes(started) => started,
             Held::Lost => return Err(Stop::Lost),
         };

@@ -15,6 +15,7 @@ use snowgate::domain::secret::Secret;
 use snowgate::domain::time::Timestamp;
 use snowgate::peer::caller::Identity;
 use snowgate::peer::oauth::Credentials;
+use snowgate::peer::transport::Transport;
 use snowgate::peer::transport::files::Downloaded;
 use snowgate::peer::transport::http::HttpOptions;
 use tokio::io::AsyncReadExt;
@@ -40,10 +41,24 @@ async fn send(client: &Client, path: &Path, bytes: u64) -> Result<(), Outcome> {
     client.send_file(permit, &event(), &file).await.map(drop)
 }
 
+/// A way that reaches everything.
+fn open_way() -> Transport {
+    http_with(&HttpOptions::new(Arc::new(|_| Ok(()))))
+}
+
 async fn fetch(client: &Client, url: &str, into: &Path, sha256: Option<&str>) -> Result<Downloaded, Outcome> {
+    fetch_by(&open_way(), client, (url, into), sha256).await
+}
+
+async fn fetch_by(
+    way: &Transport,
+    client: &Client,
+    (url, into): (&str, &Path),
+    sha256: Option<&str>,
+) -> Result<Downloaded, Outcome> {
     let permit = client.permit(false).await.expect("a permit");
     let url = target(url);
-    client.fetch_file(permit, &FileToFetch { url: &url, into, bytes_max: 1_000, sha256 }).await
+    client.fetch_file(permit, &FileToFetch { url: &url, way, into, bytes_max: 1_000, sha256 }).await
 }
 
 #[tokio::test]
@@ -125,9 +140,11 @@ async fn only_the_receiver_is_shown_our_token_and_only_allowed_addresses_are_dia
     assert_eq!(elsewhere.got()[0].header("authorization"), None);
     assert_eq!(receiver.got()[1].header("authorization"), Some("Bearer one"));
 
-    let transport = http_with(&HttpOptions::new(Arc::new(|_| Err("not outside".to_owned()))));
-    let client = Client::new(CallbackOptions { transport, ..options(&origin) });
-    let outcome = fetch(&client, &format!("{}/f", elsewhere.peer.origin()), &into, None).await.expect_err("forbidden");
+    // The way of the file counts, not that of the receiver.
+    let closed = http_with(&HttpOptions::new(Arc::new(|_| Err("not outside".to_owned()))));
+    let client = Client::new(options(&origin));
+    let url = format!("{}/f", elsewhere.peer.origin());
+    let outcome = fetch_by(&closed, &client, (&url, &into), None).await.expect_err("forbidden");
     assert_eq!((outcome.class, outcome.code.as_str()), (Class::Refused, "address_forbidden"));
     assert_eq!(elsewhere.got().len(), 1);
 }
@@ -183,7 +200,8 @@ async fn a_hundred_megabytes_pass_both_ways_in_little_memory() {
     let before = peak_memory();
     let url = target(&format!("{}/f", peer.origin()));
     let bytes = u64::try_from(LARGE).expect("fits");
-    let wanted = FileToFetch { url: &url, into: &path, bytes_max: bytes, sha256: None };
+    let way = open_way();
+    let wanted = FileToFetch { url: &url, way: &way, into: &path, bytes_max: bytes, sha256: None };
     let permit = client.permit(false).await.expect("a permit");
     let fetched = client.fetch_file(permit, &wanted).await.expect("the file");
     assert_eq!(fetched.bytes, bytes);

@@ -37,6 +37,16 @@ pub(crate) struct Entry {
     pub(crate) at: String,
 }
 
+/// A file of a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attached {
+    pub(crate) sys_id: String,
+    pub(crate) name: String,
+    pub(crate) media_type: String,
+    pub(crate) sha256: String,
+    pub(crate) by: String,
+}
+
 impl Instance {
     /// A current base system.
     pub(crate) fn start() -> Self {
@@ -212,6 +222,22 @@ impl Instance {
                 at: entry.at.clone(),
             })
             .collect()
+    }
+
+    /// A ticket's files, by name.
+    pub(crate) fn files(&self, ticket: &Ticket) -> Vec<Attached> {
+        let rows = self.at(|instance, _| {
+            let keys = instance.find("sys_attachment", "table_sys_id", &ticket.field("sys_id"));
+            keys.iter().filter_map(|key| instance.record("sys_attachment", key)).collect::<Vec<_>>()
+        });
+        let file = |row: std::collections::BTreeMap<String, String>| {
+            let of = |column: &str| row.get(column).cloned().unwrap_or_default();
+            let (sys_id, name, by) = (of("sys_id"), of("file_name"), of("sys_created_by"));
+            Attached { sys_id, name, by, media_type: of("content_type"), sha256: of("hash") }
+        };
+        let mut files: Vec<Attached> = rows.into_iter().map(file).collect();
+        files.sort_by(|one, other| one.name.cmp(&other.name));
+        files
     }
 
     /// One ticket.

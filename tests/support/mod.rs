@@ -15,6 +15,7 @@ pub(crate) mod last_look;
 pub(crate) mod mappings;
 pub(crate) mod receiver;
 pub(crate) mod reply;
+pub(crate) mod shelf;
 pub(crate) mod wait;
 pub(crate) mod wire;
 
@@ -25,4 +26,5 @@ pub(crate) use home::{Home, Tenant};
 pub(crate) use instance::Instance;
 pub(crate) use receiver::{Answer, Callback, Receiver};
 pub(crate) use reply::Reply;
+pub(crate) use shelf::{Manner, Shelf};
 pub(crate) use wait::{PATIENCE, eventually, within};

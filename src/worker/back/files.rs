@@ -1,18 +1,20 @@
 //! A file of a ticket on its way to the managed service.
 //!
-//! Fetched from the instance, checked against the mapping, and sent as the content of its event. One that is refused is
-//! no loss: the event then says why. Never: in memory; without the mapping's word. Fails: by giving the lane back.
+//! Fetched from the instance, checked against the mapping and the digest that the instance names, and sent as the
+//! content of its event, in a lane of its ticket's files, so that no comment waits for it. One that is refused is no
+//! loss: the event then says why.
+//! Never: in memory; without the mapping's word. Fails: by giving the lane back. Proved by: `tests/it/back/files.rs`.
 
+use super::super::files::{in_words, is_final};
 use super::super::journey::Journey;
-use super::super::spool::{Spooled, refuses};
+use super::super::spool::{Spooled, plain_name, refuses};
 use super::super::stop::Stop;
 use crate::callback::client::Client;
 use crate::callback::event::Event;
 use crate::callback::files::FileToSend;
-use crate::delivery::outcome::Class;
 use crate::domain::id::SysId;
 use crate::domain::incident::Attachment;
-use crate::limits::FILE_TRIES_MAX;
+use crate::limits::FILE_REST;
 use crate::store::{Settlement, Waiting};
 
 impl Journey<'_> {
@@ -27,34 +29,34 @@ impl Journey<'_> {
         let (Some(files), Some(rule)) = (&self.bridge.files, self.bridge.mapping.attachments_back()) else {
             return self.tell_refused(waiting, callback, event, "the mapping lists no files any more").await;
         };
-        if self.claim.attempts > FILE_TRIES_MAX {
-            let why = "it could not be passed on, and other news of the ticket waits behind it";
-            return self.tell_refused(waiting, callback, event, why).await;
-        }
         let said: Attachment = event
             .data
             .get("attachment")
             .and_then(|said| serde_json::from_value(said.clone()).ok())
             .ok_or_else(|| Stop::unreadable("the file is not described"))?;
+        let Ok(_turn) = self.bridge.files_at_once.try_acquire() else {
+            return Err(Stop::wait_until(self.now().plus(FILE_REST)));
+        };
         let spooled = Spooled::of(files, &self.claim.tenant, &waiting.id);
-        self.hold().await?;
         let permit = self.permit_to_read().await?;
-        let come = match self.bridge.client.download_file(permit, key, spooled.path(), rule.bytes_max).await {
+        let download = self.bridge.client.download_file(permit, key, spooled.path(), rule.bytes_max);
+        let come = match self.held(download).await? {
             Ok(come) => come,
-            Err(outcome) if matches!(outcome.class, Class::Missing | Class::Refused) => {
-                let why = if outcome.detail.is_empty() { &outcome.code } else { &outcome.detail };
-                return self.tell_refused(waiting, callback, event, why).await;
+            Err(outcome) if is_final(&outcome) => {
+                return self.tell_refused(waiting, callback, event, &in_words(&outcome)).await;
             }
             Err(outcome) => return Err(self.read_failed(outcome)),
         };
-        if let Some(why) = refuses(rule, &said, &come) {
+        let differs = said.sha256.as_deref().is_some_and(|hash| !hash.eq_ignore_ascii_case(&come.sha256));
+        let differs = differs.then(|| "its content is not the one that the instance lists".to_owned());
+        if let Some(why) = differs.or_else(|| refuses(rule, &said, &come)) {
             return self.tell_refused(waiting, callback, event, &why).await;
         }
-        self.hold().await?;
+        let name = plain_name(said.name.as_deref());
         let ticket = |field: &str| event.data.pointer(&format!("/ticket/{field}")).and_then(|text| text.as_str());
         let attributes = [
             ("attachmentid", key.as_str()),
-            ("attachmentname", said.name.as_deref().unwrap_or("unnamed")),
+            ("attachmentname", &name),
             ("attachmentsha256", come.sha256.as_str()),
             ("ticketid", ticket("sys_id").unwrap_or_default()),
             ("ticketnumber", ticket("number").unwrap_or_default()),
@@ -63,7 +65,7 @@ impl Journey<'_> {
         let file = FileToSend { path: spooled.path(), bytes: come.bytes, media_type, attributes: &attributes };
         let permit = callback.permit(self.claim.attempts > 1).await;
         let permit = permit.map_err(|closed| Stop::wait_until(self.on_store(closed.until)))?;
-        match callback.send_file(permit, event, &file).await {
+        match self.held(callback.send_file(permit, event, &file)).await? {
             Ok(_) => Ok(self.told(waiting, "told")),
             Err(outcome) => Err(self.callback_failed(outcome)),
         }

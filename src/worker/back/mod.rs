@@ -30,6 +30,7 @@ use crate::delivery::identity;
 use crate::delivery::kind::{Kind, TicketKind};
 use crate::delivery::lane::LaneMemory;
 use crate::delivery::record::{Direction, Ending, Owner, State};
+use crate::domain::id::IncidentId;
 use crate::domain::sighting::Sighting;
 use crate::domain::ticket::{Link, Ticket};
 use crate::limits::WRITE_REST;
@@ -48,18 +49,28 @@ impl Journey<'_> {
         };
         let ended = match first.kind {
             Kind::Ticket(TicketKind::Seen) => Box::pin(self.compare(head.upto)).await,
-            Kind::Ticket(TicketKind::Adopt) | Kind::Incident(_) => {
+            Kind::Ticket(TicketKind::Adopt | TicketKind::Attach) | Kind::Incident(_) => {
                 return self.park_unreadable(&format!("`{}` goes the other way", first.kind)).await;
             }
             Kind::Ticket(kind) => Box::pin(self.tell(first, kind)).await,
         };
+        Box::pin(self.conclude(first, head, ended)).await
+    }
+
+    /// Records how a delivery ended that is no change of an incident.
+    pub(super) async fn conclude(
+        &self,
+        first: &Waiting,
+        head: Head,
+        ended: Result<Settlement, Stop>,
+    ) -> Result<(), StoreError> {
         match ended {
             Ok(settlement) => {
-                report::back_delivered(&self, first, &settlement);
+                report::back_delivered(self, first, &settlement);
                 failpoint::hit("worker.before_settle");
                 let written = self.store.settle(&self.claim.lease, settlement).await?;
                 failpoint::hit("worker.after_settle");
-                report::held(&self, written.is_yes());
+                report::held(self, written.is_yes());
                 Ok(())
             }
             Err(stop) => self.stop(head, stop).await,
@@ -144,7 +155,7 @@ impl Journey<'_> {
         }
         let ticket = link.as_ref().map(|link| link.ticket.clone());
         let memory = LaneMemory { ticket: ticket.clone(), seen: Some(Box::new(seen)), ..LaneMemory::default() };
-        let follows = events.into_iter().map(|(kind, event)| self.callback(kind, &event)).collect();
+        let follows = events.into_iter().map(|(kind, event)| self.callback(kind, &event, ticket.as_ref())).collect();
         let ending = Ending { ticket, left_out, how: how.to_owned(), ..Ending::default() };
         Settlement { upto, state: State::Delivered, ending, attempt: None, memory, follows, link }
     }
@@ -202,9 +213,13 @@ impl Journey<'_> {
         self.bridge.user.as_deref().or(self.learned.user.as_deref())
     }
 
-    /// A callback as a delivery of the present lane.
-    fn callback(&self, kind: TicketKind, event: &Event) -> NewDelivery {
-        let (lane, now) = (self.claim.incident.clone(), self.now());
+    /// A callback as a delivery of the present lane; nothing waits for files, which go in a lane of their own.
+    fn callback(&self, kind: TicketKind, event: &Event, ticket: Option<&Ticket>) -> NewDelivery {
+        let lane = match ticket {
+            Some(ticket) if kind == TicketKind::AttachmentAdded => IncidentId::lane_of_files(&ticket.sys_id),
+            Some(_) | None => self.claim.incident.clone(),
+        };
+        let now = self.now();
         outbox::Outbox { tenant: &self.claim.tenant, direction: Direction::ToService, lane, now }.callback(kind, event)
     }
 }

@@ -18,6 +18,7 @@ use crate::domain::sighting::Sighting;
 use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::Timestamp;
 use crate::store::{Claim, NewDelivery};
+use crate::worker::files::Errand;
 use crate::worker::stop::Head;
 use crate::worker::work::Adoption;
 
@@ -108,9 +109,14 @@ pub(in crate::worker) fn parked(
     parking: &Parking,
     now: Timestamp,
 ) -> NewDelivery {
-    let (tenant, incident, ticket) = (&claim.tenant, &claim.incident, head.memory.ticket.as_ref());
-    let delivery = &head.delivery;
-    let episode = head.memory.told.as_ref().and_then(|told| told.episode).unwrap_or(1);
+    let errand = claim.waiting.first().filter(|first| first.kind == Kind::Ticket(TicketKind::Attach));
+    let errand = errand.and_then(|first| serde_json::from_str::<Errand>(&first.body).ok());
+    let (tenant, delivery) = (&claim.tenant, &head.delivery);
+    let told = head.memory.told.as_ref().and_then(|told| told.episode).unwrap_or(1);
+    let (incident, episode, ticket) = match &errand {
+        Some(errand) => (&errand.incident, errand.episode, Some(&errand.ticket)),
+        None => (&claim.incident, told, head.memory.ticket.as_ref()),
+    };
     let mut data = json!({
         "incident": {"id": incident, "episode": episode},
         "delivery": delivery,
@@ -118,6 +124,9 @@ pub(in crate::worker) fn parked(
     });
     if let (Some(ticket), Some(data)) = (ticket, data.as_object_mut()) {
         data.insert("ticket".to_owned(), ticket_json(ticket, instance, None));
+    }
+    if let (Some(errand), Some(data)) = (&errand, data.as_object_mut()) {
+        data.insert("attachment".to_owned(), errand.named());
     }
     let theirs = claim.waiting.iter().find(|waiting| waiting.id == *delivery);
     let theirs = theirs.and_then(|waiting| Some((waiting.kind, sent(&waiting.event)?)));
