@@ -53,7 +53,7 @@ impl Shelf {
         let address = server.addrs().first().copied().expect("bound");
         let server = server.run();
         let handle = server.handle();
-        drop(tokio::spawn(server));
+        drop(snowgate::runtime::tasks::spawn("shelf", server));
         Self { url: format!("http://{address}"), memory, handle }
     }
 

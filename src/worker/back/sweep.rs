@@ -311,7 +311,8 @@ impl Sweep<'_> {
             for (row, seen) in batch {
                 let sighting = with_entries(row, &journals, &files);
                 let missed = self.is_missed(&sighting, seen).await?;
-                news.extend(missed.map(|missed| (if hidden { to_read(&sighting) } else { sighting.clone() }, missed)));
+                let kept = if hidden { to_read(&sighting) } else { sighting.clone() };
+                news.extend(missed.map(|missed| (kept, missed)));
                 taken.push(sighting);
             }
             self.accept(news).await?;
@@ -433,18 +434,9 @@ impl Sweep<'_> {
         let deliveries = sightings.iter().map(|(sighting, _)| delivery(self.tenant, sighting, self.lease.now));
         let deliveries: Vec<NewDelivery> = deliveries.collect();
         let mut stands = self.store.accept(deliveries.clone()).await?;
-        if stands.iter().any(|stand| !matches!(stand, Accepted::Stored(_) | Accepted::Repeat(_))) {
-            // One that cannot be taken, because its lane is full, must not keep the others out.
-            stands.clear();
-            for delivery in deliveries {
-                let lane = delivery.incident.clone();
-                let stand = self.store.accept(vec![delivery]).await?.into_iter().next().unwrap_or(Accepted::NotStored);
-                if !matches!(stand, Accepted::Stored(_) | Accepted::Repeat(_)) {
-                    warn!(tenant.id = %self.tenant, incident.id = %lane,
-                        "The lane of {lane} is full; a later sweep finds what is new");
-                }
-                stands.push(stand);
-            }
+        let is_taken = |stand: &Accepted| matches!(stand, Accepted::Stored(_) | Accepted::Repeat(_));
+        if !stands.iter().all(is_taken) {
+            stands = self.accept_each(deliveries).await?;
         }
         let new = stands.iter().zip(&sightings).filter(|(stand, _)| matches!(stand, Accepted::Stored(_)));
         for (_, (_, missed)) in new {
@@ -452,6 +444,20 @@ impl Sweep<'_> {
             self.found.drifted += usize::from(*missed);
         }
         Ok(())
+    }
+
+    /// One by one: a ticket that cannot be taken, because its lane is full, must not keep the others out.
+    async fn accept_each(&self, deliveries: Vec<NewDelivery>) -> Result<Vec<Accepted>, StoreError> {
+        let mut stands = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let lane = delivery.incident.clone();
+            let stand = self.store.accept(vec![delivery]).await?.into_iter().next().unwrap_or(Accepted::NotStored);
+            if stand == Accepted::LaneFull {
+                warn!(tenant.id = %self.tenant, incident.id = %lane, "The lane of {lane} is full; a later sweep finds what is new");
+            }
+            stands.push(stand);
+        }
+        Ok(stands)
     }
 
     async fn seen(&self, ticket: &SysId) -> Result<Seen, StoreError> {
