@@ -119,7 +119,9 @@ impl Journey<'_> {
         let ticket = self.ticket(&row);
         let is_over =
             row.get("state").is_some_and(|state| self.bridge.mapping.ticket_phase(state) == TicketPhase::Final);
-        if self.protections.mark && is_over && work.has_journal() {
+        // A customer's ticket that was not given its keys yet may have no mark either.
+        let is_bare = row.get("correlation_id").is_none_or(str::is_empty);
+        if self.protections.mark && (is_over || is_bare) && work.has_journal() {
             return self.judge_by_journal(work, row).await;
         }
         // Text must never be written twice. Where the mark cannot be trusted, a person decides.

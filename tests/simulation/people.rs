@@ -125,7 +125,7 @@ pub(crate) fn pump(network: &Arc<Network>, store: Store, tenant: TenantId, mappi
             for call in calls {
                 drop(tasks::spawn("webhook", carry(Arc::clone(&network), Arc::clone(&gateway), call)));
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     })
 }

@@ -395,7 +395,7 @@ async fn work(worker: Worker) {
     while let Ok(lanes) = Box::pin(worker.turn(1)).await {
         if lanes == 0 {
             tokio::time::sleep(idle).await;
-            idle = (idle * 2).min(Duration::from_secs(16));
+            idle = (idle * 2).min(Duration::from_secs(30));
         } else {
             idle = Duration::from_secs(1);
         }
@@ -404,6 +404,6 @@ async fn work(worker: Worker) {
 
 async fn sweep(worker: Worker, tenant: TenantId) {
     while Box::pin(worker.sweep_tenant(&tenant)).await.is_ok() {
-        tokio::time::sleep(Duration::from_secs(15)).await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
     }
 }
