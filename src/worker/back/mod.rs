@@ -18,6 +18,7 @@ mod levels;
 mod news;
 pub(super) mod outbox;
 mod reading;
+mod rotation;
 pub mod sweep;
 mod telling;
 

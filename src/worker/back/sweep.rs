@@ -17,7 +17,6 @@ use tracing::{debug, error, warn};
 
 use super::super::bridges::Bridge;
 use super::super::dispatcher::Worker;
-use super::levels::Kept;
 use super::news::same_user;
 use super::outbox;
 use crate::delivery::outcome::Outcome;
@@ -25,28 +24,24 @@ use crate::delivery::record::Direction;
 use crate::delivery::seen::{Compared, Seen};
 use crate::domain::id::{IncidentId, SysId, TenantId};
 use crate::domain::sighting::{FileEntry, JournalEntry, Sighting};
-use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
 use crate::limits::{
     COMPARE_BATCH, JOURNAL_ROWS_MAX, SWEEP_LEASE, SWEEP_OVERLAP, SWEEP_PAGES_MAX, SWEEP_POLL, SWEEP_ROWS,
     SWEEP_ROWS_MIN, SWEEP_START, SWEEPS_AT_ONCE,
 };
-use crate::mapping::{JournalField, TicketPhase, TicketView};
+use crate::mapping::{JournalField, TicketView};
 use crate::peer::permit::Permit;
 use crate::runtime::drain::Stop;
 use crate::servicenow::tickets::Page;
 use crate::store::{Accepted, Held, NewDelivery, Store, StoreError, SweepCursor, SweepLease};
-use crate::telemetry::events::{FirstResponses, Swept};
+use crate::telemetry::events::Swept;
 
 /// What the client says of an answer that is larger than it reads.
 const TOO_LONG: &str = "answer_cut";
 
-/// The column that says since when a ticket exists.
-const OPENED_AT: &str = "opened_at";
-
 /// Why a sweep ended before its end.
 #[derive(Debug)]
-enum Cut {
+pub(super) enum Cut {
     /// The instance did not answer as it should, or not now.
     Instance(Outcome),
     /// The tenant's pace has no call left for it now.
@@ -157,16 +152,16 @@ impl Worker {
     }
 }
 
-struct Sweep<'a> {
-    store: &'a Store,
-    bridge: &'a Arc<Bridge>,
-    tenant: &'a TenantId,
-    cursor: SweepCursor,
-    lease: SweepLease,
-    user: Option<String>,
-    found: Found,
+pub(super) struct Sweep<'a> {
+    pub(super) store: &'a Store,
+    pub(super) bridge: &'a Arc<Bridge>,
+    pub(super) tenant: &'a TenantId,
+    pub(super) cursor: SweepCursor,
+    pub(super) lease: SweepLease,
+    pub(super) user: Option<String>,
+    pub(super) found: Found,
     /// Sightings that were put into lanes.
-    stored: usize,
+    pub(super) stored: usize,
 }
 
 impl Sweep<'_> {
@@ -228,77 +223,9 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// The next batch of linked tickets that are not over, whatever their time stamps say.
-    async fn compare_some(&mut self) -> Result<(), Cut> {
-        let mut batch: Vec<Link> = Vec::new();
-        let links = self.store.links_page(self.tenant, self.cursor.compared.as_ref(), SWEEP_ROWS).await?;
-        let turned = links.len() < SWEEP_ROWS;
-        let mut last = None;
-        for link in links {
-            last = Some(link.ticket.sys_id.clone());
-            let seen = self.seen(&link.ticket.sys_id).await?;
-            if self.bridge.mapping.ticket_phase(&seen.state) != TicketPhase::Final && !seen.gone {
-                batch.push(link);
-            }
-            if batch.len() == COMPARE_BATCH {
-                break;
-            }
-        }
-        if !batch.is_empty() {
-            self.compare_batch(&batch).await?;
-        }
-        let whole = turned && batch.len() < COMPARE_BATCH;
-        self.cursor.compared = last.filter(|_| !whole);
-        self.save().await
-    }
-
-    async fn compare_batch(&mut self, batch: &[Link]) -> Result<(), Cut> {
-        let columns = self.columns();
-        let columns: Vec<&str> = columns.iter().map(AsRef::as_ref).chain([OPENED_AT]).collect();
-        let tickets: Vec<SysId> = batch.iter().map(|link| link.ticket.sys_id.clone()).collect();
-        let permit = self.permit().await?;
-        let rows = self.bridge.client.tickets_by_id(permit, &self.bridge.table, &tickets, &columns).await;
-        // How long somebody was silent shows in the whole journal; what is new shows in its end.
-        let recent = raw(self.lease.now.minus(self.bridge.compare_every.saturating_mul(2)));
-        let since = self.bridge.service_levels.is_none().then_some(recent.as_str());
-        let rows = rows.map_err(Cut::Instance)?;
-        let missing = tickets.iter().filter(|ticket| !rows.iter().any(|row| row.sys_id == **ticket));
-        // Deleted, or hidden from us: whoever reads one finds out, and a person hears of it once.
-        let missing =
-            missing.map(|ticket| Sighting { event: Some("missing".to_owned()), ..Sighting::hint(ticket.clone()) });
-        self.accept(missing.map(|sighting| (sighting, true)).collect()).await?;
-        let sightings = self.take(rows, since).await?;
-        let (Some(levels), Some(user)) = (&self.bridge.service_levels, &self.user) else { return Ok(()) };
-        let mut overdue = 0;
-        for sighting in &sightings {
-            let Some(link) = batch.iter().find(|link| link.ticket.sys_id == sighting.sys_id) else { continue };
-            let state = sighting.fields.as_ref().and_then(|fields| fields.get("state"));
-            if state.is_none_or(|state| self.bridge.mapping.ticket_phase(&state.value) != TicketPhase::Open) {
-                continue;
-            }
-            let view = self.store.lane(self.tenant, Direction::ToServicenow, &link.incident).await?;
-            let kept = Kept {
-                tenant: self.tenant,
-                levels,
-                link,
-                told: view.as_ref().and_then(|view| view.memory.told.as_ref()),
-                sighting,
-                journal: sighting.journal.as_deref().unwrap_or_default(),
-                user,
-                instance: &self.bridge.origin,
-                now: self.lease.now,
-            };
-            let owed = kept.owed();
-            overdue += usize::from(owed.first_response.is_some_and(|(_, late)| late));
-            self.store.accept(owed.follows).await?;
-        }
-        FirstResponses { tenant: self.tenant, looked_at: sightings.len(), overdue }.emit();
-        Ok(())
-    }
-
     /// Stores what is not known yet of these tickets, with what was written on them since then; gives those that concern
     /// us, with what was written.
-    async fn take(&mut self, rows: Vec<Sighting>, since: Option<&str>) -> Result<Vec<Sighting>, Cut> {
+    pub(super) async fn take(&mut self, rows: Vec<Sighting>, since: Option<&str>) -> Result<Vec<Sighting>, Cut> {
         self.found.tickets += rows.len();
         let rows = self.of_interest(rows).await?;
         let mut taken = Vec::with_capacity(rows.len());
@@ -311,8 +238,8 @@ impl Sweep<'_> {
             for (row, seen) in batch {
                 let sighting = with_entries(row, &journals, &files);
                 let missed = self.is_missed(&sighting, seen).await?;
-                let kept = if hidden { to_read(&sighting) } else { sighting.clone() };
-                news.extend(missed.map(|missed| (kept, missed)));
+                let kept = missed.map(|missed| (as_kept(&sighting, hidden), missed));
+                news.extend(kept);
                 taken.push(sighting);
             }
             self.accept(news).await?;
@@ -427,7 +354,7 @@ impl Sweep<'_> {
     }
 
     /// Puts sightings into their tickets' lanes; each with whether a webhook should have told it.
-    async fn accept(&mut self, sightings: Vec<(Sighting, bool)>) -> Result<(), StoreError> {
+    pub(super) async fn accept(&mut self, sightings: Vec<(Sighting, bool)>) -> Result<(), StoreError> {
         if sightings.is_empty() {
             return Ok(());
         }
@@ -460,24 +387,24 @@ impl Sweep<'_> {
         Ok(stands)
     }
 
-    async fn seen(&self, ticket: &SysId) -> Result<Seen, StoreError> {
+    pub(super) async fn seen(&self, ticket: &SysId) -> Result<Seen, StoreError> {
         let lane = IncidentId::lane_of_ticket(ticket);
         let view = self.store.lane(self.tenant, Direction::ToService, &lane).await?;
         Ok(view.and_then(|view| view.memory.seen).map(|seen| *seen).unwrap_or_default())
     }
 
-    async fn permit(&self) -> Result<Permit, Cut> {
+    pub(super) async fn permit(&self) -> Result<Permit, Cut> {
         self.bridge.client.permit_to_read().await.map_err(|closed| Cut::Closed(closed.reason))
     }
 
-    async fn save(&self) -> Result<(), Cut> {
+    pub(super) async fn save(&self) -> Result<(), Cut> {
         match self.store.save_sweep(&self.lease, &self.cursor, SWEEP_LEASE).await? {
             Held::Yes(()) => Ok(()),
             Held::Lost => Err(Cut::Lost),
         }
     }
 
-    fn columns(&self) -> Vec<Arc<str>> {
+    pub(super) fn columns(&self) -> Vec<Arc<str>> {
         self.bridge.mapping.ticket_columns().to_vec()
     }
 
@@ -496,9 +423,11 @@ fn with_entries(row: &Sighting, journals: &[(SysId, JournalEntry)], files: &[(Sy
     Sighting { journal, attachments, ..row.clone() }
 }
 
-/// The same ticket as a hint: whoever compares it reads it. Its version keeps two states of it apart.
-fn to_read(sighting: &Sighting) -> Sighting {
-    Sighting { fields: None, journal: None, ..sighting.clone() }
+/// What goes into the ticket's lane. Where journals may be hidden, a hint: whoever compares it reads the ticket. Its
+/// version keeps two states of it apart.
+fn as_kept(sighting: &Sighting, hidden: bool) -> Sighting {
+    let whole = sighting.clone();
+    if hidden { Sighting { fields: None, journal: None, ..whole } } else { whole }
 }
 
 /// A sighting of a sweep, under a key made of what it says: the same state found twice is one delivery.
@@ -511,6 +440,6 @@ fn delivery(tenant: &TenantId, sighting: &Sighting, now: Timestamp) -> NewDelive
 }
 
 /// A moment as ServiceNow writes it.
-fn raw(moment: Timestamp) -> String {
+pub(super) fn raw(moment: Timestamp) -> String {
     moment.raw_utc()
 }
