@@ -82,6 +82,15 @@ impl Seen {
         self.version.is_none_or(|known| version > known)
     }
 
+    /// Whether columns moved without a trace since they were compared: a script may save a row so that neither its version
+    /// nor its time moves.
+    pub fn moved_silently<'c>(&self, version: u64, columns: impl IntoIterator<Item = (&'c str, &'c str)>) -> bool {
+        let moved = |(column, value): (&str, &str)| {
+            self.columns.get(column).map_or(!value.is_empty(), |known| *known != print(value))
+        };
+        self.version == Some(version) && columns.into_iter().any(moved)
+    }
+
     /// How a column's raw value, seen at this version, stands against what was seen and what we wrote.
     pub fn compare(&self, column: &str, value: &str, version: u64, ours: Option<&Ours>) -> Compared {
         let ours = ours.filter(|ours| self.version.is_none_or(|known| ours.version > known));
@@ -122,6 +131,9 @@ pub struct Keys(Vec<Key>);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Key(String, String, String);
 
+/// How the key of an entry begins of which only the text is known; no print does.
+const TEXT_ONLY: char = '~';
+
 impl Keys {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
@@ -141,9 +153,26 @@ impl Keys {
         self.0.iter().filter(|known| known.2 == text).count()
     }
 
+    /// Gives an entry of which only the text was known its key; says whether there was one.
+    pub fn claim(&mut self, key: &str, text: &str) -> bool {
+        let text = print(text);
+        let without_key = |known: &&mut Key| known.1.starts_with(TEXT_ONLY) && known.2 == text;
+        let Some(known) = self.0.iter_mut().find(without_key) else { return false };
+        known.1 = print(key);
+        true
+    }
+
+    /// Notes an entry of which only the text is known.
+    pub fn add_text(&mut self, made_at: &str, number: usize, text: &str) {
+        self.insert(Key(made_at.to_owned(), format!("{TEXT_ONLY}{number}"), print(text)));
+    }
+
     /// Notes an entry.
     pub fn add(&mut self, made_at: &str, key: &str, text: &str) {
-        let key = Key(made_at.to_owned(), print(key), print(text));
+        self.insert(Key(made_at.to_owned(), print(key), print(text)));
+    }
+
+    fn insert(&mut self, key: Key) {
         if let Err(place) = self.0.binary_search(&key) {
             self.0.insert(place, key);
         }
@@ -206,6 +235,15 @@ mod tests {
     }
 
     #[test]
+    fn what_moved_without_a_trace_has_the_version_that_was_compared() {
+        let seen = seen(5, "2");
+        assert!(seen.moved_silently(5, [("state", "3")]));
+        assert!(seen.moved_silently(5, [("state", "2"), ("assigned_to", "abel")]));
+        assert!(!seen.moved_silently(5, [("state", "2"), ("assigned_to", "")]));
+        assert!(!seen.moved_silently(6, [("state", "3")]), "that is no secret");
+    }
+
+    #[test]
     fn the_same_value_is_told_again_only_after_we_wrote_another() {
         let mut seen = seen(5, "2");
         assert_eq!(seen.note_told("state", "resolved", 6, Timestamp::EPOCH), 1);
@@ -222,6 +260,17 @@ mod tests {
         let counts: Vec<_> =
             (0..8).map(|turn| seen.note_told("state", if turn % 2 == 0 { "a" } else { "b" }, 1, later(turn))).collect();
         assert_eq!(counts, [1, 2, 3, 4, 4, 4, 4, 4]);
+    }
+
+    #[test]
+    fn a_text_that_was_told_without_its_key_is_known_when_the_key_shows() {
+        let mut keys = Keys::default();
+        keys.add_text("", 1, "comments ok");
+        keys.add_text("", 2, "comments ok");
+        assert_eq!(keys.count_of_text("comments ok"), 2);
+        assert!(keys.claim("a", "comments ok") && keys.claim("b", "comments ok"));
+        assert!(!keys.claim("c", "comments ok"), "the third `ok` is a new one");
+        assert!(keys.has("", "a") && keys.has("", "b") && !keys.has("", "c"));
     }
 
     #[test]

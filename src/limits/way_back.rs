@@ -20,10 +20,12 @@ pub const FILE_REST: Duration = Duration::from_secs(5);
 pub const CLOCKS_APART: Duration = Duration::from_mins(1);
 /// `correlation_display` holds 100 characters on a stock instance (`facts/servicenow.md` 5.1).
 pub const CORRELATION_DISPLAY_CHARS_MAX: usize = 100;
-/// Rows of a journal read at once; a ticket with more has its older ones told long ago.
-pub const JOURNAL_ROWS_MAX: usize = 500;
+/// Rows of one page of a journal: with 4,000 characters each, a hundred stay below the cap of an answer almost always.
+pub const JOURNAL_ROWS_MAX: usize = 100;
 /// Rows of one page of a sweep: an answer of some hundred kilobytes, far below the cap of an answer.
 pub const SWEEP_ROWS: usize = 200;
+/// Rows below which a page is not made smaller: an answer with ten tickets that is still too large is no list.
+pub const SWEEP_ROWS_MIN: usize = 10;
 /// Pages of one sweep; what is left is for the next one, so that one busy tenant holds no other up.
 pub const SWEEP_PAGES_MAX: usize = 50;
 /// Tickets asked for by key at once: fifty keys of 32 digits fit well into an address (414 from 8 KB on).
@@ -39,5 +41,7 @@ pub const SWEEP_LEASE: Duration = Duration::from_mins(3);
 pub const SWEEP_POLL: Duration = Duration::from_secs(2);
 /// Tenants swept at once: each waits for its own instance most of the time.
 pub const SWEEPS_AT_ONCE: usize = 16;
+/// How long a new incident waits for an opening of the same tenant that is under way: an answer takes seconds.
+pub const OPENING_WAIT: Duration = Duration::from_mins(2);
 /// Tickets that may follow one another for one episode: whoever closes ten in a row does not want this incident.
 pub const SUCCESSORS_MAX: u32 = 10;

@@ -20,7 +20,7 @@ use super::wire::text::{self, UnsafeText, push_encoded};
 use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::id::SysId;
 use crate::domain::sighting::FileEntry;
-use crate::limits::{ANSWER_BYTES_MAX, ATTACHMENT_ROWS_MAX, FILE_TIMEOUT};
+use crate::limits::{ANSWER_BYTES_MAX, ATTACHMENT_ROWS_MAX, FILE_TIMEOUT, KEYS_IN_A_QUERY_MAX};
 use crate::peer::caller::Attempt;
 use crate::peer::fault::repeatable;
 use crate::peer::message::{HeaderValue, Method, Request};
@@ -65,6 +65,30 @@ impl Client {
             return Err(untrusted("files of other tickets came back"));
         }
         Ok(files.into_iter().map(|(_, file)| file).collect())
+    }
+
+    /// The files of several tickets since a moment (raw, in UTC; all if none is given), the oldest first.
+    pub async fn attachments_of_many(
+        &self,
+        permit: Permit,
+        table: &str,
+        tickets: &[SysId],
+        since: Option<&str>,
+    ) -> Result<Vec<(SysId, FileEntry)>, Outcome> {
+        let since = since.unwrap_or(BEGINNING);
+        let mut found = Vec::new();
+        let mut paid = Some(permit);
+        for some in tickets.chunks(KEYS_IN_A_QUERY_MAX) {
+            let permit = self.paid_or_new(&mut paid).await?;
+            let walk = Walk { of: Listed::Attachments, by: ATTACHED, since, rows_max: ATTACHMENT_ROWS_MAX };
+            let query = || Ok(of_table(table)?.refers_to("table_sys_id", some));
+            let files = of_rows(self.walk(permit, walk, &query).await?, table)?;
+            if files.iter().any(|(owner, _)| !some.contains(owner)) {
+                return Err(untrusted("files of other tickets came back"));
+            }
+            found.extend(files);
+        }
+        Ok(found)
     }
 
     /// The files attached to tickets of a table since a moment (raw, in UTC), the oldest first, in pages of `rows_max`.

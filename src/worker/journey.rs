@@ -148,10 +148,9 @@ impl Journey<'_> {
     /// What follows from a settled delivery: a ticket that became known is linked, and the managed service is told.
     fn follow(&self, work: &Work, settlement: &mut Settlement) {
         let known = self.claim.memory.ticket.as_ref().map(|ticket| &ticket.sys_id);
-        let Some(ticket) = settlement.memory.ticket.as_ref().filter(|ticket| known != Some(&ticket.sys_id)) else {
-            return;
-        };
-        if !self.bridge.goes_back() {
+        let Some(ticket) = settlement.memory.ticket.as_ref().filter(|_| self.bridge.goes_back()) else { return };
+        // A ticket from before there was a way back is linked with the first write that knows of one.
+        if known == Some(&ticket.sys_id) && !self.claim.memory.ours.is_empty() {
             return;
         }
         let (incident, episode) = (self.claim.incident.clone(), work.subject.episode);

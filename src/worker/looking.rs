@@ -13,7 +13,7 @@ use crate::delivery::marker::same_words;
 use crate::domain::sighting::JournalEntry;
 use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::Timestamp;
-use crate::limits::{CLOCKS_APART, JOURNAL_ROWS_MAX, WRITE_REST};
+use crate::limits::{CLOCKS_APART, JOURNAL_ROWS_MAX, OPENING_WAIT, WRITE_REST};
 use crate::mapping::{Operation, TicketPhase};
 use crate::servicenow::journal::parse_history;
 use crate::servicenow::wire::rows::Row;
@@ -60,7 +60,8 @@ impl Journey<'_> {
 
     /// A customer's ticket may just be becoming this incident: then there is a ticket soon.
     async fn standing_beside_openings(&self, work: &Work) -> Result<Standing, Stop> {
-        if self.store.opening(&self.claim.tenant).await? {
+        let patient = self.now().since(work.accepted_at) < OPENING_WAIT;
+        if patient && self.store.opening(&self.claim.tenant).await? {
             return Err(Stop::wait_until(self.now().plus(WRITE_REST)));
         }
         self.standing_of_new(work).await
@@ -118,7 +119,9 @@ impl Journey<'_> {
         let ticket = self.ticket(&row);
         let is_over =
             row.get("state").is_some_and(|state| self.bridge.mapping.ticket_phase(state) == TicketPhase::Final);
-        if self.protections.mark && is_over && work.has_journal() {
+        // A customer's ticket that was not given its keys yet may have no mark either.
+        let is_bare = row.get("correlation_id").is_none_or(str::is_empty);
+        if self.protections.mark && (is_over || is_bare) && work.has_journal() {
             return self.judge_by_journal(work, row).await;
         }
         // Text must never be written twice. Where the mark cannot be trusted, a person decides.

@@ -194,7 +194,17 @@ fn says_open(change: &Change) -> bool {
 fn continued(memory: LaneMemory, change: &Change) -> LaneMemory {
     let told = memory.told.as_ref().and_then(|told| told.episode);
     let new_episode = change.incident.episode.is_some_and(|said| told.unwrap_or(1) != said);
-    if new_episode && memory.told.is_some() { LaneMemory::default() } else { memory }
+    if !new_episode || memory.told.is_none() {
+        return memory;
+    }
+    // Who raised it does not change with the times it comes back.
+    let told = memory.told.as_ref().map(|told| {
+        let mut raised = Incident::new(told.id.clone());
+        raised.origin = told.origin;
+        raised.origin_raw.clone_from(&told.origin_raw);
+        raised
+    });
+    LaneMemory { told, ..LaneMemory::default() }
 }
 
 /// Column and value, as they go into the request.
@@ -246,17 +256,28 @@ pub(super) fn remember_written(memory: &mut LaneMemory, draft: &Draft) {
     }
 }
 
+/// Columns that an instance sets by itself when a ticket's state is written.
+const FOLLOW_STATE: [&str; 6] = ["resolved_at", "resolved_by", "closed_at", "closed_by", "active", "incident_state"];
+
+/// Those of the columns that the instance sets because of this write: what they then hold is our doing as well.
+pub(super) fn set_beside<'c>(asked: &Fields, columns: &[&'c str]) -> Vec<&'c str> {
+    let writes_state = asked.iter().any(|(field, _)| field == "state");
+    columns.iter().copied().filter(|column| writes_state && FOLLOW_STATE.contains(column)).collect()
+}
+
 /// Remembers what our write left in the columns that the way back reads, and at which version of the ticket: none of it
 /// is news when it is seen. What the instance cut or respelled counts as it stands; what it refused does not, so that
-/// the managed service hears how the ticket really is. A new ticket's other columns are as its own rules made them.
+/// the managed service hears how the ticket really is. A new ticket's other columns are as its own rules made them, and
+/// so are those that follow a state that we wrote.
 pub(super) fn remember_ours(memory: &mut LaneMemory, columns: &[&str], asked: &Fields, row: &Row, created: bool) {
     let Some(version) = row.get("sys_mod_count").and_then(|count| count.parse().ok()) else { return };
+    let beside = set_beside(asked, columns);
     for column in columns {
         let wanted = asked.iter().rev().find(|(field, _)| field == column).map(|(_, value)| value.as_str());
         let value = match (wanted, row.get(column)) {
             (Some(wanted), Some(stored)) if respelled(wanted, stored) => stored,
             (Some(wanted), _) => wanted,
-            (None, Some(stored)) if created => stored,
+            (None, Some(stored)) if created || beside.contains(column) => stored,
             (None, _) => continue,
         };
         memory.ours.insert((*column).to_owned(), Ours { value: print(value), version });

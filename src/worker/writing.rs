@@ -8,7 +8,7 @@ use super::journey::Journey;
 use super::looking::Standing;
 use super::stop::Stop;
 use super::there::{Course, There};
-use super::work::{Fields, Work, fields_to_create, fields_to_update, remember_ours, remember_written};
+use super::work::{Fields, Work, fields_to_create, fields_to_update, remember_ours, remember_written, set_beside};
 use crate::delivery::outcome::{Class, Outcome};
 use crate::delivery::record::{Ending, Owner, State};
 use crate::delivery::verdict::{self, Situation, Verdict};
@@ -81,8 +81,10 @@ impl<'j> Journey<'j> {
         if fields.is_empty() {
             return Ok(settled_at(work, &draft, ticket.clone(), "nothing_to_write"));
         }
+        let columns = self.columns_to_ask_back();
+        let beside = set_beside(&fields, &columns);
         let (permit, started) = self.intend(work).await?;
-        match self.bridge.client.update(permit, (&self.bridge.table, &ticket.sys_id), &fields, &[]).await {
+        match self.bridge.client.update(permit, (&self.bridge.table, &ticket.sys_id), &fields, &beside).await {
             Ok(row) => {
                 failpoint::hit("worker.after_answer");
                 if row.sys_id == work.identity.sys_id {
@@ -92,7 +94,7 @@ impl<'j> Journey<'j> {
                     return self.closed_unnoticed(work, ticket).await;
                 }
                 let mut settlement = compared(self.settled(work, &draft, &row, "updated"), &fields, &row);
-                remember_ours(&mut settlement.memory, &self.columns_to_ask_back(), &fields, &row, false);
+                remember_ours(&mut settlement.memory, &columns, &fields, &row, false);
                 Ok(settlement)
             }
             Err(outcome) => self.failed(work, &draft, outcome, Sent { creating: false, started }).await,
@@ -101,6 +103,11 @@ impl<'j> Journey<'j> {
 
     /// A customer's own ticket gets the keys under which it is found again: from here on it is the incident's ticket.
     pub(super) async fn adopt(&mut self, work: &Work, ticket: &Ticket) -> Result<Settlement, Stop> {
+        if let Some(other) = work.memory.ticket.as_ref().filter(|other| other.sys_id != ticket.sys_id) {
+            // The managed service took the customer's ticket for an incident that has one. Both are linked; the keys stay
+            // where they are, or the other ticket could not be found again.
+            return Ok(settled_at(work, &Draft::default(), other.clone(), "linked_beside"));
+        }
         // A second try changes nothing, but a first one that lands late would undo the mark of what follows.
         let settled_at = work.sending_since.map(|since| since.plus(self.full_settle_time()));
         if let Some(at) = settled_at.filter(|at| self.now() < *at) {

@@ -37,7 +37,7 @@ fn comments(world: &World, links: &[Link], told: &[Told]) -> Vec<String> {
         let opening = told.event["data"]["incident"]["messages"].as_array().into_iter().flatten();
         for message in opening.chain([&told.event["data"]["message"]]) {
             let id = message["id"].as_str().unwrap_or_default();
-            if !id.is_empty() && !id.ends_with("handed_back") {
+            if !id.is_empty() && !id.ends_with("-handed-back") && !is_gone(world, &told.ticket) {
                 *times.entry(id.to_owned()).or_default() += 1;
             }
         }
@@ -64,11 +64,16 @@ fn comments(world: &World, links: &[Link], told: &[Told]) -> Vec<String> {
             }
         }
     }
+    violations.extend(times.into_keys().map(|id| format!("comments: {id} was told, and nobody wrote it")));
     violations
 }
 
 fn is_for_the_service(entry: &JournalEntry, marker: Marker<'_>) -> bool {
     entry.element == "comments" && entry.by != "snowgate" && !marker.is_ours(&entry.text)
+}
+
+fn is_gone(world: &World, ticket: &str) -> bool {
+    world.network.instance.lock().unwrap().record("incident", ticket).is_none()
 }
 
 /// Nobody there ever touches the severity, so whatever tells it is our own word. But what a closed ticket refused to take
@@ -180,11 +185,11 @@ pub(crate) fn history(world: &World) -> Vec<String> {
     }
     for delivery in &world.ended {
         let how = delivery.ending.as_ref().map_or("", |ending| ending.how.as_str());
-        let (lane, number, kind, state) =
+        let (lane, sequence, kind, state) =
             (&delivery.incident, delivery.sequence, delivery.kind, delivery.state.as_str());
         let when = format!("{} to {:?}", delivery.accepted_at, delivery.ended_at.map(|at| at.to_string()));
-        let line = format!("{lane} #{number} {kind} {state} {how} {when} {}", delivery.body.get());
-        lines.push((delivery.accepted_at, line));
+        let text = format!("{lane} #{sequence} {kind} {state} {how} {when} {}", delivery.body.get());
+        lines.push((delivery.accepted_at, text));
     }
     for call in world.network.log.lock().unwrap().iter() {
         lines.push((call.at, format!("call {} {} {:?}", call.what, call.fate, call.status)));

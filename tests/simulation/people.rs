@@ -29,11 +29,11 @@ const PEOPLE: [&str; 3] = ["abel.tuter", "beth.anglin", "itil.manager"];
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Customs {
     /// How often somebody does something.
-    pub(crate) acts: u64,
+    pub(crate) acts: u32,
     /// Within which time.
     pub(crate) within: Duration,
     /// Tickets of their own that open incidents.
-    pub(crate) opens: u64,
+    pub(crate) opens: u32,
     /// Whether tickets are closed for good, and deleted.
     pub(crate) ends: bool,
     /// Whether scripts change records without a trace.
@@ -44,7 +44,7 @@ pub(crate) struct Customs {
 pub(crate) fn start(network: &Arc<Network>, customs: Customs) -> JoinHandle<()> {
     let network = Arc::clone(network);
     tasks::spawn("people", async move {
-        let pause = customs.within.as_secs_f64() / customs.acts.max(1) as f64;
+        let pause = customs.within.as_secs_f64() / f64::from(customs.acts.max(1));
         for turn in 0..customs.acts {
             tokio::time::sleep(Duration::from_secs_f64(pause * 2.0 * luck::fraction())).await;
             let now = network.clock.now().millis();
@@ -58,14 +58,14 @@ pub(crate) fn start(network: &Arc<Network>, customs: Customs) -> JoinHandle<()> 
     })
 }
 
-fn open(instance: &mut Instance, turn: u64, now: i64) {
+fn open(instance: &mut Instance, turn: u32, now: i64) {
     let group = Instance::seeded("sys_user_group", OPENING_GROUP);
     let title = format!("customer {turn} asks");
     let fields = [("short_description", title.as_str()), ("assignment_group", group.as_str())];
     instance.create_as("beth.anglin", "incident", &fields, now).unwrap();
 }
 
-fn act(instance: &mut Instance, customs: &Customs, turn: u64, now: i64) {
+fn act(instance: &mut Instance, customs: &Customs, turn: u32, now: i64) {
     let tickets = tickets(instance);
     let Some(ticket) = one_of(&tickets).cloned() else { return };
     let user = one_of(&PEOPLE).copied().unwrap();
@@ -123,16 +123,17 @@ pub(crate) fn pump(network: &Arc<Network>, store: Store, tenant: TenantId, mappi
             let now = network.clock.now();
             let calls = network.instance.lock().unwrap().due_calls(now.millis());
             for call in calls {
-                let (network, gateway) = (Arc::clone(&network), Arc::clone(&gateway));
-                drop(tasks::spawn("webhook", async move {
-                    travel().await;
-                    let end = gateway.take(&call, network.clock.now()).await;
-                    network.instance.lock().unwrap().call_ended(call.id, end, network.clock.now().millis());
-                }));
+                drop(tasks::spawn("webhook", carry(Arc::clone(&network), Arc::clone(&gateway), call)));
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     })
+}
+
+async fn carry(network: Arc<Network>, gateway: Arc<Intake>, call: OutboundCall) {
+    travel().await;
+    let end = gateway.take(&call, network.clock.now()).await;
+    network.instance.lock().unwrap().call_ended(call.id, end, network.clock.now().millis());
 }
 
 struct Intake {

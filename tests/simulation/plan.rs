@@ -10,6 +10,7 @@ use super::service::Habits;
 
 /// What a run is made of.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait of an instance or a run, independent of the others")]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) protections: Protections,
@@ -48,7 +49,19 @@ impl Plan {
         let one_in = |count: u64, rest: u64| seed % count == rest;
         let silent = one_in(10, 7);
         let within = Duration::from_mins(if silent { 60 } else { 9 });
-        let customs = Customs { acts: 24, within, opens: seed % 3, ends: one_in(4, 1), silent_edits: false };
+        let customs = Customs {
+            acts: 24,
+            within,
+            opens: if one_in(3, 0) {
+                0
+            } else if one_in(3, 1) {
+                1
+            } else {
+                2
+            },
+            ends: one_in(4, 1),
+            silent_edits: one_in(5, 3),
+        };
         let habits = Habits {
             answers_percent: 30,
             echoes_comments: one_in(5, 2),

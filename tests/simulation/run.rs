@@ -27,11 +27,11 @@ use snowgate::worker::bridges::{BackParts, Bridge, BridgeParts, Bridges};
 use snowgate::worker::dispatcher::Worker;
 use tokio::task::JoinHandle;
 
-use super::events::Life;
+use super::events::{Event, Life};
 use super::network::{Network, VirtualClock, Way};
 use super::people;
 use super::plan::Plan;
-use super::service::{Door, Service};
+use super::service::{Door, Saying, Service};
 use super::stall::Stalling;
 use super::{agreement, checks};
 
@@ -217,7 +217,8 @@ impl World {
         tasks::spawn("sender", async move {
             for event in life.events {
                 tokio::time::sleep(event.pause).await;
-                service.say(&life.incident, event.kind, event.data, false, event.times).await;
+                let Event { kind, data, times, .. } = event;
+                service.say(&life.incident, Saying { kind, data, is_echo: false, times }).await;
             }
         })
     }
@@ -394,7 +395,7 @@ async fn work(worker: Worker) {
     while let Ok(lanes) = Box::pin(worker.turn(1)).await {
         if lanes == 0 {
             tokio::time::sleep(idle).await;
-            idle = (idle * 2).min(Duration::from_secs(16));
+            idle = (idle * 2).min(Duration::from_secs(30));
         } else {
             idle = Duration::from_secs(1);
         }
@@ -403,6 +404,6 @@ async fn work(worker: Worker) {
 
 async fn sweep(worker: Worker, tenant: TenantId) {
     while Box::pin(worker.sweep_tenant(&tenant)).await.is_ok() {
-        tokio::time::sleep(Duration::from_secs(15)).await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
     }
 }

@@ -40,6 +40,23 @@ pub(crate) struct Habits {
     pub(crate) insists_on: Option<&'static str>,
 }
 
+/// One thing that it says.
+#[derive(Clone, Debug)]
+pub(crate) struct Saying {
+    pub(crate) kind: ChangeKind,
+    pub(crate) data: Value,
+    /// Whether it says that a callback made it say so.
+    pub(crate) is_echo: bool,
+    /// How often it is sent: senders repeat what they saw no answer to.
+    pub(crate) times: usize,
+}
+
+impl Saying {
+    fn of(kind: ChangeKind, data: Value) -> Self {
+        Self { kind, data, is_echo: false, times: 1 }
+    }
+}
+
 /// A callback as it was first taken.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
@@ -209,7 +226,7 @@ impl Service {
             if book.views.insert(incident.clone(), view).is_some() {
                 book.violations.push(format!("opened twice: {incident}"));
             }
-            self.later(&incident, ChangeKind::MessageAdded, message(&incident, "We took it over."), false);
+            self.later(&incident, Saying::of(ChangeKind::MessageAdded, message(&incident, "We took it over.")));
             return json!({"incident": {"id": incident}});
         }
         let Some(incident) = data["incident"]["id"].as_str().map(str::to_owned) else { return json!({}) };
@@ -233,7 +250,7 @@ impl Service {
             view.told_state.push((moment(event), now));
             self.mind_state(&incident, state);
         }
-        if kind == "ticket.message_added" && !id.ends_with("handed_back") {
+        if kind == "ticket.message_added" && !id.ends_with("-handed-back") {
             self.mind_message(&incident, &data["message"]);
         }
         json!({})
@@ -242,50 +259,51 @@ impl Service {
     fn mind_state(self: &Arc<Self>, incident: &str, state: &str) {
         let said = |state: &str| json!({"incident": {"id": incident, "state": state}});
         match self.habits.insists_on {
-            Some(own) if own != state => self.later(incident, ChangeKind::Updated, said(own), false),
-            Some(_) => {}
-            None if self.habits.repeats_states => self.later(incident, ChangeKind::Updated, said(state), false),
-            None => {}
+            Some(own) if own != state => self.later(incident, Saying::of(ChangeKind::Updated, said(own))),
+            None if self.habits.repeats_states => self.later(incident, Saying::of(ChangeKind::Updated, said(state))),
+            Some(_) | None => {}
         }
     }
 
     fn mind_message(self: &Arc<Self>, incident: &str, message_told: &Value) {
         let text = message_told["text"].as_str().unwrap_or_default();
         if self.habits.echoes_comments {
-            self.later(incident, ChangeKind::MessageAdded, message(incident, text), true);
+            let echo = Saying::of(ChangeKind::MessageAdded, message(incident, text));
+            self.later(incident, Saying { is_echo: true, ..echo });
         } else if luck::below(100) < self.habits.answers_percent {
             let key = message_told["id"].as_str().unwrap_or_default();
             let answer = format!("answer to {key}");
-            self.later(incident, ChangeKind::MessageAdded, message(incident, &answer), false);
+            self.later(incident, Saying::of(ChangeKind::MessageAdded, message(incident, &answer)));
         }
     }
 
-    fn later(self: &Arc<Self>, incident: &str, kind: ChangeKind, data: Value, is_echo: bool) {
+    fn later(self: &Arc<Self>, incident: &str, saying: Saying) {
         let (service, incident) = (Arc::clone(self), incident.to_owned());
         drop(tasks::spawn("reaction", async move {
             tokio::time::sleep(Duration::from_secs_f64(1.0 + 8.0 * luck::fraction())).await;
-            service.say(&incident, kind, data, is_echo, 1).await;
+            service.say(&incident, saying).await;
         }));
     }
 
-    /// Says something about an incident, as often as given: senders repeat what they saw no answer to.
-    pub(crate) async fn say(&self, incident: &str, kind: ChangeKind, data: Value, is_echo: bool, times: usize) {
+    /// Says something about an incident.
+    pub(crate) async fn say(&self, incident: &str, saying: Saying) {
         let change = {
             let mut book = self.book.lock().unwrap();
             let view = book.views.entry(incident.to_owned()).or_default();
             view.said += 1;
             let event = format!("{incident}-{}", view.said);
-            if !is_echo {
-                view.take_over_own(kind, &data, self.clock.now(), &event);
+            if !saying.is_echo {
+                view.take_over_own(&saying, self.clock.now(), &event);
             }
-            new_delivery(&self.tenant, incident, &event, kind, &data, is_echo)
+            new_delivery(&self.tenant, incident, &event, &saying)
         };
-        self.store.accept(vec![change; times]).await.unwrap();
+        self.store.accept(vec![change; saying.times]).await.unwrap();
     }
 }
 
 impl View {
-    fn take_over_own(&mut self, kind: ChangeKind, data: &Value, now: Timestamp, event: &str) {
+    fn take_over_own(&mut self, saying: &Saying, now: Timestamp, event: &str) {
+        let data = &saying.data;
         let incident = &data["incident"];
         if let Some(title) = incident["title"].as_str() {
             self.title = Some(title.to_owned());
@@ -294,7 +312,7 @@ impl View {
             self.severity = ["critical", "high", "medium", "low"].into_iter().find(|word| *word == severity);
         }
         self.system_raised |= incident["origin"] == "system";
-        let implied = match kind {
+        let implied = match saying.kind {
             ChangeKind::Opened => Some("new"),
             ChangeKind::Resolved => Some("resolved"),
             ChangeKind::Reopened => Some("investigating"),
@@ -321,24 +339,17 @@ fn moment(event: &Value) -> Timestamp {
     Timestamp::parse_utc(&raw).unwrap_or(Timestamp::EPOCH)
 }
 
-fn new_delivery(
-    tenant: &TenantId,
-    incident: &str,
-    event: &str,
-    kind: ChangeKind,
-    data: &Value,
-    is_echo: bool,
-) -> NewDelivery {
-    let body = data.to_string();
+fn new_delivery(tenant: &TenantId, incident: &str, event: &str, saying: &Saying) -> NewDelivery {
+    let body = saying.data.to_string();
     NewDelivery {
         id: DeliveryId::from_bits((u128::from(luck::bits()) << 64) | u128::from(luck::bits())),
         tenant: tenant.clone(),
         direction: Direction::ToServicenow,
         incident: IncidentId::parse(incident).unwrap(),
         event: EventKey::new("simulation", event).unwrap(),
-        kind: kind.into(),
+        kind: saying.kind.into(),
         body_hash: Sha256::digest(&body).into(),
-        is_echo,
+        is_echo: saying.is_echo,
         body: Arc::from(body),
     }
 }

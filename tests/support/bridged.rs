@@ -200,7 +200,7 @@ impl Bridged {
     }
 
     /// Signs a request as the instance would.
-    pub(crate) fn signs(&self, request: RequestBuilder, id: &str, body: &str) -> RequestBuilder {
+    pub(crate) fn signs(request: RequestBuilder, id: &str, body: &str) -> RequestBuilder {
         let at = jiff::Timestamp::now().as_second();
         let webhook = standardwebhooks::Webhook::new(&hook_secret_of("webhook")).expect("a secret");
         let signature = webhook.sign(id, at, body.as_bytes()).expect("text");
@@ -237,7 +237,7 @@ impl Bridged {
         let request =
             self.gateway().request(Method::POST, &format!("/v1/tenants/{}/webhooks/servicenow", self.setup.tenant));
         let id = format!("late-{}", ticket.field("sys_mod_count"));
-        Reply::of(self.signs(request.body(body.clone()), &id, &body)).await.expect("an answer").expect(202);
+        Reply::of(Self::signs(request.body(body.clone()), &id, &body)).await.expect("an answer").expect(202);
     }
 
     /// An event of the managed service about an incident, applied.

@@ -53,8 +53,7 @@ impl Shelf {
         let address = server.addrs().first().copied().expect("bound");
         let server = server.run();
         let handle = server.handle();
-        #[expect(clippy::disallowed_methods, reason = "a server of the test's own")]
-        drop(tokio::spawn(server));
+        drop(snowgate::runtime::tasks::spawn("shelf", server));
         Self { url: format!("http://{address}"), memory, handle }
     }
 

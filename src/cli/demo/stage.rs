@@ -288,7 +288,7 @@ impl Stage {
     }
 
     /// Stays up until somebody has seen enough.
-    pub(super) async fn keep(&self) -> anyhow::Result<()> {
+    pub(super) async fn keep(&mut self) -> anyhow::Result<()> {
         let Self { printer, simulator, gateway, receiver, key, .. } = self;
         let ticket = receiver.ticket_of("MTR-5001").map(|ticket| ticket.sys_id).unwrap_or_default();
         let act = format!(r#""user":"joe.employee","sys_id":"{ticket}","act":"comment","text":"Still nothing.""#);
@@ -305,14 +305,24 @@ impl Stage {
         ));
         printer.line("    -H 'Content-Type: application/cloudevents+json' -H 'Prefer: wait=10' \\");
         printer.line(r#"    -d '{"specversion":"1.0","id":"mine-1","source":"me","type":"incident.opened","data":{"incident":{"id":"MINE-1","title":"My first"}}}'"#);
-        printer.line("  change a ticket as a person, and see what the operators' face says of it (docs/simulator.md):");
+        printer.line(
+            "  be a person in ServiceNow (docs/simulator.md), and see here what the managed service hears of it:",
+        );
         printer.line(format_args!("  curl {}/_sim/act -d '{{{act}}}'", simulator.url()));
         let (stopper, stop) = drain::channel();
         tokio::select! {
             _twice = signals.drive(stopper, Duration::ZERO) => {}
-            () = stop.requested() => {}
+            () = self.watch_until(&stop) => {}
         }
         Ok(())
+    }
+
+    /// Goes on printing what happens.
+    async fn watch_until(&mut self, stop: &drain::Stop) {
+        while !stop.is_requested() {
+            self.show();
+            tokio::time::sleep(GLANCE).await;
+        }
     }
 
     pub(super) async fn strike(self) {

@@ -117,6 +117,11 @@ impl MemoryStore {
             event.state = State::Sending;
             event.sending_since = Some(now);
         }
+        // What was begun together with these and refused is begun anew.
+        for event in lane.events_mut(upto + 1, u64::MAX).filter(|event| event.state == State::Sending) {
+            event.state = State::Waiting;
+            event.sending_since = None;
+        }
         Held::Yes(now)
     }
 

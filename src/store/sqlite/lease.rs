@@ -28,6 +28,10 @@ impl Session {
         let sql = "UPDATE delivery SET sending_since = ?4 WHERE lane = ?1 AND sequence BETWEEN ?2 AND ?3";
         let row = params![lease.lane, signed(lease.head), signed(upto), now.millis()];
         self.connection.prepare_cached(sql)?.execute(row)?;
+        // What was begun together with these and refused is begun anew.
+        let sql = "UPDATE delivery SET sending_since = NULL WHERE lane = ?1 AND sequence > ?2 AND sending_since IS NOT NULL \
+                   AND state = 0";
+        self.connection.prepare_cached(sql)?.execute(params![lease.lane, signed(upto)])?;
         Ok(Held::Yes(now))
     }
 

@@ -7,6 +7,7 @@
 
 use serde_json::json;
 
+use super::news::same_user;
 use super::outbox;
 use crate::callback::event::Event;
 use crate::delivery::kind::TicketKind;
@@ -67,7 +68,7 @@ impl Kept<'_> {
         let opened = self.sighting.fields.as_ref().and_then(|fields| fields.get("opened_at"))?;
         let opened_at = Timestamp::parse_utc(&opened.value)?;
         let at = |entry: &JournalEntry| entry.created_on.as_deref().and_then(Timestamp::parse_utc);
-        let is_ours = |entry: &&JournalEntry| entry.created_by.as_deref() == Some(self.user);
+        let is_ours = |entry: &&JournalEntry| same_user(Some(self.user), entry.created_by.as_deref());
         let is_reminder = |entry: &&JournalEntry| entry.value.trim_start().starts_with(REMINDER);
         let ours = || self.journal.iter().filter(is_ours);
         let customer = self.journal.iter().filter(|entry| !is_ours(entry)).filter_map(at).max();

@@ -18,6 +18,7 @@ mod levels;
 mod news;
 pub(super) mod outbox;
 mod reading;
+mod rotation;
 pub mod sweep;
 mod telling;
 
@@ -98,13 +99,19 @@ impl Journey<'_> {
         if !self.bridge.goes_back() {
             return Ok(Self::ended(upto, self.claim.memory.clone(), "no_callback"));
         }
-        if self.protections.actor && sighting.actor.is_some() && sighting.actor.as_deref() == self.user() {
+        if self.protections.actor && news::same_user(self.user(), sighting.actor.as_deref()) {
             report::echo(self, "actor");
             return Ok(Self::ended(upto, self.claim.memory.clone(), "echo"));
         }
         let seen = self.claim.memory.seen.as_deref().cloned().unwrap_or_default();
+        let was_missing = sighting.event.as_deref() == Some("missing");
         let mut link = self.link_of(&sighting).await?;
         let Some(sighting) = self.complete(sighting, &seen, link.is_none()).await? else {
+            // Missing or hidden cannot be told apart. Of a linked ticket a person hears, once.
+            let first_time = link.is_some() && !self.claim.memory.seen.as_ref().is_some_and(|seen| seen.gone);
+            if first_time && was_missing {
+                return Err(Stop::ticket_missing());
+            }
             return Ok(Self::ended(upto, self.claim.memory.clone(), "ticket_unreadable"));
         };
         if link.is_none() {

@@ -20,7 +20,7 @@ use crate::domain::sighting::{FileEntry, JournalEntry, Operation, Sighting};
 use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::Timestamp;
 use crate::limits::TOLD_TIMES_MAX;
-use crate::mapping::{IncidentDraft, JournalField, Mapping, MappingFault, TicketView};
+use crate::mapping::{IncidentDraft, JournalField, Mapping, MappingFault, TicketPhase, TicketView};
 use crate::worker::Protections;
 
 /// Everything a comparison is made from.
@@ -106,10 +106,16 @@ impl Comparison<'_> {
 
     /// A ticket without an incident: the mapping says whether it opens one.
     fn of_stranger(&self, mut news: News) -> Result<News, Trouble> {
-        let ours = self.sighting.correlation_id.as_deref().is_some_and(|key| key.starts_with("sg1-"));
+        let key = self.sighting.correlation_id.as_deref().unwrap_or_default();
         let view = self.view();
-        news.how = if ours {
+        let state = view.get("state").map(|state| state.value.as_str()).unwrap_or_default();
+        let is_over = self.sighting.operation == Some(Operation::Delete)
+            || self.mapping.ticket_phase(state) == TicketPhase::Final;
+        news.how = if key.starts_with("sg1-") {
             "unknown_key"
+        } else if is_over || !key.is_empty() {
+            // Over and done, or another integration's.
+            "not_bridged"
         } else if news.seen.opened {
             "awaits_its_incident"
         } else if self.mapping.opens(&view).map_err(Trouble::Mapping)? {
@@ -146,7 +152,8 @@ impl Comparison<'_> {
     /// What the columns say that they did not say before.
     fn columns(&self, linked: &Linked, news: &mut News) -> Result<(), Trouble> {
         let version = self.version();
-        if self.sighting.fields.is_none() || !news.seen.is_newer(version) || !linked.current {
+        let worth_it = news.seen.is_newer(version) || (self.is_read() && news.seen.version == Some(version));
+        if self.sighting.fields.is_none() || !worth_it || !linked.current {
             return Ok(());
         }
         // Also where nothing seems to have changed: what looks like our last word may be somebody's answer to the next.
@@ -171,6 +178,11 @@ impl Comparison<'_> {
         news.left_out.extend(draft.dropped.iter().map(|dropped| format!("{}: {}", dropped.what, dropped.reason)));
         self.remember_columns(&mut news.seen);
         Ok(())
+    }
+
+    /// Whether we read it ourselves: a webhook says what was done, and one of the same version may be older.
+    const fn is_read(&self) -> bool {
+        self.sighting.operation.is_none() && self.sighting.event.is_none()
     }
 
     /// The columns that somebody else changed.
@@ -211,7 +223,13 @@ impl Comparison<'_> {
         if told.is_empty() {
             return Ok(());
         }
-        let id = format!("{}-{}", self.sighting.sys_id, self.version());
+        let id = match news.seen.version {
+            // Without a new version it is the time that makes it another change.
+            Some(seen) if seen == self.version() => {
+                format!("{}-{}-{}", self.sighting.sys_id, self.version(), self.now.millis())
+            }
+            Some(_) | None => format!("{}-{}", self.sighting.sys_id, self.version()),
+        };
         let mut data = self.data(Some(linked));
         data.insert("changes".to_owned(), draft.to_json(&|output| told.contains(output.path)));
         news.events.push((TicketKind::Changed, self.event(TicketKind::Changed, id, data, Some(linked))));
@@ -221,6 +239,8 @@ impl Comparison<'_> {
     /// A person ended the ticket of an incident that only telemetry may end: the managed service is told in words.
     fn hand_back(&self, linked: &Linked, draft: &IncidentDraft, news: &mut News) {
         let ended = draft.handed_back.map_or("resolved", Word::as_str);
+        // In words it was told: a ticket that is opened again is news.
+        news.seen.note_told("state", ended, self.version(), self.now);
         let notes = draft.fields.get("resolution.notes").map(String::as_str).filter(|notes| !notes.trim().is_empty());
         let number = &linked.link.ticket.number;
         let text = match notes {
@@ -279,16 +299,23 @@ impl Comparison<'_> {
             let text = format!("{} {}", entry.element, entry.value.trim());
             let before = texts.entry(text.clone()).or_default();
             *before += 1;
-            let (key, known) = match &entry.sys_id {
-                Some(key) => (key.to_string(), seen.entries.has(made_at, key.as_str())),
+            let known = match &entry.sys_id {
+                // What was told by its text alone has its key now.
+                Some(key) => seen.entries.has(made_at, key.as_str()) || seen.entries.claim(key.as_str(), &text),
                 // Only its text was read: the second `ok` of a ticket is known when two were seen.
-                None => (format!("{} {before}", print(&text)), *before <= seen.entries.count_of_text(&text)),
+                None => *before <= seen.entries.count_of_text(&text),
             };
             if known {
                 continue;
             }
-            seen.entries.add(made_at, &key, &text);
-            let by_us = self.protections.actor && self.user.is_some() && entry.created_by.as_deref() == self.user;
+            let key = if let Some(key) = &entry.sys_id {
+                seen.entries.add(made_at, key.as_str(), &text);
+                key.to_string()
+            } else {
+                seen.entries.add_text(made_at, *before, &text);
+                format!("{} {before}", print(&text))
+            };
+            let by_us = self.protections.actor && same_user(self.user, entry.created_by.as_deref());
             let referenced = self.protections.marker && marker.is_some_and(|marker| marker.is_ours(&entry.value));
             if by_us || referenced {
                 echoes.extend(by_us.then_some("actor").or(Some("marker")));
@@ -333,7 +360,7 @@ impl Comparison<'_> {
                 continue;
             }
             news.seen.files.add(made_at, file.sys_id.as_str(), &file.file_name);
-            if self.protections.actor && self.user.is_some() && file.created_by.as_deref() == self.user {
+            if self.protections.actor && same_user(self.user, file.created_by.as_deref()) {
                 continue;
             }
             let refused = rule.refuses(&attachment(file));
@@ -402,6 +429,11 @@ impl Comparison<'_> {
             None => event.about(self.sighting.number.as_deref().unwrap_or(self.sighting.sys_id.as_str())),
         }
     }
+}
+
+/// Whether a name is ours. User names do not differ by case alone.
+pub(super) fn same_user(ours: Option<&str>, other: Option<&str>) -> bool {
+    ours.zip(other).is_some_and(|(ours, other)| ours.eq_ignore_ascii_case(other))
 }
 
 /// Whether the managed service's own incident has this value at a dotted path.

@@ -14,6 +14,9 @@ use crate::limits::{JOURNAL_ENTRIES_SENT, JOURNAL_ROWS_MAX};
 use crate::mapping::{IncidentDraft, JournalField, TicketView};
 use crate::servicenow::journal::parse_history;
 
+/// The word in place of an event's id by which a look after an opening is known: nobody has told what hung on the ticket.
+pub(super) const AFTER_OPENING: &str = "after-opening";
+
 impl Journey<'_> {
     /// The sighting, read from the instance where it does not say enough. `None`: the ticket cannot be read, because it
     /// is gone or hidden, which nobody can tell apart.
@@ -41,7 +44,8 @@ impl Journey<'_> {
             }
         };
         if may_have_more_entries(&sighting, seen) {
-            sighting.journal = Some(self.read_journal(&sighting).await?);
+            let read = self.read_journal(&sighting).await?;
+            sighting.journal = Some(joined(read, sighting.journal.take().unwrap_or_default()));
         }
         Ok(Some(sighting))
     }
@@ -80,15 +84,12 @@ impl Journey<'_> {
             sighting.journal = Some(if rows.is_empty() { shown } else { rows });
         }
         if let Some(sent) = &hint.journal {
-            let mut journal = sighting.journal.take().unwrap_or_default();
-            let is_there = |journal: &[JournalEntry], entry: &JournalEntry| {
-                journal
-                    .iter()
-                    .any(|there| there.sys_id == entry.sys_id || there.sys_id.is_none() && there.value == entry.value)
-            };
-            let missing: Vec<JournalEntry> = sent.iter().filter(|entry| !is_there(&journal, entry)).cloned().collect();
-            journal.extend(missing);
-            sighting.journal = Some(journal);
+            sighting.journal = Some(joined(sighting.journal.take().unwrap_or_default(), sent.clone()));
+        }
+        if hint.event.as_deref() == Some(AFTER_OPENING) && self.bridge.mapping.attachments_back().is_some() {
+            let permit = self.permit_to_read().await?;
+            let files = self.bridge.client.attachments_of(permit, &self.bridge.table, &sighting.sys_id).await;
+            sighting.attachments = Some(files.map_err(|outcome| self.read_failed(outcome))?);
         }
         Ok(Some(sighting))
     }
@@ -129,4 +130,22 @@ fn shows_something_new(shown: &[JournalEntry], seen: &Seen) -> bool {
         let times = shown.iter().filter(|other| other.element == entry.element && other.value == entry.value).count();
         times > seen.entries.count_of_text(&text)
     })
+}
+
+/// Two readings of one journal. An entry with a key takes the place of one of which only the text was read.
+fn joined(mut read: Vec<JournalEntry>, sent: Vec<JournalEntry>) -> Vec<JournalEntry> {
+    for entry in sent {
+        let keyed = |there: &JournalEntry| there.sys_id.is_some() && there.sys_id == entry.sys_id;
+        if read.iter().any(keyed) {
+            continue;
+        }
+        let same_text = |there: &JournalEntry| {
+            there.sys_id.is_none() && there.element == entry.element && there.value.trim() == entry.value.trim()
+        };
+        match read.iter().position(same_text).and_then(|at| read.get_mut(at)) {
+            Some(there) => *there = entry,
+            None => read.push(entry),
+        }
+    }
+    read
 }

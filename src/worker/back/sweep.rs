@@ -17,32 +17,31 @@ use tracing::{debug, error, warn};
 
 use super::super::bridges::Bridge;
 use super::super::dispatcher::Worker;
-use super::levels::Kept;
+use super::news::same_user;
 use super::outbox;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::record::Direction;
-use crate::delivery::seen::Seen;
+use crate::delivery::seen::{Compared, Seen};
 use crate::domain::id::{IncidentId, SysId, TenantId};
 use crate::domain::sighting::{FileEntry, JournalEntry, Sighting};
-use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
 use crate::limits::{
-    COMPARE_BATCH, JOURNAL_ROWS_MAX, SWEEP_LEASE, SWEEP_OVERLAP, SWEEP_PAGES_MAX, SWEEP_POLL, SWEEP_ROWS, SWEEP_START,
-    SWEEPS_AT_ONCE,
+    COMPARE_BATCH, JOURNAL_ROWS_MAX, SWEEP_LEASE, SWEEP_OVERLAP, SWEEP_PAGES_MAX, SWEEP_POLL, SWEEP_ROWS,
+    SWEEP_ROWS_MIN, SWEEP_START, SWEEPS_AT_ONCE,
 };
-use crate::mapping::{JournalField, TicketPhase, TicketView};
+use crate::mapping::{JournalField, TicketView};
 use crate::peer::permit::Permit;
 use crate::runtime::drain::Stop;
 use crate::servicenow::tickets::Page;
 use crate::store::{Accepted, Held, NewDelivery, Store, StoreError, SweepCursor, SweepLease};
-use crate::telemetry::events::{FirstResponses, Swept};
+use crate::telemetry::events::Swept;
 
-/// The column that says since when a ticket exists.
-const OPENED_AT: &str = "opened_at";
+/// What the client says of an answer that is larger than it reads.
+const TOO_LONG: &str = "answer_cut";
 
 /// Why a sweep ended before its end.
 #[derive(Debug)]
-enum Cut {
+pub(super) enum Cut {
     /// The instance did not answer as it should, or not now.
     Instance(Outcome),
     /// The tenant's pace has no call left for it now.
@@ -124,11 +123,12 @@ impl Worker {
             lease,
             user,
             found: Found::default(),
+            stored: 0,
         };
         let ended = Box::pin(sweep.run()).await;
-        let Sweep { cursor, lease, found, .. } = sweep;
+        let Sweep { cursor, lease, found, stored, .. } = sweep;
         let took = self.clock.now().since(begun);
-        if found.drifted > 0 {
+        if stored > 0 {
             self.accepted.one();
         }
         match ended {
@@ -152,22 +152,21 @@ impl Worker {
     }
 }
 
-struct Sweep<'a> {
-    store: &'a Store,
-    bridge: &'a Arc<Bridge>,
-    tenant: &'a TenantId,
-    cursor: SweepCursor,
-    lease: SweepLease,
-    user: Option<String>,
-    found: Found,
+pub(super) struct Sweep<'a> {
+    pub(super) store: &'a Store,
+    pub(super) bridge: &'a Arc<Bridge>,
+    pub(super) tenant: &'a TenantId,
+    pub(super) cursor: SweepCursor,
+    pub(super) lease: SweepLease,
+    pub(super) user: Option<String>,
+    pub(super) found: Found,
+    /// Sightings that were put into lanes.
+    pub(super) stored: usize,
 }
 
 impl Sweep<'_> {
     async fn run(&mut self) -> Result<(), Cut> {
         self.changed().await?;
-        if self.bridge.mapping.attachments_back().is_some() {
-            self.attached().await?;
-        }
         self.compare_some().await
     }
 
@@ -177,29 +176,43 @@ impl Sweep<'_> {
         let columns = self.columns();
         let columns: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
         let mut after: Option<(String, SysId)> = None;
-        let mut skip = 0;
+        let (mut skip, mut rows_max) = (0, SWEEP_ROWS);
         for _ in 0..SWEEP_PAGES_MAX {
             let page = Page {
                 since: &since,
                 after: after.as_ref().map(|(updated_on, sys_id)| (updated_on.as_str(), sys_id)),
                 correlated_only: !self.bridge.mapping.has_opens(),
                 columns: &columns,
-                rows_max: SWEEP_ROWS,
+                rows_max,
                 skip,
                 count: true,
             };
             let permit = self.permit().await?;
             let client = &self.bridge.client;
-            let changed = client.changed_since(permit, &self.bridge.table, &page).await.map_err(Cut::Instance)?;
+            let changed = match client.changed_since(permit, &self.bridge.table, &page).await {
+                Ok(changed) => changed,
+                // Long texts make a page larger than an answer may be; half of it is read again.
+                Err(outcome) if outcome.code == TOO_LONG && rows_max > SWEEP_ROWS_MIN => {
+                    rows_max /= 2;
+                    continue;
+                }
+                Err(outcome) => return Err(Cut::Instance(outcome)),
+            };
             // Rows that are hidden from us count in the total: a short page, even an empty one, may not be the last.
-            let (shown, reach) = (changed.sightings.len(), u64::try_from(skip + SWEEP_ROWS).unwrap_or(u64::MAX));
-            let more = changed.total.map_or(shown >= SWEEP_ROWS, |total| total > reach);
-            skip = if shown == 0 { skip + SWEEP_ROWS } else { 0 };
-            let last = changed.sightings.last().and_then(|row| Some((row.updated_on.clone()?, row.sys_id.clone())));
+            let (shown, reach) = (changed.sightings.len(), u64::try_from(skip + rows_max).unwrap_or(u64::MAX));
+            let more = changed.total.map_or(shown >= rows_max, |total| total > reach);
+            skip = if shown == 0 { skip + rows_max } else { 0 };
+            // The last row may be one that moved there while the page was read: going on from it would pass over what
+            // stands between.
+            let from_end = usize::from(more && shown > 1);
+            let last = changed.sightings.iter().rev().nth(from_end);
+            let last = last.and_then(|row| Some((row.updated_on.clone()?, row.sys_id.clone())));
             self.take(changed.sightings, Some(&since)).await?;
             if let Some((updated_on, sys_id)) = last {
-                // A ticket that changes while it is read moves to the end: what lies before it was not read yet.
-                self.cursor.updated_on.clone_from((&updated_on).min(&raw(self.lease.now)));
+                // A ticket that changes while it is read moves to the end: what lies before it was not read yet. And the
+                // overlap lies behind where the last sweep came to.
+                let reached = (&updated_on).min(&raw(self.lease.now)).clone();
+                self.cursor.updated_on = reached.max(std::mem::take(&mut self.cursor.updated_on));
                 self.save().await?;
                 after = Some((updated_on, sys_id));
             }
@@ -210,109 +223,26 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Files that were added since a little before the last that was stored.
-    async fn attached(&mut self) -> Result<(), Cut> {
-        let since = self.begin_of(&self.cursor.attached_on);
-        let permit = self.permit().await?;
-        let files = self.bridge.client.attachments_since(permit, &self.bridge.table, &since, SWEEP_ROWS).await;
-        let files = files.map_err(Cut::Instance)?;
-        let newest = files.iter().filter_map(|(_, file)| file.created_on.clone()).max();
-        let mut by_ticket: std::collections::BTreeMap<SysId, Vec<FileEntry>> = std::collections::BTreeMap::new();
-        for (ticket, file) in files {
-            by_ticket.entry(ticket).or_default().push(file);
-        }
-        for (ticket, files) in by_ticket {
-            let seen = self.seen(&ticket).await?;
-            let new = files.iter().any(|file| {
-                let ours = self.user.is_some() && file.created_by.as_deref() == self.user.as_deref();
-                !ours && !seen.files.has(file.created_on.as_deref().unwrap_or_default(), file.sys_id.as_str())
-            });
-            if new && self.store.link(self.tenant, &ticket).await?.is_some() {
-                self.accept(vec![Sighting { attachments: Some(files), ..Sighting::hint(ticket) }]).await?;
-            }
-        }
-        if let Some(newest) = newest {
-            self.cursor.attached_on = newest;
-        }
-        Ok(())
-    }
-
-    /// The next batch of linked tickets that are not over, whatever their time stamps say.
-    async fn compare_some(&mut self) -> Result<(), Cut> {
-        let mut batch: Vec<Link> = Vec::new();
-        let links = self.store.links_page(self.tenant, self.cursor.compared.as_ref(), SWEEP_ROWS).await?;
-        let turned = links.len() < SWEEP_ROWS;
-        let mut last = None;
-        for link in links {
-            last = Some(link.ticket.sys_id.clone());
-            let seen = self.seen(&link.ticket.sys_id).await?;
-            if self.bridge.mapping.ticket_phase(&seen.state) != TicketPhase::Final && !seen.gone {
-                batch.push(link);
-            }
-            if batch.len() == COMPARE_BATCH {
-                break;
-            }
-        }
-        if !batch.is_empty() {
-            self.compare_batch(&batch).await?;
-        }
-        let whole = turned && batch.len() < COMPARE_BATCH;
-        self.cursor.compared = last.filter(|_| !whole);
-        self.save().await
-    }
-
-    async fn compare_batch(&mut self, batch: &[Link]) -> Result<(), Cut> {
-        let columns = self.columns();
-        let columns: Vec<&str> = columns.iter().map(AsRef::as_ref).chain([OPENED_AT]).collect();
-        let tickets: Vec<SysId> = batch.iter().map(|link| link.ticket.sys_id.clone()).collect();
-        let permit = self.permit().await?;
-        let rows = self.bridge.client.tickets_by_id(permit, &self.bridge.table, &tickets, &columns).await;
-        // How long somebody was silent shows in the whole journal; what is new shows in its end.
-        let recent = raw(self.lease.now.minus(self.bridge.compare_every.saturating_mul(2)));
-        let since = self.bridge.service_levels.is_none().then_some(recent.as_str());
-        let sightings = self.take(rows.map_err(Cut::Instance)?, since).await?;
-        let (Some(levels), Some(user)) = (&self.bridge.service_levels, &self.user) else { return Ok(()) };
-        let mut overdue = 0;
-        for sighting in &sightings {
-            let Some(link) = batch.iter().find(|link| link.ticket.sys_id == sighting.sys_id) else { continue };
-            let state = sighting.fields.as_ref().and_then(|fields| fields.get("state"));
-            if state.is_none_or(|state| self.bridge.mapping.ticket_phase(&state.value) != TicketPhase::Open) {
-                continue;
-            }
-            let view = self.store.lane(self.tenant, Direction::ToServicenow, &link.incident).await?;
-            let kept = Kept {
-                tenant: self.tenant,
-                levels,
-                link,
-                told: view.as_ref().and_then(|view| view.memory.told.as_ref()),
-                sighting,
-                journal: sighting.journal.as_deref().unwrap_or_default(),
-                user,
-                instance: &self.bridge.origin,
-                now: self.lease.now,
-            };
-            let owed = kept.owed();
-            overdue += usize::from(owed.first_response.is_some_and(|(_, late)| late));
-            self.store.accept(owed.follows).await?;
-        }
-        FirstResponses { tenant: self.tenant, looked_at: sightings.len(), overdue }.emit();
-        Ok(())
-    }
-
     /// Stores what is not known yet of these tickets, with what was written on them since then; gives those that concern
     /// us, with what was written.
-    async fn take(&mut self, rows: Vec<Sighting>, since: Option<&str>) -> Result<Vec<Sighting>, Cut> {
+    pub(super) async fn take(&mut self, rows: Vec<Sighting>, since: Option<&str>) -> Result<Vec<Sighting>, Cut> {
         self.found.tickets += rows.len();
         let rows = self.of_interest(rows).await?;
         let mut taken = Vec::with_capacity(rows.len());
         for batch in rows.chunks(COMPARE_BATCH) {
             let journals = self.journals(batch, since).await?;
-            let whole = batch.iter().map(|(row, seen)| (with_journal(row, &journals), seen));
-            let whole: Vec<(Sighting, &Seen)> = whole.collect();
-            let news = whole.iter().filter(|(sighting, seen)| self.is_news(sighting, seen));
-            let news: Vec<Sighting> = news.map(|(sighting, _)| sighting.clone()).collect();
+            let files = self.files(batch, since).await?;
+            // No row of any journal: there is none, or they are hidden. Then the tickets are read, which shows the texts.
+            let hidden = journals.is_empty() && self.reads_journals();
+            let mut news = Vec::new();
+            for (row, seen) in batch {
+                let sighting = with_entries(row, &journals, &files);
+                let missed = self.is_missed(&sighting, seen).await?;
+                let kept = missed.map(|missed| (as_kept(&sighting, hidden), missed));
+                news.extend(kept);
+                taken.push(sighting);
+            }
             self.accept(news).await?;
-            taken.extend(whole.into_iter().map(|(sighting, _)| sighting));
         }
         Ok(taken)
     }
@@ -339,67 +269,142 @@ impl Sweep<'_> {
         self.bridge.mapping.opens(&view).unwrap_or(true)
     }
 
+    fn leaves(&self, element: &str) -> bool {
+        let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
+        journal.is_some_and(|journal| self.bridge.mapping.leaves_as(journal).is_some())
+    }
+
+    fn reads_journals(&self) -> bool {
+        JournalField::ALL.iter().any(|journal| self.leaves(journal.as_str()))
+    }
+
+    /// The files that were added to these tickets, if any leave at all.
+    async fn files(&self, batch: &[(Sighting, Seen)], since: Option<&str>) -> Result<Vec<(SysId, FileEntry)>, Cut> {
+        if batch.is_empty() || self.bridge.mapping.attachments_back().is_none() {
+            return Ok(Vec::new());
+        }
+        let tickets: Vec<SysId> = batch.iter().map(|(row, _)| row.sys_id.clone()).collect();
+        let permit = self.permit().await?;
+        let files = self.bridge.client.attachments_of_many(permit, &self.bridge.table, &tickets, since).await;
+        files.map_err(Cut::Instance)
+    }
+
     async fn journals(
         &self,
         batch: &[(Sighting, Seen)],
         since: Option<&str>,
     ) -> Result<Vec<(SysId, JournalEntry)>, Cut> {
-        let leaves = |element: &str| {
-            let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
-            journal.is_some_and(|journal| self.bridge.mapping.leaves_as(journal).is_some())
-        };
-        if batch.is_empty() || !JournalField::ALL.iter().any(|journal| leaves(journal.as_str())) {
+        if batch.is_empty() || !self.reads_journals() {
             return Ok(Vec::new());
         }
         let tickets: Vec<SysId> = batch.iter().map(|(row, _)| row.sys_id.clone()).collect();
         let permit = self.permit().await?;
         let rows = self.bridge.client.journal_of(permit, &tickets, since, JOURNAL_ROWS_MAX).await;
         let mut rows = rows.map_err(Cut::Instance)?;
-        rows.retain(|(_, entry)| leaves(&entry.element));
+        rows.retain(|(_, entry)| self.leaves(&entry.element));
         Ok(rows)
     }
 
-    /// Whether a sighting says anything that was not seen and is not our own.
-    fn is_news(&self, sighting: &Sighting, seen: &Seen) -> bool {
-        let ours = |by: Option<&str>| self.user.is_some() && by == self.user.as_deref();
+    /// Whether a webhook should have told what is new in a sighting; `None` if nothing is.
+    async fn is_missed(&self, sighting: &Sighting, seen: &Seen) -> Result<Option<bool>, StoreError> {
+        if self.has_new_entries(sighting, seen) {
+            return Ok(Some(true));
+        }
         let newer = sighting.version.is_none_or(|version| seen.is_newer(version));
-        newer
-            || sighting.journal.iter().flatten().any(|entry| {
-                let key = entry.sys_id.as_ref().map(SysId::as_str).unwrap_or_default();
-                let made_at = entry.created_on.as_deref().unwrap_or_default();
-                !ours(entry.created_by.as_deref()) && !seen.entries.has(made_at, key)
-            })
+        if !newer && !self.moved_silently(sighting, seen) {
+            return Ok(None);
+        }
+        self.is_theirs(sighting, seen).await.map(Some)
     }
 
-    async fn accept(&mut self, sightings: Vec<Sighting>) -> Result<(), StoreError> {
+    /// Whether somebody wrote or attached what was not seen and is not our own.
+    fn has_new_entries(&self, sighting: &Sighting, seen: &Seen) -> bool {
+        let ours = |by: Option<&str>| same_user(self.user.as_deref(), by);
+        let written = sighting.journal.iter().flatten().any(|entry| {
+            let key = entry.sys_id.as_ref().map(SysId::as_str).unwrap_or_default();
+            let made_at = entry.created_on.as_deref().unwrap_or_default();
+            !ours(entry.created_by.as_deref()) && !seen.entries.has(made_at, key)
+        });
+        let attached = sighting.attachments.iter().flatten().any(|file| {
+            let made_at = file.created_on.as_deref().unwrap_or_default();
+            !ours(file.created_by.as_deref()) && !seen.files.has(made_at, file.sys_id.as_str())
+        });
+        written || attached
+    }
+
+    fn moved_silently(&self, sighting: &Sighting, seen: &Seen) -> bool {
+        let cells = sighting.fields.iter().flatten();
+        let read =
+            cells.filter(|(column, _)| self.bridge.mapping.ticket_columns().iter().any(|read| **read == **column));
+        let cells = read.map(|(column, cell)| (column.as_str(), cell.value.as_str()));
+        sighting.version.is_some_and(|version| seen.moved_silently(version, cells))
+    }
+
+    /// Whether columns changed otherwise than by us: only then a webhook was missed, as the rule is silent about us.
+    async fn is_theirs(&self, sighting: &Sighting, seen: &Seen) -> Result<bool, StoreError> {
+        let Some(link) = self.store.link(self.tenant, &sighting.sys_id).await? else { return Ok(true) };
+        let view = self.store.lane(self.tenant, Direction::ToServicenow, &link.incident).await?.unwrap_or_default();
+        let columns = self.bridge.mapping.ticket_columns();
+        let mut fields =
+            sighting.fields.iter().flatten().filter(|(name, _)| columns.iter().any(|read| **read == ***name));
+        let version = sighting.version.unwrap_or(u64::MAX);
+        Ok(fields.any(|(name, cell)| {
+            seen.compare(name, &cell.value, version, view.memory.ours.get(name)) == Compared::Changed
+        }))
+    }
+
+    /// Puts sightings into their tickets' lanes; each with whether a webhook should have told it.
+    pub(super) async fn accept(&mut self, sightings: Vec<(Sighting, bool)>) -> Result<(), StoreError> {
         if sightings.is_empty() {
             return Ok(());
         }
-        let deliveries: Vec<NewDelivery> =
-            sightings.iter().map(|sighting| delivery(self.tenant, sighting, self.lease.now)).collect();
-        let stands = self.store.accept(deliveries).await?;
-        self.found.drifted += stands.iter().filter(|stand| matches!(stand, Accepted::Stored(_))).count();
+        let deliveries = sightings.iter().map(|(sighting, _)| delivery(self.tenant, sighting, self.lease.now));
+        let deliveries: Vec<NewDelivery> = deliveries.collect();
+        let mut stands = self.store.accept(deliveries.clone()).await?;
+        let is_taken = |stand: &Accepted| matches!(stand, Accepted::Stored(_) | Accepted::Repeat(_));
+        if !stands.iter().all(is_taken) {
+            stands = self.accept_each(deliveries).await?;
+        }
+        let new = stands.iter().zip(&sightings).filter(|(stand, _)| matches!(stand, Accepted::Stored(_)));
+        for (_, (_, missed)) in new {
+            self.stored += 1;
+            self.found.drifted += usize::from(*missed);
+        }
         Ok(())
     }
 
-    async fn seen(&self, ticket: &SysId) -> Result<Seen, StoreError> {
+    /// One by one: a ticket that cannot be taken, because its lane is full, must not keep the others out.
+    async fn accept_each(&self, deliveries: Vec<NewDelivery>) -> Result<Vec<Accepted>, StoreError> {
+        let mut stands = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let lane = delivery.incident.clone();
+            let stand = self.store.accept(vec![delivery]).await?.into_iter().next().unwrap_or(Accepted::NotStored);
+            if stand == Accepted::LaneFull {
+                warn!(tenant.id = %self.tenant, incident.id = %lane, "The lane of {lane} is full; a later sweep finds what is new");
+            }
+            stands.push(stand);
+        }
+        Ok(stands)
+    }
+
+    pub(super) async fn seen(&self, ticket: &SysId) -> Result<Seen, StoreError> {
         let lane = IncidentId::lane_of_ticket(ticket);
         let view = self.store.lane(self.tenant, Direction::ToService, &lane).await?;
         Ok(view.and_then(|view| view.memory.seen).map(|seen| *seen).unwrap_or_default())
     }
 
-    async fn permit(&self) -> Result<Permit, Cut> {
+    pub(super) async fn permit(&self) -> Result<Permit, Cut> {
         self.bridge.client.permit_to_read().await.map_err(|closed| Cut::Closed(closed.reason))
     }
 
-    async fn save(&self) -> Result<(), Cut> {
+    pub(super) async fn save(&self) -> Result<(), Cut> {
         match self.store.save_sweep(&self.lease, &self.cursor, SWEEP_LEASE).await? {
             Held::Yes(()) => Ok(()),
             Held::Lost => Err(Cut::Lost),
         }
     }
 
-    fn columns(&self) -> Vec<Arc<str>> {
+    pub(super) fn columns(&self) -> Vec<Arc<str>> {
         self.bridge.mapping.ticket_columns().to_vec()
     }
 
@@ -410,10 +415,19 @@ impl Sweep<'_> {
     }
 }
 
-/// A ticket with what was written on it.
-fn with_journal(row: &Sighting, journals: &[(SysId, JournalEntry)]) -> Sighting {
-    let of_it = journals.iter().filter(|(ticket, _)| *ticket == row.sys_id);
-    Sighting { journal: Some(of_it.map(|(_, entry)| entry.clone()).collect()), ..row.clone() }
+/// A ticket with what was written on it and attached to it.
+fn with_entries(row: &Sighting, journals: &[(SysId, JournalEntry)], files: &[(SysId, FileEntry)]) -> Sighting {
+    let written = journals.iter().filter(|(ticket, _)| *ticket == row.sys_id).map(|(_, entry)| entry.clone());
+    let attached = files.iter().filter(|(ticket, _)| *ticket == row.sys_id).map(|(_, file)| file.clone());
+    let (journal, attachments) = (Some(written.collect()), Some(attached.collect()));
+    Sighting { journal, attachments, ..row.clone() }
+}
+
+/// What goes into the ticket's lane. Where journals may be hidden, a hint: whoever compares it reads the ticket. Its
+/// version keeps two states of it apart.
+fn as_kept(sighting: &Sighting, hidden: bool) -> Sighting {
+    let whole = sighting.clone();
+    if hidden { Sighting { fields: None, journal: None, ..whole } } else { whole }
 }
 
 /// A sighting of a sweep, under a key made of what it says: the same state found twice is one delivery.
@@ -426,6 +440,6 @@ fn delivery(tenant: &TenantId, sighting: &Sighting, now: Timestamp) -> NewDelive
 }
 
 /// A moment as ServiceNow writes it.
-fn raw(moment: Timestamp) -> String {
+pub(super) fn raw(moment: Timestamp) -> String {
     moment.raw_utc()
 }

@@ -8,6 +8,7 @@
 use super::super::journey::Journey;
 use super::super::stop::Stop;
 use super::outbox;
+use super::reading::AFTER_OPENING;
 use crate::callback::classify::Answered;
 use crate::callback::event::Event;
 use crate::delivery::kind::TicketKind;
@@ -62,7 +63,8 @@ impl Journey<'_> {
             return settlement;
         };
         let again = format!("{}-after-opening", ticket.sys_id);
-        let sighting = Sighting::hint(ticket.sys_id.clone());
+        let event = Some(AFTER_OPENING.to_owned());
+        let sighting = Sighting { event, ..Sighting::hint(ticket.sys_id.clone()) };
         let link = Link { ticket, incident, episode: 1 };
         let (tenant, now) = (&self.claim.tenant, self.now());
         // What was said on the ticket while nobody knew whose it was is found by looking again.

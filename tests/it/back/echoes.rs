@@ -63,6 +63,18 @@ async fn our_writes_do_not_come_back_by_the_sweep() {
 }
 
 #[tokio::test]
+async fn what_the_instance_sets_because_of_our_resolution_does_not_come_back() {
+    let bridged = Bridged::with(|setup| setup.sweeps = Sweeps::Always).await;
+    let ticket = bridged.opened("MTR-1", "customer").await;
+    bridged.says("resolved", "r-1", json!({"incident": {"id": "MTR-1"}})).await;
+    bridged.sweep().await;
+    let resolved = bridged.now(&ticket);
+    assert!(!resolved.field("resolved_at").is_empty() && !resolved.field("resolved_by").is_empty(), "{resolved:?}");
+    let kinds: Vec<String> = bridged.receiver.taken().iter().map(|callback| callback.text("/type")).collect();
+    assert_eq!(kinds, ["ticket.linked"], "{:#?}", bridged.receiver.taken());
+}
+
+#[tokio::test]
 async fn our_comment_that_another_integration_copies_does_not_come_back() {
     let bridged = Bridged::with(|setup| setup.skip_user = None).await;
     let ticket = bridged.opened("MTR-1", "system").await;

@@ -42,11 +42,10 @@ impl Between {
     async fn pass(&mut self, one: &Bridged, other: &Bridged, done: &mut [usize; 2]) {
         for (from, to, name, at) in [(one, other, "one", 0), (other, one, "other", 1)] {
             let taken = from.receiver.taken();
-            for callback in taken.get(done[at]..).unwrap_or_default() {
-                if let Some(event) = Self::event_of(callback, name) {
-                    to.gateway().post(&event).await.expect(202);
-                    self.passed += 1;
-                }
+            let news = taken.get(done[at]..).unwrap_or_default();
+            for event in news.iter().filter_map(|callback| Self::event_of(callback, name)) {
+                to.gateway().post(&event).await.expect(202);
+                self.passed += 1;
             }
             done[at] = taken.len();
         }
@@ -75,6 +74,19 @@ fn said(ticket: &Ticket) -> BTreeSet<String> {
     comments.iter().filter_map(|comment| comment.lines().next().map(str::to_owned)).collect()
 }
 
+/// Somebody changes the state, comments, or does nothing; gives the comment.
+fn somebody_acts(luck: &mut Luck, bridged: &Bridged, ticket: &Ticket, round: usize) -> Option<String> {
+    let comment = format!("round {round} of {}", bridged.instance.url());
+    let act = match luck.below(6) {
+        0 | 1 => return None,
+        2 => Act::State { state: "2".into(), hold_reason: String::new() },
+        3 => Act::State { state: "3".into(), hold_reason: "4".into() },
+        _ => Act::Comment(comment.clone()),
+    };
+    bridged.acts("abel.tuter", ticket, &act);
+    matches!(act, Act::Comment(_)).then_some(comment)
+}
+
 #[tokio::test]
 async fn two_gateways_that_face_each_other_come_to_rest_and_agree() {
     let change = |setup: &mut crate::support::bridged::Setup| {
@@ -91,19 +103,7 @@ async fn two_gateways_that_face_each_other_come_to_rest_and_agree() {
     for round in 0..12 {
         // Sometimes both ends change before either hears of the other.
         for (bridged, ticket) in [(&one, &here), (&other, &there)] {
-            if luck.below(3) == 0 {
-                continue;
-            }
-            let act = match luck.below(4) {
-                0 => Act::State { state: "2".into(), hold_reason: String::new() },
-                1 => Act::State { state: "3".into(), hold_reason: "4".into() },
-                _ => {
-                    let text = format!("round {round} of {}", bridged.instance.url());
-                    comments.insert(text.clone());
-                    Act::Comment(text)
-                }
-            };
-            bridged.acts("abel.tuter", ticket, &act);
+            comments.extend(somebody_acts(&mut luck, bridged, ticket, round));
         }
         if luck.below(2) == 0 {
             one.quiet().await;

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
 use snowgate::sim::acts::Act;
 use snowgate::sim::outbound::Wire;
 
 use super::luck::Luck;
 use crate::support::instance::Ticket;
-use crate::support::{Bridged, Sweeps};
+use crate::support::{Bridged, Event, Sweeps};
 
 /// So many edits by people, and the comments among them.
 fn people_work(bridged: &Bridged, tickets: &[Ticket], edits: usize, seed: u64) -> BTreeSet<String> {
@@ -128,7 +129,13 @@ async fn while_webhooks_work_a_sweep_finds_nothing() {
     let tickets = three_tickets(&bridged).await;
     let comments = people_work(&bridged, &alone(&tickets), 30, 5);
     bridged.quiet().await;
+    // What we write, no webhook tells, and none has to.
+    bridged.gateway().post(&Event::message("MTR-1", 1, "We are on it.")).await.expect(202);
+    bridged.opened("MTR-4", "customer").await;
     bridged.restarted(|setup| setup.sweeps = Sweeps::Always).await;
+    bridged.sweep().await;
+    let ours = json!({"incident": {"id": "MTR-2", "severity": "low", "state": "provider_working"}});
+    bridged.says("updated", "u-1", ours).await;
     bridged.sweep().await;
     check_comments(&bridged, &comments);
     let of_contoso = "tenant=\"contoso\"";

@@ -1,6 +1,6 @@
 //! Small, deterministic luck: what the tests choose differs by seed and is the same at every run.
 
-/// SplitMix64.
+/// The generator known as `SplitMix64`.
 pub(super) struct Luck(u64);
 
 impl Luck {

@@ -91,7 +91,7 @@ async fn a_refused_webhook_does_not_quote_what_it_said() {
     let body = json!({"sys_id": NOTE, "journal": [{"value": NOTE}], "fields": {"u_secret": COLUMN}}).to_string();
     for (body, signed) in [(body.as_str(), true), (body.as_str(), false), (&format!("{{\"{NOTE}\": {COLUMN}"), true)] {
         let request = bridged.gateway().request(Method::POST, path).body(body.to_owned());
-        let request = if signed { bridged.signs(request, "msg-1", body) } else { request };
+        let request = if signed { Bridged::signs(request, "msg-1", body) } else { request };
         let refused = crate::support::Reply::of(request).await.expect("an answer");
         assert!(refused.status >= 400, "{}", refused.text);
         assert!(!ALL.iter().any(|canary| refused.text.contains(canary)), "{}", refused.text);

@@ -10,7 +10,7 @@ const LEVELS: &str = "service_levels:\n  calendar: {time_zone: UTC, work_days: [
 
 async fn bridged() -> Bridged {
     Bridged::with(|setup| {
-        setup.more = LEVELS.to_owned();
+        LEVELS.clone_into(&mut setup.more);
         setup.sweeps = Sweeps::Always;
     })
     .await
