@@ -41,7 +41,8 @@ pub const SWEEP_LEASE: Duration = Duration::from_mins(3);
 pub const SWEEP_POLL: Duration = Duration::from_secs(2);
 /// Tenants swept at once: each waits for its own instance most of the time.
 pub const SWEEPS_AT_ONCE: usize = 16;
-/// How long a new incident waits for an opening of the same tenant that is under way: an answer takes seconds.
-pub const OPENING_WAIT: Duration = Duration::from_mins(2);
+/// How long a new incident waits for an opening of the same tenant that may have been taken: the opening is sent again
+/// every few minutes by then, and a managed service that does not answer for so long raises little.
+pub const OPENING_WAIT: Duration = Duration::from_mins(15);
 /// Tickets that may follow one another for one episode: whoever closes ten in a row does not want this incident.
 pub const SUCCESSORS_MAX: u32 = 10;

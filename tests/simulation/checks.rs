@@ -34,12 +34,14 @@ pub(crate) async fn links(world: &World) -> Vec<Link> {
 
 type Record = BTreeMap<String, String>;
 
-/// Incidents with a ticket like that; one that somebody deleted has no record.
+/// Incidents with a ticket like that, and the ticket's own lane; one that somebody deleted has no record.
 async fn of_tickets(world: &World, is_meant: impl Fn(Option<Record>) -> bool) -> Vec<String> {
     let links = links(world).await;
     let instance = world.network.instance.lock().unwrap();
     let meant = links.iter().filter(|link| is_meant(instance.record("incident", link.ticket.sys_id.as_str())));
-    meant.map(|link| link.incident.to_string()).collect()
+    // What a sweep finds missing waits in the ticket's own lane.
+    let lanes = |link: &Link| [link.incident.to_string(), format!("ticket:{}", link.ticket.sys_id)];
+    meant.flat_map(lanes).collect()
 }
 
 /// Nothing needs a person but what a person did: no fault of the network is a person's.

@@ -21,6 +21,17 @@ use crate::domain::ticket::{Link, Ticket};
 use crate::limits::LEASE;
 use crate::store::{Held, Postponement, Settlement, Waiting};
 
+/// What says that not a byte of a call left us (`peer::fault`).
+const UNSENT: [&str; 7] = [
+    "dns_failed",
+    "connect_failed",
+    "address_forbidden",
+    "tls_broken",
+    "timeout_before_sending",
+    "connection_lost_before_sending",
+    "egress_proxy_failed",
+];
+
 impl Journey<'_> {
     /// Sends the callback at the head of the lane.
     pub(super) async fn tell(&mut self, waiting: &Waiting, kind: TicketKind) -> Result<Settlement, Stop> {
@@ -95,7 +106,7 @@ impl Journey<'_> {
             Class::Unclear | Class::Missing | Class::RefusedPerhapsDone => Class::NotProcessed,
             class => class,
         };
-        let unanswered = outcome.status.is_none();
+        let unanswered = outcome.status.is_none() && !UNSENT.contains(&outcome.code.as_str());
         let outcome = self.in_store_time(Outcome { class, ..outcome });
         let situation = self.situation(false, self.now());
         let again = |at, counted, outcome: Outcome, next: String| {
