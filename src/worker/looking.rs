@@ -60,7 +60,9 @@ impl Journey<'_> {
 
     /// A customer's ticket may just be becoming this incident: then there is a ticket soon.
     async fn standing_beside_openings(&self, work: &Work) -> Result<Standing, Stop> {
-        let patient = self.now().since(work.accepted_at) < OPENING_WAIT;
+        // A managed service that is down names no incident for hours: then new incidents do not wait for it.
+        let is_down = self.bridge.callback.as_ref().is_some_and(|callback| callback.standing().breaker != "closed");
+        let patient = !is_down || self.now().since(work.accepted_at) < OPENING_WAIT;
         if patient && self.store.opening(&self.claim.tenant).await? {
             return Err(Stop::wait_until(self.now().plus(WRITE_REST)));
         }
