@@ -20,6 +20,9 @@ pub struct Seen {
     /// The newest version whose columns were compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
+    /// When the ticket was as it was compared.
+    #[serde(default)]
+    pub looked_at: Timestamp,
     /// A short hash per column, as of that version.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, String>,

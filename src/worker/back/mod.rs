@@ -104,6 +104,8 @@ impl Journey<'_> {
             return Ok(Self::ended(upto, self.claim.memory.clone(), "echo"));
         }
         let seen = self.claim.memory.seen.as_deref().cloned().unwrap_or_default();
+        // A hint is read now; what came whole is as old as its acceptance.
+        let seen_at = if sighting.fields.is_some() { waiting.accepted_at } else { self.now() };
         let was_missing = sighting.event.as_deref() == Some("missing");
         let mut link = self.link_of(&sighting).await?;
         let Some(sighting) = self.complete(sighting, &seen, link.is_none()).await? else {
@@ -131,6 +133,7 @@ impl Journey<'_> {
             linked: linked.as_ref(),
             user: self.user(),
             cause: waiting.id.as_str(),
+            seen_at,
             now: self.now(),
             protections: self.protections,
         };

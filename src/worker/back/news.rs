@@ -39,6 +39,8 @@ pub(super) struct Comparison<'a> {
     pub(super) user: Option<&'a str>,
     /// What led to the callbacks.
     pub(super) cause: &'a str,
+    /// When the ticket was as the sighting says.
+    pub(super) seen_at: Timestamp,
     pub(super) now: Timestamp,
     pub(super) protections: Protections,
 }
@@ -152,7 +154,9 @@ impl Comparison<'_> {
     /// What the columns say that they did not say before.
     fn columns(&self, linked: &Linked, news: &mut News) -> Result<(), Trouble> {
         let version = self.version();
-        let worth_it = news.seen.is_newer(version) || (self.is_read() && news.seen.version == Some(version));
+        // Of two sightings of one version, which a script may leave standing, the later look counts.
+        let later = self.is_read() && news.seen.version == Some(version) && self.seen_at > news.seen.looked_at;
+        let worth_it = news.seen.is_newer(version) || later;
         if self.sighting.fields.is_none() || !worth_it || !linked.current {
             return Ok(());
         }
@@ -388,6 +392,7 @@ impl Comparison<'_> {
 
     fn remember_columns(&self, seen: &mut Seen) {
         seen.version = self.sighting.version.or(seen.version);
+        seen.looked_at = self.seen_at;
         for column in self.mapping.ticket_columns() {
             if let Some(cell) = self.sighting.fields.as_ref().and_then(|fields| fields.get(&**column)) {
                 seen.columns.insert(column.to_string(), print(&cell.value));
