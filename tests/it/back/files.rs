@@ -343,4 +343,5 @@ async fn a_file_that_the_service_does_not_take_now_holds_up_no_comment() {
     bridged.receiver.has(1, "message_added").await;
     assert!(bridged.receiver.of_kind("attachment_added").is_empty(), "the file comes after it");
     bridged.receiver.has(1, "attachment_added").await;
+    bridged.quiet().await;
 }
