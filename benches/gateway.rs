@@ -2,7 +2,7 @@
 //!
 //! Owns: the command line, the order, the report. `cargo bench --bench gateway` runs everything in about two minutes;
 //! `-- --quick` in half of one, with rounds too short to quote; `-- --references` only the references, which need no
-//! gateway. The references are this very program in another role, so each has a process of its own like the gateway.
+//! gateway; `-- --files` only what files cost. The references are this very program in another role, so each has a process of its own like the gateway.
 //! Never: judges absolute numbers of a shared machine; a ratio within one round is what counts.
 //! Fails: when something could not be measured. A missed target is a result and not a failure.
 
@@ -25,7 +25,7 @@ use std::time::Duration;
 use support::figures::Figure;
 use support::process::parent_gone;
 use support::runs::{Bench, Plan};
-use support::{Failed, machine, references, upstream};
+use support::{Failed, files, machine, references, upstream};
 
 /// What is worth quoting: about two minutes.
 const FULL: Plan = Plan {
@@ -50,12 +50,12 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        [role @ ("upstream" | "handler" | "durable" | "proxy"), argument] => {
+        [role @ ("upstream" | "handler" | "durable" | "proxy" | "files"), argument] => {
             play(role, argument).map_err(|error| Failed::io(&format!("the role {role}"), &error))
         }
         // `cargo test --all-targets` starts benches without this word; a test run is no place to measure.
         words if !words.contains(&"--bench") => Ok(()),
-        words => measure(words.contains(&"--quick"), words.contains(&"--references")),
+        words => measure(words.contains(&"--quick"), words),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,14 +67,18 @@ fn main() -> ExitCode {
 }
 
 /// Runs the comparisons and prints their figures as they come.
-fn measure(quick: bool, references_only: bool) -> Result<(), Failed> {
+fn measure(quick: bool, words: &[&str]) -> Result<(), Failed> {
     let scratch = machine::scratch()?;
     println!("machine: {}", machine::facts(&scratch)?);
     let bench = Bench { plan: if quick { QUICK } else { FULL }, scratch: &scratch };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failed::io("could not start the runtime", &error))?;
     runtime.block_on(async {
-        if references_only {
+        if words.contains(&"--files") {
+            print(&bench.files().await?);
+            return Ok(());
+        }
+        if words.contains(&"--references") {
             print(&bench.references().await?);
             return Ok(());
         }
@@ -82,6 +86,7 @@ fn measure(quick: bool, references_only: bool) -> Result<(), Failed> {
         print(&bench.end_to_end().await?);
         print(&[bench.idle_memory().await?]);
         print(&bench.backlog_memory().await?);
+        print(&bench.files().await?);
         Ok(())
     })
 }
@@ -106,6 +111,7 @@ fn play(role: &str, argument: &str) -> io::Result<()> {
         let (server, address) = match role {
             "handler" => references::handler()?,
             "durable" => references::durable(Path::new(argument))?,
+            "files" => files::peers()?,
             _ => references::proxy(argument.parse().map_err(io::Error::other)?)?,
         };
         serve(address, server).await

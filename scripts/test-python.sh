@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the Python environment that tests/sim_clients.rs uses: public ServiceNow clients, pinned, in target/test-python.
+# Makes the Python environment of the tests, pinned, in target/test-python: public ServiceNow clients (tests/sim_clients.rs)
+# and what the example receiver needs (tests/pages).
 # Safe to run again: it does nothing when the pinned versions are already there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,6 +9,7 @@ venv=target/test-python
 pins=(
   pysnc==1.2.1          # ServiceNow's own Python client
   pysnow==0.7.17        # the most used third-party client
+  "$(cat examples/receivers/python/requirements.txt)"
 )
 stamp="$venv/.pins"
 

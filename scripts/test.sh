@@ -39,12 +39,14 @@ install_packages() {
 }
 
 # What the tests need from the system: a linker and C compiler (the embedded database and the TLS library are C),
-# strace (the tests look at what reaches the disk), and Python environments (public ServiceNow clients are the judges).
+# strace (the tests look at what reaches the disk), and Python environments and Node (public ServiceNow clients and webhook
+# libraries are the judges; Node also runs what customers paste into ServiceNow).
 system_packages() {
   local missing=()
   has cc || missing+=(gcc libc6-dev)
   has strace || missing+=(strace)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  has node && has npm || missing+=(nodejs npm)
   ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
 }
 
@@ -64,6 +66,10 @@ python_clients() {
   [[ ! -x scripts/test-python.sh ]] || ./scripts/test-python.sh
 }
 
+node_packages() {
+  ./scripts/test-node.sh
+}
+
 documentation() {
   RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
 }
@@ -73,6 +79,7 @@ step 'toolchain' toolchain
 step 'crates' cargo fetch --locked
 step 'test runner' test_runner
 step 'Python clients' python_clients
+step 'Node packages' node_packages
 step 'format' cargo fmt --check
 step 'lints' cargo clippy --locked --all-targets -- -D warnings
 step 'documentation' documentation

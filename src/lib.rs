@@ -3,7 +3,7 @@
 //! The map of the program, by ring; a module may use the rings below it (see `ARCHITECTURE.md`):
 //!
 //! * ring 0: [`domain`] (values) and [`limits`] (every bound, with its reason)
-//! * ring 1: [`mapping`], [`delivery`], [`security`]: pure decisions, no I/O, no clock
+//! * ring 1: [`mapping`], [`delivery`], [`security`], [`service_levels`]: pure decisions, no I/O, no clock
 //! * ring 2: [`store`], [`peer`] with [`servicenow`] and [`callback`] above it, [`tenants`], [`settings`], [`telemetry`],
 //!   [`runtime`]: the edges
 //! * ring 3: [`http`], [`worker`]: the flows
@@ -20,6 +20,7 @@ pub mod mapping;
 pub mod peer;
 pub mod runtime;
 pub mod security;
+pub mod service_levels;
 pub mod servicenow;
 pub mod settings;
 pub mod sim;

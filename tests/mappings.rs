@@ -47,6 +47,7 @@ target: {table: incident}
 tables:
   impact: {high: 1, default: 3}
   state: {new: 1, resolved: 6, closed: 6, cancelled: 8, merged: 8, default: 2}
+  severity_back: {"1": high, default: low}
 to_ticket:
   fields:
     short_description: {value: "{{ incident.title }}", max: 160}
@@ -60,7 +61,7 @@ to_ticket:
   attachments: {max_bytes: 10MB, types: ["image/*"]}
 to_incident:
   state: {"1": new, "2": investigating, "3": {awaiting_external: "{{ ticket.hold_reason == '4' }}", default: investigating}, "6": resolved, "8": cancelled}
-  fields: {assignee.name: "{{ ticket.assigned_to.display }}"}
+  fields: {assignee.name: "{{ ticket.assigned_to.display }}", severity: {value: "{{ ticket.impact }}", table: severity_back}}
   messages: {comments: public}
   opens: {when: "{{ ticket.category == 'av' }}"}
 policy: {closed_ticket: reopen_or_new, recovery: resolve, on_parked: {create: park}}
@@ -72,6 +73,9 @@ cases:
   - name: resolves
     event: {type: incident.resolved, incident: {id: A-1, title: Broken}}
     expect: {update: {state: 6}}
+  - name: comes back
+    ticket: {state: 6, impact: 1, assigned_to: {value: 46d4, display: Abel}}
+    expect: {incident: {state: resolved, assignee: {name: Abel}}, messages: {work_notes: null}}
 "#;
 
 /// What is replaced, by what, and the code expected at `«`.
@@ -152,6 +156,59 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("closed: 6, cancelled", "cancelled", "M044"),
     ("\"8\": cancelled}", "«\"8\": investigating}", "M044"),
     ("type: incident.resolved", "type: incident.updated", "M042"),
+    // the way back
+    ("\"1\": new", "«default: new", "M004"),
+    ("\"2\": investigating,", "\"2\": «unknown,", "M006"),
+    ("\"1\": new", "«In Progress: new", "M055"),
+    ("\"1\": new", "«\"1\": resolved", "M044"),
+    ("\"6\": resolved", "«\"6\": cancelled", "M051"),
+    ("\"1\": new, \"2\": investigating", "«\"1\": investigating, \"2\": new", "M052"),
+    ("\"1\": high, default: low", "\"1\": low, default: high", "M052"),
+    ("\"1\": high, default: low", "\"1\": high", "M057"),
+    ("\"1\": high, default: low", "\"1\": hihg, default: low", "M006"),
+    ("new: 1, resolved: 6, closed: 6", "new: 1, resolved: 6, «closed: 7", "M054"),
+    ("ticket.assigned_to.display", "«ticket.comments", "M049"),
+    ("ticket.assigned_to.display", "«ticket.work_notes.display", "M049"),
+    ("ticket.assigned_to.display", "«ticket.Assigned", "M010"),
+    ("ticket.assigned_to.display", "«ticket", "M028"),
+    ("ticket.assigned_to.display", "«ticket.assigned_to[0]", "M028"),
+    ("ticket.assigned_to.display", "«incident.title", "M022"),
+    ("ticket.category == 'av'", "ticket.state == «2", "M056"),
+    ("ticket.category == 'av'", "ticket.state in «[1, 2]", "M056"),
+    ("assignee.name:", "«assignee:", "M028"),
+    ("assignee.name:", "«tags:", "M028"),
+    ("assignee.name:", "«custom.:", "M028"),
+    ("assignee.name:", "«id:", "M045"),
+    ("assignee.name:", "«state:", "M045"),
+    ("assignee.name:", "custom.a: x, «custom.a.b:", "M028"),
+    (
+        "assignee.name: \"{{ ticket.assigned_to.display }}\"",
+        "assignee.name: {value: \"{{ ticket.assigned_to }}\", on: «always}",
+        "M050",
+    ),
+    (
+        "assignee.name: \"{{ ticket.assigned_to.display }}\"",
+        "assignee.name: {value: \"{{ ticket.assigned_to }}\", lookup: «{table: sys_user, by: sys_id}}",
+        "M050",
+    ),
+    (
+        "assignee.name: \"{{ ticket.assigned_to.display }}\"",
+        "assignee.name: x, «title: {value: \"{{ ticket.short_description }}\", when: \"{{ ticket.u_public }}\"}",
+        "M053",
+    ),
+    // its cases
+    ("ticket: {state: 6, impact: 1,", "ticket: {state: 6, «imapct: 1,", "M022"),
+    ("assignee: {name: Abel}}", "assignee: {«nmae: Abel}}", "M022"),
+    ("ticket: {state: 6, impact: 1,", "origin: «nobody\n    ticket: {state: 6, impact: 1,", "M006"),
+    ("messages: {work_notes: null}", "messages: {«work_note: null}", "M006"),
+    ("messages: {work_notes: null}", "opens: «maybe", "M004"),
+    ("expect: {update: {state: 6}}", "expect: {update: {state: 6}, incident: «{state: resolved}}", "M004"),
+    ("messages: {work_notes: null}", "create: {state: 6}", "M004"),
+    (
+        "    ticket: {state: 6,",
+        "    event: «{type: incident.opened, incident: {id: A-2, title: B}}\n    ticket: {state: 6,",
+        "M004",
+    ),
 ];
 
 #[test]
@@ -207,6 +264,13 @@ fn what_is_too_long_is_told() {
         (long(format!("description: {}", "x".repeat(4_001))), "M040"),
         (long(format!("u_extra: \"x\" # {}", "x".repeat(300_000))), "M007"),
         (long((0..501).fold(String::new(), |text, field| text + &format!("u_{field}: x\n    "))), "M007"),
+        (
+            GOOD.replace(
+                "\"1\": new,",
+                &(100..601).fold("\"1\": new,".to_owned(), |text, state| text + &format!("\"{state}\": new,")),
+            ),
+            "M007",
+        ),
     ] {
         let (mapping, findings) = compile(&SourceFile::new("long.yaml", text));
         assert!(mapping.is_none());
@@ -262,7 +326,111 @@ fn a_case_that_differs_says_how() {
             "dropped: expected `message`, found `assignment_group: there is no sys_user_group with name = `AV Support``"
         ]
     );
-    assert_eq!(results.iter().map(|result| result.line).collect::<Vec<_>>(), [25, 29]);
+    assert_eq!(results.iter().map(|result| result.line).collect::<Vec<_>>(), [26, 30, 33]);
+}
+
+#[test]
+fn a_case_of_the_way_back_that_differs_says_how() {
+    let text = GOOD.replace(
+        "expect: {incident: {state: resolved, assignee: {name: Abel}}, messages: {work_notes: null}}",
+        "expect: {incident: {state: closed, severity: null, assignee: {name: Bow}}, opens: true, messages: {comments: internal}, dropped: x}",
+    );
+    let (mapping, findings) = compile(&SourceFile::new(
+        "differs.yaml",
+        text.replace("assigned_to: {", "short_description: Dark, assigned_to: {"),
+    ));
+    let results = mapping.unwrap_or_else(|| panic!("{}", rendered(&findings))).run_cases();
+    let differences: Vec<&String> = results.iter().flat_map(|result| &result.differences).collect();
+    assert_eq!(
+        differences,
+        [
+            "opens: expected `true`, found `false`",
+            "messages.comments: expected visibility `internal`, found `public`",
+            "incident.state: expected value `closed`, found `resolved`",
+            "incident.severity: expected value nothing, found `high`",
+            "incident.assignee.name: expected value `Bow`, found `Abel`",
+            "dropped: expected `x`, found nothing",
+        ]
+    );
+}
+
+#[test]
+fn a_fight_between_the_two_sides_is_shown_step_by_step() {
+    for (back, picture) in [
+        ("\"1\": investigating, \"2\": new", "`new` → 1 → `investigating` → 2 → `new`"),
+        (
+            "\"1\": resolved, \"2\": new, \"6\": investigating",
+            "`new` → 1 → `resolved` → 6 → `investigating` → 2 → `new`",
+        ),
+    ] {
+        let text = GOOD.replace("\"1\": new, \"2\": investigating", back);
+        let text = if back.contains("\"6\"") { text.replace(", \"6\": resolved, \"8\"", ", \"8\"") } else { text };
+        let (mapping, findings) = compile(&SourceFile::new("fight.yaml", text));
+        let told: Vec<&Diagnostic> = findings.iter().filter(|finding| finding.code == "M052").collect();
+        assert!(mapping.is_none() && told.len() == 1, "{}", rendered(&findings));
+        assert!(told.iter().all(|finding| finding.message.contains(picture)), "{}", rendered(&findings));
+    }
+}
+
+#[test]
+fn the_columns_beside_the_state_count_on_the_way_there_and_back() {
+    let shipped = std::fs::read_to_string("mappings/teams-rooms.yaml").expect("the file is part of the repository");
+    let swapped = shipped.replace("awaiting_external: 4, default", "awaiting_external: 1, default");
+    let (_, findings) = compile(&SourceFile::new("x.yaml", swapped));
+    let told: Vec<String> = findings.iter().map(|finding| format!("{} {}", finding.code, finding.message)).collect();
+    assert_eq!(
+        told,
+        [
+            "M052 `state` does not settle between the two sides: `provider_working` → 3 → `awaiting_external` → 3 → `needs_customer_action` → 2 → `investigating`",
+            "M051 what leaves as `awaiting_external` comes back as `needs_customer_action`",
+        ]
+    );
+}
+
+/// The states somebody can say, and a few ticket states.
+const STATES: [&str; 10] = [
+    "new",
+    "investigating",
+    "needs_customer_action",
+    "provider_working",
+    "awaiting_external",
+    "mitigated",
+    "resolved",
+    "closed",
+    "cancelled",
+    "merged",
+];
+const TICKET_STATES: [&str; 5] = ["1", "2", "3", "6", "8"];
+
+/// A state map of both directions: the ticket state by state, and the state by ticket state, if it has a row.
+fn two_ways(there: &[usize], back: &[Option<usize>]) -> String {
+    let rows = STATES.iter().zip(there).map(|(state, ticket)| format!("{state}: {}", TICKET_STATES[*ticket]));
+    let back = TICKET_STATES
+        .iter()
+        .zip(back)
+        .filter_map(|(ticket, state)| state.map(|state| format!("\"{ticket}\": {}", STATES[state])));
+    format!(
+        "version: 1\nname: t\ntarget: {{table: incident}}\ntables: {{s: {{{}, default: 2}}}}\nto_ticket:\n  fields: {{state: {{value: \"{{{{ incident.state }}}}\", table: s}}}}\nto_incident:\n  state: {{{}}}\n",
+        rows.collect::<Vec<_>>().join(", "),
+        back.collect::<Vec<_>>().join(", ")
+    )
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, cases: 300, ..Default::default() })]
+    #[test]
+    fn a_file_is_refused_exactly_when_a_state_does_not_settle(
+        there in proptest::collection::vec(0..TICKET_STATES.len(), STATES.len()),
+        back in proptest::collection::vec(proptest::option::weighted(0.9, 0..STATES.len()), TICKET_STATES.len()),
+    ) {
+        let round = |state: usize| back[there[state]];
+        // A word we do not know takes the `default` row, 2.
+        let starts = (0..STATES.len()).filter_map(round).chain(back[1]);
+        let unsettled = starts.into_iter().any(|once| round(once).is_some_and(|twice| twice != once));
+        let (mapping, findings) = compile(&SourceFile::new("both.yaml", two_ways(&there, &back)));
+        proptest::prop_assert_eq!(mapping.is_none(), unsettled, "{}", rendered(&findings));
+        proptest::prop_assert_eq!(findings.iter().any(|finding| finding.code == "M052"), unsettled);
+    }
 }
 
 proptest::proptest! {

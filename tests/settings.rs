@@ -8,14 +8,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use snowgate::domain::incident::Origin;
+use snowgate::domain::time::Timestamp;
+use snowgate::security::signature::{HexSignatures, WebhookSecret};
+use snowgate::service_levels::{Activity, Due};
 use snowgate::settings::{
-    Auth, CreateStrategy, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl, load, load_strict,
-    schema,
+    Auth, CreateStrategy, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl, UnsignedWebhook, load,
+    load_strict, schema,
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const THIRD_SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const FOURTH_SECRET: &str = "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
 /// Stands where a secret stands in the fixtures; no report may hold it.
 const CANARY: &str = "hunter2";
 
@@ -30,6 +35,8 @@ fn environment(directory: &Path) -> Environment {
         .with("WEBHOOK_SECRET", SECRET)
         .with("OTHER_SECRET", OTHER_SECRET)
         .with("THIRD_SECRET", THIRD_SECRET)
+        .with("FOURTH_SECRET", FOURTH_SECRET)
+        .with("LONG_SECRET", &format!("{CANARY}: {CANARY} {CANARY}"))
         .with("EMPTY", "")
 }
 
@@ -127,10 +134,122 @@ fn a_short_tenant_gets_the_defaults() {
     let limits = tenant.servicenow.limits;
     assert_eq!((limits.calls_per_second, limits.calls_per_hour, limits.concurrency), (5, 20_000, 4));
     assert_eq!(tenant.servicenow.settle, Duration::from_secs(150));
-    assert_eq!(tenant.servicenow.sweep_every, Duration::from_mins(5));
-    assert!(tenant.enabled && tenant.webhook.is_none() && tenant.callback.is_none());
+    assert_eq!(tenant.servicenow.sweep.every, Duration::from_mins(5));
+    assert_eq!(tenant.servicenow.sweep.compare_every, Duration::from_hours(24));
+    assert_eq!(tenant.servicenow.user, None);
+    assert!(tenant.enabled && tenant.webhook.is_none() && tenant.callback.is_none() && tenant.service_levels.is_none());
     let codes: Vec<&str> = loaded.findings.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["S032"], "only the warning that nobody may push");
+}
+
+/// With everything that the way back can be told, as `docs/configuration.md` has it.
+const WAY_BACK: &str = r#"webhook:
+  secrets: [{env: WEBHOOK_SECRET}, {env: OTHER_SECRET}]
+  hex_signatures: true
+  instance: Contoso
+  unsigned: {header: {name: X-Snowgate-Token, value: {env: LONG_SECRET}}}
+callback:
+  url: https://soc.example/hooks?tenant=a
+  secret: {env: THIRD_SECRET}
+  secret_next: {env: FOURTH_SECRET}
+  oauth: {token_url: https://soc.example/token, client_id: us, client_secret: {env: CLIENT_SECRET}, scope: hooks write}
+  limits: {calls_per_second: 2}
+service_levels:
+  calendar: {time_zone: Europe/Berlin, work_days: [sun, mon], hours: "09:00-17:00", holidays: [2026-12-27]}
+  first_response: 4h
+  first_response_in: business
+  inactivity: {customer: 3, system: 15}
+"#;
+
+#[test]
+fn everything_about_the_way_back_is_read() {
+    let settings = format!("{MINIMAL}egress: {{allow_hosts: [\"*.service-now.com\", soc.example]}}\n");
+    let directory = directory(&[("snowgate.yaml", &settings), ("tenants/a.yaml", &tenant("a", WAY_BACK))]);
+    let loaded = loaded(directory.path());
+    let [tenant] = loaded.tenants.as_slice() else { panic!("{}", report(&loaded.findings)) };
+    let codes: Vec<&str> = loaded.findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["S043", "S032"], "a loud word on the unsigned calls, and nobody may push");
+
+    let webhook = tenant.webhook.as_ref().unwrap();
+    assert_eq!((webhook.secrets.len(), webhook.hex, &*webhook.instance), (2, HexSignatures::Accept, "contoso"));
+    let Some(UnsignedWebhook::Header { name, value }) = &webhook.unsigned else { panic!("a header") };
+    assert_eq!((&**name, value.expose().contains(CANARY)), ("x-snowgate-token", true));
+
+    let callback = tenant.callback.as_ref().unwrap();
+    assert_eq!(callback.url.to_string(), "https://soc.example/hooks?tenant=a");
+    let digests: Vec<[u8; 32]> = callback.secrets.iter().map(WebhookSecret::digest).collect();
+    let expected = [THIRD_SECRET, FOURTH_SECRET].map(|secret| WebhookSecret::parse(secret).unwrap().digest());
+    assert_eq!(digests, expected, "the current secret comes first");
+    let limits = callback.limits;
+    assert_eq!((limits.calls_per_second, limits.calls_per_hour, limits.concurrency), (2, 36_000, 8));
+    let oauth = callback.oauth.as_ref().unwrap();
+    assert_eq!((oauth.client_id.as_str(), oauth.client_secret.expose()), ("us", CANARY));
+    assert_eq!(
+        (oauth.token_url.to_string().as_str(), oauth.scope.as_deref()),
+        ("https://soc.example/token", Some("hooks write"))
+    );
+
+    let levels = tenant.service_levels.as_ref().unwrap();
+    // Monday at 16:30 in Berlin: half an hour is left of it, and Sunday the 27th is a holiday.
+    let opened = stamp("2026-12-21T15:30:00Z");
+    assert_eq!(levels.first_response_due(opened).unwrap().to_string(), "2026-12-28T11:30:00.000Z");
+    assert!(levels.closes_silent_tickets());
+    assert!(!format!("{tenant:?}").contains(CANARY));
+}
+
+#[test]
+fn the_worked_example_of_the_documentation_is_what_is_computed() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/service-levels.md")).unwrap();
+    let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let directory = directory(&[("snowgate.yaml", MINIMAL), ("tenants/a.yaml", &tenant("a", example))]);
+    let loaded = loaded(directory.path());
+    let [tenant] = loaded.tenants.as_slice() else { panic!("{}", report(&loaded.findings)) };
+    let levels = tenant.service_levels.as_ref().unwrap();
+    let written = stamp("2026-12-22T14:10:00Z");
+    let silent = Activity {
+        opened_at: written,
+        last_customer_activity: written,
+        waits_since: None,
+        reminded_at: None,
+        first_response_at: Some(written),
+        origin: Some(Origin::Customer),
+        waits_for_customer: true,
+        is_open: true,
+    };
+    let (reminded, closed) = (stamp("2026-12-23T23:00:00Z"), stamp("2026-12-28T23:00:00Z"));
+    let just_before = |moment: Timestamp| moment.minus(Duration::from_millis(1));
+    assert_eq!(levels.judge(&silent, just_before(reminded)), []);
+    assert_eq!(levels.judge(&silent, reminded), [Due::Remind { since: written, closes_at: closed }]);
+    let silent = Activity { reminded_at: Some(reminded), ..silent };
+    assert_eq!(levels.judge(&silent, just_before(closed)), []);
+    assert_eq!(levels.judge(&silent, closed), [Due::Close { since: written }]);
+    assert_eq!(levels.first_response_due(written), Some(stamp("2026-12-22T18:10:00Z")));
+}
+
+fn stamp(text: &str) -> Timestamp {
+    Timestamp::from_millis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+}
+
+#[test]
+fn who_calls_and_who_we_are_follow_from_what_is_known() {
+    let policy =
+        "egress: {allow_hosts: [\"*.service-now.com\", support.contoso.example], allow_private: [127.0.0.0/8]}\n";
+    for (instance, auth, expected) in [
+        ("https://Contoso.service-now.com", "basic, username: gate", ("contoso", Some("gate"))),
+        ("https://support.contoso.example", "basic, username: gate", ("support", Some("gate"))),
+        ("http://127.0.0.1:9090", "basic, username: {env: OTHER_SECRET}", ("127.0.0.1", Some(OTHER_SECRET))),
+    ] {
+        let text = format!(
+            "tenant: a\nservicenow: {{instance: \"{instance}\", auth: {{kind: {auth}, password: {{env: CLIENT_SECRET}}}}}}\n\
+             mapping: x.yaml\nwebhook: {{secrets: [{{env: WEBHOOK_SECRET}}]}}\n"
+        );
+        let settings = format!("{MINIMAL}{policy}");
+        let directory = directory(&[("snowgate.yaml", &settings), ("tenants/a.yaml", &text)]);
+        let loaded = loaded(directory.path());
+        let [tenant] = loaded.tenants.as_slice() else { panic!("{}", report(&loaded.findings)) };
+        let known = (&*tenant.webhook.as_ref().unwrap().instance, tenant.servicenow.user.as_deref());
+        assert_eq!(known, expected);
+    }
 }
 
 #[test]
@@ -292,6 +411,39 @@ fn the_schemas_say_what_the_check_says() {
             .map(|(name, _)| name)
             .collect();
         assert_eq!(undocumented, [""; 0], "every key of {title} has a description");
+    }
+}
+
+#[test]
+fn the_documentation_has_every_key_of_a_tenant() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
+    let mut keys = Vec::new();
+    leaves(schema::tenant(), schema::tenant(), "", &mut keys);
+    assert!(keys.contains(&"service_levels.inactivity.remind".to_owned()), "{keys:?}");
+    let is_missing =
+        |key: &String| !page.contains(&format!("| `{key}` |")) && !page.contains(&format!("| `{key}[]` |"));
+    let missing: Vec<String> = keys.into_iter().filter(is_missing).collect();
+    assert_eq!(missing, [""; 0], "in docs/configuration.md");
+}
+
+/// The keys that hold values. Ways to authenticate have tables of their own, by kind.
+fn leaves(root: &serde_json::Value, schema: &serde_json::Value, path: &str, keys: &mut Vec<String>) {
+    let reference = |schema: &serde_json::Value| {
+        let name = schema["$ref"].as_str()?.rsplit('/').next()?.to_owned();
+        Some(root["$defs"][name].clone())
+    };
+    let option = |schema: &serde_json::Value| schema["anyOf"].as_array().and_then(|options| reference(&options[0]));
+    let schema = reference(schema).or_else(|| option(schema)).unwrap_or_else(|| schema.clone());
+    let names = schema["properties"].as_object();
+    match names.filter(|_| !["webhook.unsigned.basic", "webhook.unsigned.header"].contains(&path)) {
+        Some(names) => {
+            for (name, inner) in names {
+                let dot = if path.is_empty() { "" } else { "." };
+                leaves(root, inner, &format!("{path}{dot}{name}"), keys);
+            }
+        }
+        None if path == "servicenow.auth" => {}
+        None => keys.push(path.to_owned()),
     }
 }
 

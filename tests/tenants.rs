@@ -5,12 +5,16 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use snowgate::domain::id::TenantId;
 use snowgate::domain::time::Timestamp;
 use snowgate::security::api_key::ApiKey;
-use snowgate::security::signature::{SignedHeaders, WebhookSecret, sign};
+use snowgate::security::signature::{SignatureError, SignedHeaders, WebhookSecret, sign};
 use snowgate::settings::{Environment, Finding};
-use snowgate::tenants::{Authenticated, Credential, Diff, Loaded, Registry, SignedRequest, Unauthenticated, load};
+use snowgate::tenants::{
+    Authenticated, Credential, Diff, InstanceCredential, Loaded, Registry, SignedRequest, Unauthenticated, load,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_327_200_000);
 const SECRETS: [&str; 3] = [
@@ -18,6 +22,10 @@ const SECRETS: [&str; 3] = [
     "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
     "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 ];
+
+/// What rules that cannot sign show.
+const TOKEN: &str = "correct horse battery staple";
+const OTHER_TOKEN: &str = "another 16 characters and more";
 
 /// A working directory with settings and one good mapping.
 struct Site(tempfile::TempDir);
@@ -54,7 +62,9 @@ impl Site {
             .with("CLIENT_SECRET", "s3")
             .with("FIRST", SECRETS[0])
             .with("SECOND", SECRETS[1])
-            .with("THIRD", SECRETS[2]);
+            .with("THIRD", SECRETS[2])
+            .with("TOKEN", TOKEN)
+            .with("OTHER_TOKEN", OTHER_TOKEN);
         load(Path::new("snowgate.yaml"), &environment)
     }
 
@@ -157,6 +167,27 @@ fn mappings_are_reported_with_everything_else_and_each_file_once() {
 }
 
 #[test]
+fn a_callback_that_nothing_goes_to_is_warned_of() {
+    const CALLBACK: &str =
+        "callback: {url: \"https://soc.service-now.com/hooks\", secret: {env: FIRST}, limits: {concurrency: 2}}\n";
+    let site = Site::new();
+    site.write(
+        "mappings/forth.yaml",
+        "version: 1\nname: forth\ntarget: {table: incident}\nto_ticket:\n  fields:\n    short_description: {value: \"{{ incident.title }}\", max: 160}\n",
+    );
+    site.tenant_with("one-way", "forth.yaml", CALLBACK);
+    site.tenant_with("both-ways", "good.yaml", &CALLBACK.replace("FIRST", "SECOND"));
+    site.tenant_with("without", "forth.yaml", "");
+    let loaded = site.load();
+    let warned: Vec<&Finding> = loaded.findings.iter().filter(|finding| finding.code == "S049").collect();
+    assert_eq!(warned.len(), 1, "{}", report(&loaded.findings));
+    let finding = warned.first().unwrap();
+    assert!(!finding.is_error() && finding.file.ends_with("one-way.yaml") && finding.line == 5, "{finding:?}");
+    assert!(finding.message.contains("forth.yaml has no `to_incident`"), "{}", finding.message);
+    assert!(loaded.strict().is_ok(), "a warning stops nobody");
+}
+
+#[test]
 fn a_key_opens_its_own_tenant_and_no_other() {
     let (site, registry) = (Site::new(), Registry::default());
     let ((key_a, sender_a), (key_b, sender_b)) = (key(1), key(2));
@@ -201,7 +232,7 @@ fn both_signatures_of_a_rotation_open_and_it_is_told_which_did() {
         let headers = SignedHeaders { id: "msg_1", timestamp: &timestamp, signature: &signature };
         let request = SignedRequest { headers, body: b"{}", now: NOW };
         let sender = registry.authenticate(tenant, Credential::Signature(request));
-        let instance = registry.authenticate_instance(tenant, request);
+        let instance = registry.authenticate_instance(tenant, InstanceCredential::Signed(request));
         let told = |caller: Result<Authenticated, Unauthenticated>| {
             caller.map(|caller| format!("{} {}", caller.sender, caller.credential)).map_err(|error| error.to_string())
         };
@@ -213,6 +244,71 @@ fn both_signatures_of_a_rotation_open_and_it_is_told_which_did() {
     assert_eq!(enter("b", SECRETS[2]), (nobody(), Ok("servicenow secret_1".to_owned())));
     assert_eq!(enter("b", SECRETS[0]), (nobody(), nobody()), "a secret of another tenant");
     assert_eq!(enter("nobody", SECRETS[0]), (nobody(), nobody()));
+}
+
+#[test]
+fn an_instance_that_cannot_sign_shows_what_its_own_tenant_asks_for() {
+    let (site, registry) = (Site::new(), Registry::default());
+    site.tenant("basic", "webhook: {unsigned: {basic: {username: snow, password: {env: TOKEN}}}}\n");
+    site.tenant(
+        "header",
+        "webhook: {secrets: [{env: FIRST}], unsigned: {header: {name: X-Token, value: {env: OTHER_TOKEN}}}}\n",
+    );
+    site.tenant("signs", "webhook: {secrets: [{env: SECOND}]}\n");
+    site.tenant("silent", "");
+    site.load_into(&registry).unwrap();
+    let enter = |tenant: &str, headers: &[(&str, &str)]| {
+        let find = |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        let caller = registry.authenticate_instance(tenant, InstanceCredential::Unsigned(&find));
+        caller.map(|caller| format!("{} {} {}", caller.tenant.id(), caller.sender, caller.credential))
+    };
+    let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+    let right = basic(&format!("snow:{TOKEN}"));
+    assert_eq!(enter("basic", &[("authorization", &right)]), Ok("basic servicenow unsigned".to_owned()));
+    let other_case = right.replace("Basic", "basic");
+    assert_eq!(enter("basic", &[("authorization", &other_case)]), Ok("basic servicenow unsigned".to_owned()));
+    assert_eq!(enter("header", &[("x-token", OTHER_TOKEN)]), Ok("header servicenow unsigned".to_owned()));
+
+    let wrong_user = basic(&format!("snow2:{TOKEN}"));
+    let wrong_password = basic("snow:another 16 characters and more");
+    let cut = right.get(..right.len() - 4).unwrap();
+    let raw = right.replace("Basic ", "");
+    for (tenant, header, value) in [
+        ("basic", "authorization", wrong_user.as_str()),
+        ("basic", "authorization", &wrong_password),
+        ("basic", "authorization", cut),
+        ("basic", "authorization", &raw),
+        ("basic", "authorization", "Basic "),
+        ("basic", "authorization", ""),
+        ("basic", "x-token", OTHER_TOKEN),
+        ("header", "authorization", &right),
+        ("header", "x-token", TOKEN),
+        ("header", "x-token", ""),
+        ("header", "x-other", OTHER_TOKEN),
+        ("signs", "authorization", &right),
+        ("silent", "authorization", &right),
+        ("silent", "authorization", "Basic "),
+        ("nobody", "authorization", &right),
+        ("nobody", "x-token", OTHER_TOKEN),
+    ] {
+        assert_eq!(enter(tenant, &[(header, value)]), Err(Unauthenticated::Key), "{tenant} {header}: {value}");
+    }
+    for tenant in ["basic", "header", "signs", "silent", "nobody"] {
+        assert_eq!(enter(tenant, &[]), Err(Unauthenticated::Key), "{tenant}");
+    }
+}
+
+#[test]
+fn a_wrong_signature_is_not_made_good_by_anything_else() {
+    let (site, registry) = (Site::new(), Registry::default());
+    site.tenant("a", "webhook: {unsigned: {header: {name: x-token, value: {env: TOKEN}}}}\n");
+    site.load_into(&registry).unwrap();
+    let signature = sign("msg_1", NOW, b"{}", &WebhookSecret::parse(SECRETS[0]).unwrap());
+    let timestamp = NOW.seconds().to_string();
+    let headers = SignedHeaders { id: "msg_1", timestamp: &timestamp, signature: &signature };
+    let request = SignedRequest { headers, body: b"{}", now: NOW };
+    let caller = registry.authenticate_instance("a", InstanceCredential::Signed(request));
+    assert_eq!(caller.map(|caller| caller.credential), Err(Unauthenticated::Signature(SignatureError::Mismatch)));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::Failed;
 use super::event;
+use super::files::CALLBACKS_PATH;
 use super::http;
 use super::process::Process;
 
@@ -48,6 +49,13 @@ to_ticket:
       close_notes: Resolved by the managed service.
 "#;
 
+/// What [`MAPPING`] says of files, besides.
+const MAPPED_FILES: &str = r#"  attachments: {max_bytes: 128MB, types: ["application/*"]}
+to_incident:
+  state: {"1": new, "2": investigating, "3": awaiting_external, "6": resolved, "7": closed, "8": cancelled}
+  attachments: {max_bytes: 128MB, types: ["application/*"]}
+"#;
+
 /// A running gateway.
 #[derive(Debug)]
 pub(crate) struct Gateway {
@@ -60,16 +68,41 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts it in a fresh directory below `scratch`, with so many tenants of one instance, and waits until it is ready.
     pub(crate) async fn start(scratch: &Path, tenants: usize, instance: SocketAddr) -> Result<Self, Failed> {
+        Self::start_of(scratch, |directory| {
+            for tenant in 0..tenants {
+                let name = event::tenant_name(tenant);
+                fs::write(directory.join(format!("tenants/{name}.yaml")), tenant_file(tenant, instance))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn start_of(scratch: &Path, tenants: impl FnOnce(&Path) -> io::Result<()>) -> Result<Self, Failed> {
         let io = |error| Failed::io("could not prepare the gateway's files", &error);
         let directory = tempfile::tempdir_in(scratch).map_err(io)?;
         let (public, admin) = free_addresses().map_err(io)?;
-        write_files(directory.path(), tenants, instance, (public, admin)).map_err(io)?;
+        write_files(directory.path(), (public, admin)).and_then(|()| tenants(directory.path())).map_err(io)?;
         let mut command = Command::new(binary());
         command.args(["serve", "--config", "snowgate.yaml"]).current_dir(directory.path()).env_remove("RUST_LOG");
         let process = Process::program("snowgate serve", command, &directory.path().join("gateway.log"))?;
         let mut gateway = Self { process, public, admin, _directory: directory };
         gateway.wait_ready().await?;
         Ok(gateway)
+    }
+
+    /// Starts it with one tenant whose files pass both ways; both its peers are at one address.
+    pub(crate) async fn start_with_files(scratch: &Path, peers: SocketAddr) -> Result<Self, Failed> {
+        Self::start_of(scratch, |directory| {
+            let mapping = format!("{MAPPING}{MAPPED_FILES}");
+            fs::write(directory.join("mappings/bench.yaml"), mapping)?;
+            fs::write(directory.join("callback"), event::callback_secret())?;
+            let callback =
+                format!("callback: {{url: \"http://{peers}{CALLBACKS_PATH}\", secret: {{file: callback}}}}\n");
+            let file = tenant_file(0, peers).replace("webhook: {", "webhook: {instance: bench, ") + &callback;
+            fs::write(directory.join(format!("tenants/{}.yaml", event::tenant_name(0))), file)
+        })
+        .await
     }
 
     /// Where events go.
@@ -167,12 +200,7 @@ pub(crate) fn dead_address() -> Result<SocketAddr, Failed> {
     free_addresses().map(|(address, _)| address).map_err(|error| Failed::io("no free address", &error))
 }
 
-fn write_files(
-    directory: &Path,
-    tenants: usize,
-    instance: SocketAddr,
-    (public, admin): (SocketAddr, SocketAddr),
-) -> io::Result<()> {
+fn write_files(directory: &Path, (public, admin): (SocketAddr, SocketAddr)) -> io::Result<()> {
     for name in ["tenants", "mappings", "data"] {
         fs::create_dir(directory.join(name))?;
     }
@@ -183,11 +211,7 @@ fn write_files(
     fs::write(directory.join("snowgate.yaml"), settings)?;
     fs::write(directory.join("mappings/bench.yaml"), MAPPING)?;
     fs::write(directory.join("password"), "bench")?;
-    for tenant in 0..tenants {
-        let name = event::tenant_name(tenant);
-        fs::write(directory.join(format!("tenants/{name}.yaml")), tenant_file(tenant, instance))?;
-    }
-    Ok(())
+    fs::write(directory.join("hook"), event::hook_secret())
 }
 
 /// One tenant, with the widest limits a tenant's file may ask for: the pace is not what is measured.
@@ -198,5 +222,9 @@ fn tenant_file(tenant: usize, instance: SocketAddr) -> String {
     text.push_str("mapping: bench.yaml\nsenders:\n");
     writeln!(text, "  - {{name: soc, api_key_sha256: \"{}\"}}", event::api_key_sha256(tenant))
         .expect("a String takes everything");
+    // A secret serves one tenant; the first one's webhooks are measured.
+    if tenant == 0 {
+        text.push_str("webhook: {secrets: [{file: hook}]}\n");
+    }
     text
 }

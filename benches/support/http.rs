@@ -78,6 +78,13 @@ pub(crate) async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) ->
     }
 }
 
+/// Sends a whole request, and gives the status of its answer.
+pub(crate) async fn send(address: SocketAddr, request: &[u8]) -> io::Result<u16> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(request).await?;
+    read_answer(&mut stream, &mut Vec::new()).await.map(|(status, _)| status)
+}
+
 /// One request on a connection of its own, for readiness, metrics and switches.
 pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<Answer> {
     let exchange = async {

@@ -2,6 +2,7 @@
 
 pub(crate) mod event;
 pub(crate) mod figures;
+pub(crate) mod files;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod load;

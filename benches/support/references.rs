@@ -74,7 +74,7 @@ pub(crate) fn proxy(upstream: SocketAddr) -> io::Result<(Server, SocketAddr)> {
     started(&server.addrs(), server.run())
 }
 
-fn started(addresses: &[SocketAddr], server: Server) -> io::Result<(Server, SocketAddr)> {
+pub(super) fn started(addresses: &[SocketAddr], server: Server) -> io::Result<(Server, SocketAddr)> {
     let address = addresses.first().copied().ok_or(io::ErrorKind::AddrNotAvailable)?;
     Ok((server, address))
 }

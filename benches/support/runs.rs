@@ -7,8 +7,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Failed;
-use super::event::Requests;
+use super::event::{self, Requests};
 use super::figures::{Figure, median, median_ratio};
+use super::files::{self, CAME_PATH, Came};
 use super::gateway::{Gateway, dead_address};
 use super::http;
 use super::load::{self, Seen, Until, per_second};
@@ -42,6 +43,15 @@ const IDLE_WAIT: Duration = Duration::from_secs(3);
 
 /// Between two looks at a process's memory.
 const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A file that costs nothing but what any file costs.
+const SMALL_FILE_BYTES: u64 = 1_024;
+/// A hundred megabytes.
+const LARGE_FILE_BYTES: u64 = 100 * 1_024 * 1_024;
+/// Between two looks at a process's memory while a file passes.
+const FILE_LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A file that takes longer will not come.
+const FILE_WAIT: Duration = Duration::from_secs(90);
 
 const DELIVERED: &str = "snowgate_deliveries_delivered_total";
 const PARKED: &str = "snowgate_deliveries_parked_total";
@@ -77,15 +87,17 @@ impl Bench<'_> {
 
     /// Intake: how much of the floor's speed is left when events are authenticated, ordered and stored in a database.
     pub(crate) async fn intake(&self) -> Result<Vec<Figure>, Failed> {
-        let (mut durable, mut gateway, mut handler) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut durable, mut gateway, mut webhooks, mut handler) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.plan.rounds {
             durable.push(self.bare_durable().await?);
-            gateway.push(self.paused_gateway().await?);
+            gateway.push(self.paused_gateway(&Requests::for_tenants(1)).await?);
+            webhooks.push(self.paused_gateway(&Requests::webhooks()).await?);
             handler.push(self.bare_handler().await?);
         }
         let speed_ratio = median_ratio(&rates(&gateway), &rates(&durable));
         let tail_ratio = median_ratio(&tails(&gateway), &tails(&durable));
         let tail = format!("{:.1} ms", median(&tails(&gateway)));
+        let webhook_ratio = median_ratio(&rates(&webhooks), &rates(&gateway));
         Ok(vec![
             Figure::plain("bare handler (no disk), for orientation", speed(&handler)),
             Figure::plain("bare durable: parse, append, group fdatasync", speed(&durable)),
@@ -95,6 +107,9 @@ impl Bench<'_> {
             Figure::plain("durable intake: p99", tail)
                 .ratio(tail_ratio)
                 .target("<= 3.00 x bare durable", tail_ratio <= 3.0),
+            Figure::plain("webhook intake: ServiceNow's, signed", speed(&webhooks))
+                .ratio(webhook_ratio)
+                .target(">= 0.90 x event intake", webhook_ratio >= 0.9),
         ])
     }
 
@@ -163,6 +178,30 @@ impl Bench<'_> {
         ])
     }
 
+    /// Memory while a large file passes, each way: it must not depend on the file.
+    pub(crate) async fn files(&self) -> Result<Vec<Figure>, Failed> {
+        let (_peers, peers) = Process::role("files", "".as_ref())?;
+        let mut gateway = Gateway::start_with_files(self.scratch, peers).await?;
+        let mut figures = Vec::new();
+        for (name, inwards) in [("to ServiceNow", true), ("to the managed service", false)] {
+            // Everything that is set up once is there before the first look.
+            pass(&mut gateway, peers, inwards, SMALL_FILE_BYTES).await?;
+            let before = gateway.process().resident_mib()?;
+            let (peak, took) = pass(&mut gateway, peers, inwards, LARGE_FILE_BYTES).await?;
+            let more = peak - before;
+            let speed = 100.0 / took.as_secs_f64();
+            figures.push(
+                Figure::plain(
+                    format!("memory, a file of 100 MiB {name}"),
+                    format!("{before:.1} -> {peak:.1} MiB, {speed:.0} MiB/s"),
+                )
+                .ratio(peak / before)
+                .target("< 20 MiB more", more < 20.0),
+            );
+        }
+        Ok(figures)
+    }
+
     async fn bare_upstream(&self) -> Result<Seen, Failed> {
         let (_process, address) = Process::role("upstream", "".as_ref())?;
         self.under_load(address, 201).await
@@ -186,11 +225,11 @@ impl Bench<'_> {
         self.under_load(address, 201).await
     }
 
-    async fn paused_gateway(&self) -> Result<Seen, Failed> {
+    async fn paused_gateway(&self, requests: &Requests) -> Result<Seen, Failed> {
         let (_upstream, instance) = Process::role("upstream", "".as_ref())?;
         let gateway = Gateway::start(self.scratch, 1, instance).await?;
         gateway.pause(0).await?;
-        let seen = self.under_load(gateway.public(), 202).await?;
+        let seen = self.under_load_of(gateway.public(), requests, 202).await?;
         match counts(instance).await?.all() {
             0 => Ok(seen),
             calls => Err(Failed::new(format!("{calls} calls to the instance of a paused tenant"))),
@@ -198,10 +237,55 @@ impl Bench<'_> {
     }
 
     async fn under_load(&self, address: std::net::SocketAddr, expected: u16) -> Result<Seen, Failed> {
-        let requests = Requests::for_tenants(1);
-        load::run(address, &requests, expected, Until::Elapsed(self.plan.warm_up)).await?;
-        load::run(address, &requests, expected, Until::Elapsed(self.plan.slice)).await
+        self.under_load_of(address, &Requests::for_tenants(1), expected).await
     }
+
+    async fn under_load_of(
+        &self,
+        address: std::net::SocketAddr,
+        requests: &Requests,
+        expected: u16,
+    ) -> Result<Seen, Failed> {
+        load::run(address, requests, expected, Until::Elapsed(self.plan.warm_up)).await?;
+        load::run(address, requests, expected, Until::Elapsed(self.plan.slice)).await
+    }
+}
+
+/// Passes one file, and gives the most memory that the gateway had meanwhile, in MiB, and how long it took.
+async fn pass(
+    gateway: &mut Gateway,
+    peers: std::net::SocketAddr,
+    inwards: bool,
+    bytes: u64,
+) -> Result<(f64, Duration), Failed> {
+    let came = async || -> Result<Came, Failed> {
+        let answer = http::ask(peers, "GET", CAME_PATH).await;
+        let answer = answer.map_err(|error| Failed::io("could not ask what came", &error))?;
+        serde_json::from_slice(&answer.body).map_err(|error| Failed::new(format!("what came is not said: {error}")))
+    };
+    let passed = |came: &Came| if inwards { came.attached } else { came.called_back };
+    let before = came().await?;
+    let request = if inwards {
+        event::with_file(&files::shelf(peers, bytes))
+    } else {
+        event::of_file(&before.linked, &files::attachment(bytes))
+    };
+    let started = Instant::now();
+    let status = http::send(gateway.public(), request.as_bytes()).await;
+    let status = status.map_err(|error| Failed::io("could not send", &error))?;
+    if status != 202 {
+        return Err(Failed::new(format!("a file was answered with {status}")));
+    }
+    let mut peak: f64 = 0.0;
+    while passed(&came().await?) < passed(&before) + bytes {
+        peak = peak.max(gateway.process().resident_mib()?);
+        if started.elapsed() > FILE_WAIT {
+            return Err(Failed::new(format!("the file did not come\n{}", gateway.process().last_words())));
+        }
+        tokio::time::sleep(FILE_LOOK_EVERY).await;
+    }
+    let took = started.elapsed();
+    Ok((peak.max(gateway.process().resident_mib()?), took))
 }
 
 /// One end-to-end round.

@@ -101,7 +101,7 @@ fn respond(message: &[u8], head: Head, counts: &Cell<Counts>, answer: &mut Vec<u
 }
 
 /// What was written comes back as the record's content, as the caller who names `sysparm_fields` would see it.
-fn record(body: &[u8], number: u32) -> Vec<u8> {
+pub(super) fn record(body: &[u8], number: u32) -> Vec<u8> {
     let written = body.trim_ascii().strip_suffix(b"}").filter(|rest| rest.starts_with(b"{")).unwrap_or(b"{");
     let mut record = b"{\"result\":".to_vec();
     record.extend_from_slice(written);

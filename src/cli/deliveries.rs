@@ -34,9 +34,26 @@ enum Command {
         /// waiting, sending, delivered, superseded, parked or dropped
         #[arg(long)]
         state: Option<String>,
-        /// Only of this incident
+        /// Only of this incident and its tickets
         #[arg(long)]
         incident: Option<String>,
+        /// `to_servicenow` or `to_service`
+        #[arg(long)]
+        direction: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// Go on where the page before ended
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Show one incident in both directions, newest first, with its tickets
+    Timeline {
+        /// The managed service's id of it
+        incident: String,
+        /// Whose
+        #[arg(long)]
+        tenant: String,
         /// How many
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -85,6 +102,7 @@ pub(super) fn run(
     }
     match &arguments.command {
         Command::List { .. } => list(&answer, printer),
+        Command::Timeline { .. } => timeline(&answer, printer),
         Command::Show(_) => show(&answer, printer),
         Command::Replay(_) => printer.line(format_args!("back to work as {}", text(&answer["delivery"]))),
         Command::Drop(_) => printer.line(format_args!("dropped {}", text(&answer["dropped"]))),
@@ -102,19 +120,23 @@ fn admin_address(config: &Path, environment: &Environment) -> anyhow::Result<Str
 
 fn request(command: &Command) -> (Method, String) {
     match command {
-        Command::List { tenant, state, incident, limit, cursor } => {
-            let mut query = format!("?limit={limit}");
-            for (name, value) in [("state", state), ("incident", incident), ("cursor", cursor)] {
-                if let Some(value) = value {
-                    query.extend(["&", name, "=", &escaped(value)]);
-                }
-            }
-            (Method::GET, format!("{}/deliveries{query}", escaped(tenant)))
+        Command::List { tenant, state, incident, direction, limit, cursor } => {
+            let filters = [("state", state), ("incident", incident), ("direction", direction), ("cursor", cursor)];
+            (Method::GET, format!("{}/deliveries{}", escaped(tenant), query(*limit, &filters)))
+        }
+        Command::Timeline { incident, tenant, limit, cursor } => {
+            let query = query(*limit, &[("cursor", cursor)]);
+            (Method::GET, format!("{}/incidents/{}{query}", escaped(tenant), escaped(incident)))
         }
         Command::Show(one) => (Method::GET, one.path("")),
         Command::Replay(one) => (Method::POST, one.path("/replay")),
         Command::Drop(one) => (Method::POST, one.path("/drop")),
     }
+}
+
+fn query(limit: usize, filters: &[(&str, &Option<String>)]) -> String {
+    let given = filters.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    given.fold(format!("?limit={limit}"), |query, (name, value)| format!("{query}&{name}={}", escaped(value)))
 }
 
 impl One {
@@ -136,6 +158,13 @@ async fn call(method: Method, url: &str, token: Option<&str>) -> anyhow::Result<
     Ok((status, serde_json::from_str(&body).unwrap_or(Value::Null)))
 }
 
+fn timeline(answer: &Value, printer: &Printer) {
+    for ticket in list_of(&answer["tickets"]) {
+        printer.line(format_args!("{}  {}", text(&ticket["number"]), text(&ticket["url"])));
+    }
+    list(answer, printer);
+}
+
 fn list(answer: &Value, printer: &Printer) {
     let deliveries = answer["deliveries"].as_array().map(Vec::as_slice).unwrap_or_default();
     if deliveries.is_empty() {
@@ -145,7 +174,7 @@ fn list(answer: &Value, printer: &Printer) {
     printer.line(printer.ink(
         Ink::Dim,
         format_args!(
-            "{:<36}  {:<20}  {:>4}  {:<26}  {:<10}  {:<12}  {}",
+            "{:<36}  {:<20}  {:>4}    {:<26}  {:<10}  {:<12}  {}",
             "delivery", "incident", "#", "what", "state", "ticket", "why"
         ),
     ));
@@ -156,12 +185,13 @@ fn list(answer: &Value, printer: &Printer) {
             "waiting" | "sending" => Ink::Warn,
             _ => Ink::Plain,
         };
+        let way = if delivery["direction"] == "to_service" { '←' } else { '→' };
         let why = text(&delivery["ending"]["parking"]["code"]);
         let why = if why.is_empty() { last_outcome(delivery) } else { why };
         printer.line(format_args!(
-            "{:<36}  {:<20}  {:>4}  {:<26}  {}  {:<12}  {why}",
+            "{:<36}  {:<20}  {:>4}  {way} {:<26}  {}  {:<12}  {why}",
             text(&delivery["id"]),
-            text(&delivery["incident"]),
+            lane(text(&delivery["incident"])),
             delivery["sequence"],
             text(&delivery["kind"]),
             printer.ink(ink, format_args!("{state:<10}")),
@@ -170,6 +200,14 @@ fn list(answer: &Value, printer: &Printer) {
     }
     if let Some(next) = answer["next"].as_str() {
         printer.line(printer.ink(Ink::Dim, format_args!("more: --cursor {next}")));
+    }
+}
+
+/// A ticket's lane is named after 32 digits, of which some are enough to tell two of them apart.
+fn lane(incident: &str) -> String {
+    match incident.strip_prefix("ticket:") {
+        Some(sys_id) => format!("ticket:{}…", sys_id.chars().take(12).collect::<String>()),
+        None => incident.to_owned(),
     }
 }
 

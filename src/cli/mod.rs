@@ -13,7 +13,6 @@ mod print;
 mod schema;
 mod serve;
 mod simulate;
-mod story;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,7 +61,7 @@ enum Command {
         after_help = "Stops on SIGTERM or Ctrl-C: finishes what is being sent, keeps the rest for the next start."
     )]
     Serve(serve::Arguments),
-    /// Play an evening in a meeting-room estate: simulator, gateway and a story on loopback, no configuration
+    /// Play an evening in a meeting-room estate, both ways: simulator, gateway and a story on loopback, no configuration
     Demo(demo::Arguments),
     /// Run only the ServiceNow simulator
     Simulate(simulate::Arguments),

@@ -1,5 +1,5 @@
-//! `snowgate preview`: what would be sent for an event, and why each field has its value. Sends nothing, needs no
-//! instance: what would be looked up there is shown as such.
+//! `snowgate preview`: what would be sent for an event, or told of a ticket, and why each field has its value. Sends nothing,
+//! needs no instance: what would be looked up there is shown as such.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,9 @@ use super::print::{Ink, Printer};
 use super::{DONE, WRONG};
 use crate::domain::change::{Change, ChangeKind};
 use crate::domain::id::IncidentId;
-use crate::mapping::{Draft, Lookup, Lookups, Mapping, Operation, TraceLine, Write};
+use crate::mapping::{
+    Draft, IncidentDraft, JournalField, Lookup, Lookups, Mapping, Operation, TicketView, TraceLine, Write,
+};
 use crate::settings::Environment;
 use crate::tenants;
 
@@ -21,7 +23,11 @@ pub(super) struct Arguments {
     #[arg(long)]
     tenant: String,
     /// A `CloudEvent` as a file; `-` reads standard input
-    event: PathBuf,
+    #[arg(required_unless_present = "ticket")]
+    event: Option<PathBuf>,
+    /// Instead of an event, a ticket as a webhook sends it: what the managed service would be told of it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["event", "operation"])]
+    ticket: Option<PathBuf>,
     /// As if the ticket were made now, or were there already; by default by the event's type
     #[arg(long, value_enum)]
     operation: Option<OperationArgument>,
@@ -43,7 +49,12 @@ pub(super) fn run(
     let Some(tenant) = loaded.tenants.iter().find(|tenant| tenant.id().as_str() == arguments.tenant) else {
         bail!("there is no tenant `{}` without errors (`snowgate check` says more)", arguments.tenant);
     };
-    let change = change(&read(&arguments.event)?)?;
+    let event = match (&arguments.event, &arguments.ticket) {
+        (_, Some(ticket)) => return back(tenant.mapping(), &view(&read(ticket)?)?, printer),
+        (Some(event), None) => event,
+        (None, None) => bail!("name the file of an event, or of a ticket with `--ticket`"),
+    };
+    let change = change(&read(event)?)?;
     let operation = match arguments.operation {
         Some(OperationArgument::Create) => Operation::Create,
         None if change.kind == ChangeKind::Opened => Operation::Create,
@@ -58,9 +69,7 @@ pub(super) fn run(
             if printer.is_json() {
                 printer.document(&json!({"operation": operation, "parked": fault, "trace": trace}));
             } else {
-                for line in &trace {
-                    show_line(line, printer);
-                }
+                show_lines(&trace, "not written", printer);
                 printer.line(format_args!("{} {fault}", printer.ink(Ink::Bad, "parked:")));
             }
             return Ok(WRONG);
@@ -84,6 +93,68 @@ fn change(bytes: &[u8]) -> anyhow::Result<Change> {
     })
 }
 
+/// Reads a ticket: raw value by column, or `{"value": …, "display": …}`, on its own or under `fields`.
+fn view(bytes: &[u8]) -> anyhow::Result<TicketView> {
+    let ticket: Value = serde_json::from_slice(bytes).context("the ticket is not JSON")?;
+    let columns = ticket.get("fields").unwrap_or(&ticket);
+    let columns = columns.as_object().context("the ticket is not an object of columns")?;
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let mut view = TicketView::default();
+    for (column, cell) in columns {
+        let display = cell.get("display").or_else(|| cell.get("display_value")).and_then(text);
+        let value = text(cell.get("value").unwrap_or(cell));
+        let value = value.with_context(|| format!("`{column}` needs a raw value: a text, or `{{\"value\": …}}`"))?;
+        view.set(column.as_str(), value, display);
+    }
+    Ok(view)
+}
+
+/// The other direction: what a ticket would say about its incident.
+fn back(mapping: &Mapping, ticket: &TicketView, printer: &Printer) -> anyhow::Result<u8> {
+    if !mapping.has_way_back() {
+        bail!("the mapping `{}` has no `to_incident`, so nothing is ever told of a ticket", mapping.name());
+    }
+    let opens = mapping.opens(ticket);
+    match mapping.explain_back(ticket) {
+        Ok(draft) if printer.is_json() => {
+            let incident = draft.to_json(&|_| true);
+            printer.document(&json!({"incident": incident, "opens": opens.ok(), "draft": draft}));
+        }
+        Ok(draft) => show_back(mapping, &draft, opens.unwrap_or(false), printer),
+        Err((fault, trace)) => {
+            if printer.is_json() {
+                printer.document(&json!({"parked": fault, "trace": trace}));
+            } else {
+                show_lines(&trace, "not told", printer);
+                printer.line(format_args!("{} {fault}", printer.ink(Ink::Bad, "parked:")));
+            }
+            return Ok(WRONG);
+        }
+    }
+    Ok(DONE)
+}
+
+fn show_back(mapping: &Mapping, draft: &IncidentDraft, opens: bool, printer: &Printer) {
+    printer.line("The ticket says of its incident (only what depends on a column that somebody changed is told):\n");
+    show_lines(&draft.trace, "not told", printer);
+    for left in &draft.dropped {
+        printer.line(format_args!("{} {}: {}", printer.ink(Ink::Warn, "left out"), left.what, left.reason));
+    }
+    for journal in JournalField::ALL {
+        let leaves = mapping.leaves_as(journal);
+        let said =
+            leaves.map_or_else(|| "stay in the tenant".to_owned(), |as_what| format!("leave as {as_what} messages"));
+        printer.line(format_args!("{} {said}", printer.ink(Ink::Left, format_args!("{:<20}", journal.as_str()))));
+    }
+    if opens {
+        printer.line("\nIf no incident knows the ticket, it opens one.");
+    }
+}
+
 /// Offline every look-up is as if it had found its record; what it stands for is shown in its place.
 fn as_if_found(mapping: &Mapping, change: &Change, operation: Operation) -> Lookups {
     let keys = mapping.plan(change, operation).into_iter();
@@ -100,9 +171,7 @@ fn show(change: &Change, operation: Operation, draft: &Draft, printer: &Printer)
         Operation::Update => "an update (fields whose value did not change since the last write are left out)",
     };
     printer.line(format_args!("{} of incident {} becomes {what}:\n", change.kind, change.incident.id));
-    for line in &draft.trace {
-        show_line(line, printer);
-    }
+    show_lines(&draft.trace, "not written", printer);
     if let Some((field, text)) = &draft.journal {
         printer.line(format_args!("{} {text}", printer.ink(Ink::Left, format_args!("{:<20}", field.as_str()))));
     }
@@ -115,13 +184,15 @@ fn show(change: &Change, operation: Operation, draft: &Draft, printer: &Printer)
     }
 }
 
-fn show_line(line: &TraceLine, printer: &Printer) {
-    let name = printer.ink(Ink::Left, format_args!("{:<20}", line.field));
-    match &line.value {
-        Some(value) => printer.line(format_args!("{name} {value}")),
-        None => printer.line(format_args!("{name} {}", printer.ink(Ink::Dim, "not written"))),
+fn show_lines(trace: &[TraceLine], absent: &str, printer: &Printer) {
+    for line in trace {
+        let name = printer.ink(Ink::Left, format_args!("{:<20}", line.field));
+        match &line.value {
+            Some(value) => printer.line(format_args!("{name} {value}")),
+            None => printer.line(format_args!("{name} {}", printer.ink(Ink::Dim, absent))),
+        }
+        // A template over several lines is one reason.
+        let why = line.why.replace('\n', "\\n");
+        printer.line(printer.ink(Ink::Dim, format_args!("{:<20} {why}", "")));
     }
-    // A template over several lines is one reason.
-    let why = line.why.replace('\n', "\\n");
-    printer.line(printer.ink(Ink::Dim, format_args!("{:<20} {why}", "")));
 }

@@ -13,7 +13,7 @@ use crate::limits::STOP_GRACE;
 use crate::runtime::clock::SystemClock;
 use crate::runtime::failpoint;
 use crate::runtime::signals::Signals;
-use crate::settings::{Environment, LogFormat};
+use crate::settings::{Environment, LogFormat, codes};
 use crate::telemetry::logging;
 
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,10 @@ pub(super) fn run(
         arguments.log_format.map_or(parts.settings.log.format == LogFormat::Json, |form| matches!(form, Form::Json));
     let format = if json { logging::LogFormat::Json } else { logging::LogFormat::Human };
     logging::init(format, &quieter(&parts.settings.log.filter)).context("cannot start logging")?;
+    // Whoever reads the log later is to know as well.
+    for warning in warnings.iter().filter(|warning| warning.code == codes::UNSIGNED_WEBHOOK) {
+        tracing::warn!(code = warning.code, file = warning.file, "{}", warning.message);
+    }
     if let Some(crash) = &parts.settings.crash_at
         && !failpoint::arm(&crash.point, crash.pass)
     {

@@ -10,7 +10,9 @@ use super::print::{Ink, Printer};
 use super::{DONE, runtime};
 use crate::runtime::drain;
 use crate::runtime::signals::Signals;
+use crate::settings::Environment;
 use crate::sim::fault_plan::FaultPlan;
+use crate::sim::outbound::{Payload, WebhookRule, Wire};
 use crate::sim::server::{self, Options, Simulator};
 
 #[derive(Debug, clap::Args)]
@@ -37,6 +39,23 @@ pub(super) struct Arguments {
     /// Refuse to keep a `sys_id` chosen by the caller, as some instances do
     #[arg(long)]
     own_sys_ids: bool,
+    /// Call this URL whenever an incident changes, as a customer's business rule does
+    #[arg(long, value_name = "URL", requires = "webhook_secret_env")]
+    webhook: Option<String>,
+    /// The environment variable that holds the secret the calls are signed with, `whsec_` and base64
+    #[arg(long, value_name = "NAME")]
+    webhook_secret_env: Option<String>,
+    /// What the calls carry: `snapshot`, `hint`, `flat` or `bad-escaping`
+    #[arg(long, value_name = "FORM", default_value = "snapshot", value_parser = payload)]
+    webhook_form: Payload,
+    /// What the wire does to the calls, in per cent, such as `drop=5,repeat=10,reorder=20`
+    #[arg(long, value_name = "WIRE", default_value = "", value_parser = Wire::parse)]
+    webhook_loss: Wire,
+}
+
+fn payload(word: &str) -> Result<Payload, String> {
+    let forms = || Payload::ALL.map(Payload::word).join(", ");
+    Payload::parse(word).ok_or_else(|| format!("there are: {}", forms()))
 }
 
 const AFTER_HELP: &str = "\
@@ -44,13 +63,22 @@ Faults: delay=RATE:MS answer_lost zombie=RATE:MS reset_before not_executed_202 h
 forbidden_after_commit rate_limited=RATE:SECONDS semaphore_full unauthorized server_error=RATE:STATUS slow_answer=RATE:MS;
 scope: verbs=POST+PATCH path=TEXT first=N budget=N seed=N.
 
+Webhooks: the calls come as from a real instance, some time after the change and in no order, each once; a failed one is
+lost. Changes of the integration user are not told. To hear of the others:
+  WEBHOOK_SECRET=whsec_… snowgate simulate --webhook-secret-env WEBHOOK_SECRET \\
+    --webhook http://127.0.0.1:8080/v1/tenants/contoso/webhooks/servicenow --webhook-loss drop=5,reorder=20
+Wire: drop=PERCENT repeat=PERCENT reorder=PERCENT hold_ms=MS seed=N silent.
+
 While it runs: GET /_sim/state (tickets with journals), GET /_sim/log, PUT /_sim/faults, POST /_sim/outage
-{\"kind\":\"http_503\",\"seconds\":30}, POST /_sim/edit (be a person in ServiceNow), POST /_sim/reset.";
+{\"kind\":\"http_503\",\"seconds\":30}, POST /_sim/create, POST /_sim/act
+{\"user\":\"abel.tuter\",\"sys_id\":\"…\",\"act\":\"comment\",\"text\":\"On my way\"} (be a person in ServiceNow), POST /_sim/webhooks,
+PUT /_sim/loss, GET /_sim/outbound, POST /_sim/reset. docs/simulator.md shows them all.";
 
 pub(super) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<u8> {
     runtime()?.block_on(async {
         let simulator = server::start(options(arguments))
             .with_context(|| format!("the simulator cannot listen on {}", arguments.listen))?;
+        subscribe(arguments, &simulator)?;
         // Before it says where it is: whoever reads that may stop it at once.
         let signals = Signals::catch().context("cannot catch signals")?;
         announce(arguments, &simulator, printer);
@@ -78,6 +106,18 @@ fn options(arguments: &Arguments) -> Options {
     options
 }
 
+/// The rule of `--webhook`; the integration user's own changes would only come back.
+fn subscribe(arguments: &Arguments, simulator: &Simulator) -> anyhow::Result<()> {
+    let (Some(url), Some(name)) = (&arguments.webhook, &arguments.webhook_secret_env) else { return Ok(()) };
+    let environment = Environment::of_process();
+    let secret = environment.variable(name).with_context(|| format!("the environment has no variable {name}"))?;
+    let skip_user = Some(Options::default().username);
+    let rule = WebhookRule { payload: arguments.webhook_form, skip_user, ..WebhookRule::new(url, secret) };
+    simulator.subscribe(rule).with_context(|| format!("cannot call {url}"))?;
+    simulator.set_wire(arguments.webhook_loss);
+    Ok(())
+}
+
 fn announce(arguments: &Arguments, simulator: &Simulator, printer: &Printer) {
     let Options { username, password, client_id, client_secret, .. } = Options::default();
     let url = simulator.url();
@@ -85,6 +125,7 @@ fn announce(arguments: &Arguments, simulator: &Simulator, printer: &Printer) {
         printer.document(&json!({
             "url": url, "username": username, "password": password,
             "client_id": client_id, "client_secret": client_secret, "ca_file": arguments.tls,
+            "webhook": arguments.webhook,
         }));
         return;
     }
@@ -93,6 +134,9 @@ fn announce(arguments: &Arguments, simulator: &Simulator, printer: &Printer) {
     printer.line(format_args!(
         "  OAuth  client_id {client_id}, client_secret {client_secret}, token at {url}/oauth_token.do"
     ));
+    if let Some(url) = &arguments.webhook {
+        printer.line(format_args!("  calls  {url} when an incident changes ({})", arguments.webhook_form.word()));
+    }
     if let Some(file) = &arguments.tls {
         printer.line(format_args!("  CA     {} (trust it only for this)", file.display()));
     }

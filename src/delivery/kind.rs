@@ -38,11 +38,13 @@ pub enum TicketKind {
     Parked,
     /// To be done in ServiceNow: a customer's ticket gets the keys of the incident it became.
     Adopt,
+    /// To be done in ServiceNow: a file of the managed service is attached.
+    Attach,
 }
 
 impl TicketKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Seen,
         Self::Linked,
         Self::Changed,
@@ -51,6 +53,7 @@ impl TicketKind {
         Self::Opened,
         Self::Parked,
         Self::Adopt,
+        Self::Attach,
     ];
 
     /// The word in records, and the type of a callback.
@@ -64,6 +67,7 @@ impl TicketKind {
             Self::Opened => "ticket.opened",
             Self::Parked => "ticket.parked",
             Self::Adopt => "ticket.adopt",
+            Self::Attach => "ticket.attach",
         }
     }
 }
@@ -91,7 +95,7 @@ impl Kind {
                 Urgency::High
             }
             Self::Ticket(TicketKind::Seen | TicketKind::Changed | TicketKind::MessageAdded) => Urgency::Normal,
-            Self::Ticket(TicketKind::AttachmentAdded) => Urgency::Low,
+            Self::Ticket(TicketKind::AttachmentAdded | TicketKind::Attach) => Urgency::Low,
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::seen::{Ours, Seen};
 use crate::domain::incident::Incident;
 use crate::domain::ticket::Ticket;
 
@@ -22,6 +23,20 @@ pub struct LaneMemory {
     /// The incident as last told, so that an event which names one field means only that field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Incident>,
+    /// What our own writes left in the columns that the way back reads: none of it is a change when it is seen.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ours: BTreeMap<String, Ours>,
+    /// How many tickets of this episode came before this one and were closed for good.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub successors: u32,
+    /// What is known of the ticket from what was seen of it; in the lanes of the way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Box<Seen>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl LaneMemory {

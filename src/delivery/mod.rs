@@ -8,6 +8,8 @@
 pub mod identity;
 pub mod kind;
 pub mod lane;
+pub mod marker;
 pub mod outcome;
 pub mod record;
+pub mod seen;
 pub mod verdict;

@@ -108,6 +108,11 @@ impl IncidentId {
         Self(format!("ticket:{sys_id}").into())
     }
 
+    /// The name of the lane in which one ticket's files go, so that nothing else of it waits for them.
+    pub fn lane_of_files(sys_id: &SysId) -> Self {
+        Self(format!("files:{sys_id}").into())
+    }
+
     /// Accepts 1 to 255 characters without control characters.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         if is_plain(text, INCIDENT_ID_CHARS_MAX) { Ok(Self(text.into())) } else { Err(InvalidId::Incident) }

@@ -53,6 +53,21 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Reads a raw date-time of ServiceNow, such as `2026-11-22 06:00:00`, which is UTC.
+    pub fn parse_utc(raw: &str) -> Option<Self> {
+        let civil: jiff::civil::DateTime = raw.trim().parse().ok().filter(|_| raw.contains(':'))?;
+        let stamp = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        Some(Self(stamp.as_millisecond()))
+    }
+
+    /// Writes it as ServiceNow does: UTC, whole seconds, no zone.
+    pub fn raw_utc(self) -> String {
+        let stamp = jiff::Timestamp::from_millisecond(self.0).unwrap_or_default();
+        jiff::tz::TimeZone::UTC.to_datetime(stamp).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+}
+
 /// RFC 3339 in UTC with milliseconds, such as `2026-11-22T06:00:00.000Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,6 +90,16 @@ pub type SharedClock = Arc<dyn Clock>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servicenows_own_times_are_read_and_written() {
+        let raw = "2026-11-22 06:00:07";
+        let moment = Timestamp::parse_utc(raw).unwrap();
+        assert_eq!((moment.to_string().as_str(), moment.raw_utc().as_str()), ("2026-11-22T06:00:07.000Z", raw));
+        for wrong in ["", "2026-11-22", "22.11.2026 06:00:07", "soon"] {
+            assert_eq!(Timestamp::parse_utc(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn arithmetic_saturates_instead_of_wrapping() {

@@ -1,22 +1,30 @@
 //! The admin listener: what waits, why, and the levers a person has. Loopback unless the operator says otherwise.
+//!
+//! Owns: routes and the form of the answers. Never: lets anybody in by itself: a handler gets its face only through the
+//! extractors of [`super::operators`]. Fails: with an [`ApiError`]. Proved by: `tests/it/operators.rs`.
 
 use std::time::Duration;
 
+use actix_web::HttpResponse;
 use actix_web::web::{self, Bytes, Data, Path, Query};
-use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::error::{ApiError, Code};
-use super::operators::Role;
+use super::operators::{Concerning, Looks, Operator, Steers, unknown_tenant};
+use super::standing::Standing;
 use super::{Face, health, nothing_here, resource};
 use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
+use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::Timestamp;
 use crate::limits::PAGE_MAX;
+use crate::runtime::entropy;
 use crate::store::{Backlog, DeliveryQuery, Pause, Replayed};
 use crate::telemetry::events as told;
 
+/// How many deliveries a page holds if nobody says.
+const PAGE_USUAL: usize = 50;
 /// The code of a pause that a person ordered.
 const OPERATOR: &str = "operator";
 
@@ -33,6 +41,7 @@ pub fn routes(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
             .service(resource("/v1/tenants/{tenant}/pause", web::post().to(pause)))
             .service(resource("/v1/tenants/{tenant}/resume", web::post().to(resume)))
             .service(resource("/v1/tenants/{tenant}/deliveries", web::get().to(deliveries)))
+            .service(resource("/v1/tenants/{tenant}/incidents/{id}", web::get().to(incident)))
             .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(delivery)))
             .service(resource("/v1/tenants/{tenant}/deliveries/{id}/replay", web::post().to(replay)))
             .service(resource("/v1/tenants/{tenant}/deliveries/{id}/drop", web::post().to(drop_parked)))
@@ -56,6 +65,9 @@ struct TenantBody {
     pause: Option<PauseBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     honours_sys_id: Option<bool>,
+    /// Left out before the first delivery.
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    standing: Option<Standing>,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,41 +89,45 @@ struct ListQuery {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Page {
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PauseRequest {
     /// Seconds; without it until resumed.
     seconds: Option<u64>,
     reason: Option<String>,
 }
 
-async fn metrics(face: Data<Face>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    face.operators.check(&request, Role::Read)?;
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(face.metrics.render()))
+async fn metrics(operator: Operator<Looks>) -> HttpResponse {
+    let text = operator.face.metrics.render();
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 
-async fn tenants(face: Data<Face>, operator: HttpRequest) -> Result<HttpResponse, ApiError> {
-    face.operators.check(&operator, Role::Read)?;
+async fn tenants(Operator { face, .. }: Operator<Looks>) -> Result<HttpResponse, ApiError> {
     let backlog = face.store.backlog().await?;
     let mut bodies = Vec::new();
     for tenant in face.registry.all() {
-        let waits = backlog.iter().find(|waits| waits.tenant == *tenant.id());
-        bodies.push(tenant_body(&face, tenant.id(), waits).await?);
+        bodies.push(tenant_body(&face, tenant.id(), &backlog).await?);
     }
     Ok(HttpResponse::Ok().json(json!({"tenants": bodies})))
 }
 
-async fn tenant(face: Data<Face>, path: Path<String>, operator: HttpRequest) -> Result<HttpResponse, ApiError> {
-    face.operators.check(&operator, Role::Read)?;
-    let id = known_tenant(&face, &path)?;
-    let backlog = face.store.backlog().await?;
-    let body = tenant_body(&face, &id, backlog.iter().find(|waits| waits.tenant == id)).await?;
-    Ok(HttpResponse::Ok().json(body))
+async fn tenant(Concerning { face, tenant, .. }: Concerning<Looks>) -> Result<HttpResponse, ApiError> {
+    tenant_after(&face, &tenant).await
 }
 
-async fn tenant_body(face: &Face, id: &TenantId, waits: Option<&Backlog>) -> Result<TenantBody, ApiError> {
+/// A tenant with what waits for it, both directions together.
+async fn tenant_body(face: &Face, id: &TenantId, backlog: &[Backlog]) -> Result<TenantBody, ApiError> {
     let tenant = face.registry.find(id).ok_or_else(unknown_tenant)?;
     let record = face.store.tenant(id).await?;
-    let (waiting, parked) = waits.map_or((0, 0), |waits| (waits.waiting, waits.parked));
-    let oldest = waits.and_then(|waits| waits.oldest).map(|oldest| face.clock.now().since(oldest).as_secs());
+    let of_tenant = || backlog.iter().filter(|waits| waits.tenant == *id);
+    let (waiting, parked) = of_tenant().fold((0, 0), |(w, p), waits| (w + waits.waiting, p + waits.parked));
+    let oldest = of_tenant().filter_map(|waits| waits.oldest).min();
+    let oldest = oldest.map(|oldest| face.clock.now().since(oldest).as_secs());
     let health = match (&record.pause, parked, waiting) {
         (Some(pause), _, _) => format!("paused ({}): {}", pause.code, pause.reason),
         (None, 1.., _) => format!("{parked} parked, a person is needed: snowgate deliveries list --state parked"),
@@ -133,17 +149,12 @@ async fn tenant_body(face: &Face, id: &TenantId, waits: Option<&Backlog>) -> Res
             reason: pause.reason,
         }),
         honours_sys_id: record.learned.honours_sys_id,
+        standing: (face.standing)(id),
     })
 }
 
-async fn pause(
-    face: Data<Face>,
-    path: Path<String>,
-    body: Bytes,
-    operator: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
-    face.operators.check(&operator, Role::Operate)?;
-    let id = known_tenant(&face, &path)?;
+async fn pause(about: Concerning<Steers>, body: Bytes) -> Result<HttpResponse, ApiError> {
+    let Concerning { face, tenant: id, .. } = about;
     let PauseRequest { seconds, reason } = pause_request(&body)?;
     let until = seconds.map_or(Timestamp::NEVER, |seconds| face.clock.now().plus(Duration::from_secs(seconds)));
     let reason = reason.unwrap_or_else(|| "paused by an operator".to_owned());
@@ -163,9 +174,7 @@ fn pause_request(body: &[u8]) -> Result<PauseRequest, ApiError> {
     })
 }
 
-async fn resume(face: Data<Face>, path: Path<String>, operator: HttpRequest) -> Result<HttpResponse, ApiError> {
-    face.operators.check(&operator, Role::Operate)?;
-    let id = known_tenant(&face, &path)?;
+async fn resume(Concerning { face, tenant: id, .. }: Concerning<Steers>) -> Result<HttpResponse, ApiError> {
     let pause = face.store.tenant(&id).await?.pause;
     face.store.resume_tenant(&id).await?;
     if let Some(pause) = pause {
@@ -178,68 +187,111 @@ async fn resume(face: Data<Face>, path: Path<String>, operator: HttpRequest) -> 
 
 async fn tenant_after(face: &Face, id: &TenantId) -> Result<HttpResponse, ApiError> {
     let backlog = face.store.backlog().await?;
-    let body = tenant_body(face, id, backlog.iter().find(|waits| waits.tenant == *id)).await?;
+    let body = tenant_body(face, id, &backlog).await?;
     Ok(HttpResponse::Ok().json(body))
 }
 
 async fn deliveries(
-    face: Data<Face>,
-    path: Path<String>,
+    Concerning { face, tenant, .. }: Concerning<Looks>,
     query: Result<Query<ListQuery>, actix_web::Error>,
-    operator: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    face.operators.check(&operator, Role::Read)?;
-    let tenant = known_tenant(&face, &path)?;
-    let wrong = |what: String| ApiError::new(Code::BadRequest, what);
-    let query = query.map_err(|unreadable| wrong(unreadable.to_string()))?;
-    let ListQuery { state, incident, direction, cursor, limit } = query.into_inner();
+    let ListQuery { state, incident, direction, cursor, limit } = read(query)?;
     let state = state.map(|word| {
         let states = State::ALL.map(State::as_str).join(", ");
-        State::parse(&word).ok_or_else(|| wrong(format!("`state` is one of {states}")))
+        State::parse(&word).ok_or_else(|| wrong(&format!("`state` is one of {states}")))
     });
-    let query = DeliveryQuery {
-        tenant,
-        state: state.transpose()?,
-        incident: incident.map(|id| IncidentId::parse(&id)).transpose().map_err(|error| wrong(error.to_string()))?,
-        direction,
-        before: cursor.map(|id| DeliveryId::parse(&id)).transpose().map_err(|error| wrong(error.to_string()))?,
-        limit: limit.unwrap_or(50).clamp(1, PAGE_MAX),
+    let incidents = match incident {
+        Some(id) => lanes_of(&incident_id(&id)?, &face.store.links_of(&tenant, &incident_id(&id)?).await?),
+        None => Vec::new(),
     };
+    let page = Page { cursor, limit };
+    let query = page.of(DeliveryQuery { state: state.transpose()?, direction, ..all_of(tenant, incidents) })?;
     let page = face.store.deliveries(&query).await?;
     Ok(HttpResponse::Ok().json(json!({"deliveries": page.deliveries, "next": page.next})))
 }
 
-async fn delivery(
-    face: Data<Face>,
+/// Both directions of one incident as one timeline, with the tickets it has or had.
+async fn incident(
+    Concerning { face, tenant, .. }: Concerning<Looks>,
     path: Path<(String, String)>,
-    operator: HttpRequest,
+    page: Result<Query<Page>, actix_web::Error>,
 ) -> Result<HttpResponse, ApiError> {
-    face.operators.check(&operator, Role::Read)?;
-    let (tenant, id) = known_delivery(&face, &path)?;
+    let id = incident_id(&path.1)?;
+    let links = face.store.links_of(&tenant, &id).await?;
+    let query = read(page)?.of(all_of(tenant.clone(), lanes_of(&id, &links)))?;
+    let page = face.store.deliveries(&query).await?;
+    if links.is_empty() && page.deliveries.is_empty() && query.before.is_none() {
+        return Err(ApiError::new(Code::NotFound, "nothing is known here of that incident"));
+    }
+    let instance = face.registry.find(&tenant).ok_or_else(unknown_tenant)?.settings().servicenow.instance.origin();
+    let link = |link: &Link| {
+        let Link { ticket, episode, .. } = link;
+        let Ticket { number, sys_id, table } = ticket;
+        json!({"number": number, "sys_id": sys_id, "table": table, "url": ticket.url(&instance), "episode": episode})
+    };
+    let tickets: Vec<_> = links.iter().map(link).collect();
+    let body = json!({
+        "tenant": tenant, "incident": id, "tickets": tickets, "deliveries": page.deliveries, "next": page.next,
+    });
+    Ok(HttpResponse::Ok().json(body))
+}
+
+/// The lanes in which an incident's changes travel: its own, and two of each of its tickets, one of them for files.
+fn lanes_of(incident: &IncidentId, links: &[Link]) -> Vec<IncidentId> {
+    let of_ticket = |key| [IncidentId::lane_of_ticket(key), IncidentId::lane_of_files(key)];
+    let tickets = links.iter().flat_map(|link| of_ticket(&link.ticket.sys_id));
+    std::iter::once(incident.clone()).chain(tickets).collect()
+}
+
+fn all_of(tenant: TenantId, incidents: Vec<IncidentId>) -> DeliveryQuery {
+    DeliveryQuery { tenant, state: None, incidents, direction: None, before: None, limit: PAGE_USUAL }
+}
+
+impl Page {
+    fn of(self, query: DeliveryQuery) -> Result<DeliveryQuery, ApiError> {
+        let before = self.cursor.map(|id| DeliveryId::parse(&id)).transpose();
+        let before = before.map_err(|error| wrong(&error.to_string()))?;
+        Ok(DeliveryQuery { before, limit: self.limit.unwrap_or(PAGE_USUAL).clamp(1, PAGE_MAX), ..query })
+    }
+}
+
+fn read<T>(query: Result<Query<T>, actix_web::Error>) -> Result<T, ApiError> {
+    query.map(Query::into_inner).map_err(|unreadable| wrong(&unreadable.to_string()))
+}
+
+fn incident_id(text: &str) -> Result<IncidentId, ApiError> {
+    IncidentId::parse(text).map_err(|error| wrong(&error.to_string()))
+}
+
+fn wrong(what: &str) -> ApiError {
+    ApiError::new(Code::BadRequest, what)
+}
+
+async fn delivery(
+    Concerning { face, tenant, .. }: Concerning<Looks>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let id = delivery_id(&path.1)?;
     let delivery: Delivery = face.store.delivery(&tenant, &id).await?.ok_or_else(unknown_delivery)?;
     Ok(HttpResponse::Ok().json(delivery))
 }
 
 async fn replay(
-    face: Data<Face>,
+    Concerning { face, tenant, .. }: Concerning<Steers>,
     path: Path<(String, String)>,
-    operator: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    face.operators.check(&operator, Role::Operate)?;
-    let (tenant, id) = known_delivery(&face, &path)?;
-    let new = DeliveryId::from_bits(uuid::Uuid::now_v7().as_u128());
+    let id = delivery_id(&path.1)?;
+    let new = entropy::new_delivery_id();
     let done = after(face.store.replay(&tenant, &id, new).await?)?;
     face.accepted.one();
     Ok(HttpResponse::Ok().json(json!({"replayed": id, "delivery": done})))
 }
 
 async fn drop_parked(
-    face: Data<Face>,
+    Concerning { face, tenant, .. }: Concerning<Steers>,
     path: Path<(String, String)>,
-    operator: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    face.operators.check(&operator, Role::Operate)?;
-    let (tenant, id) = known_delivery(&face, &path)?;
+    let id = delivery_id(&path.1)?;
     let done = after(face.store.drop_parked(&tenant, &id).await?)?;
     face.accepted.one();
     Ok(HttpResponse::Ok().json(json!({"dropped": done})))
@@ -253,18 +305,8 @@ fn after(replayed: Replayed) -> Result<DeliveryId, ApiError> {
     }
 }
 
-fn known_tenant(face: &Face, tenant: &str) -> Result<TenantId, ApiError> {
-    let id = TenantId::parse(tenant).map_err(|_| unknown_tenant())?;
-    face.registry.find(&id).map(|_| id).ok_or_else(unknown_tenant)
-}
-
-fn known_delivery(face: &Face, path: &(String, String)) -> Result<(TenantId, DeliveryId), ApiError> {
-    let id = DeliveryId::parse(&path.1).map_err(|_| unknown_delivery())?;
-    Ok((known_tenant(face, &path.0)?, id))
-}
-
-fn unknown_tenant() -> ApiError {
-    ApiError::new(Code::NotFound, "no such tenant; `GET /v1/tenants` lists them")
+fn delivery_id(text: &str) -> Result<DeliveryId, ApiError> {
+    DeliveryId::parse(text).map_err(|_| unknown_delivery())
 }
 
 fn unknown_delivery() -> ApiError {

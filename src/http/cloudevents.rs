@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::error::{ApiError, Code, Fault};
 use crate::domain::change::ChangeKind;
 use crate::domain::id::{EventKey, IncidentId};
-use crate::limits::{BATCH_EVENTS_MAX, JSON_DEPTH_MAX};
+use crate::limits::{BATCH_EVENTS_MAX, HOPS_MAX, JSON_DEPTH_MAX};
 
 /// What an event says besides its `data`.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Envelope<'a> {
     pub(super) kind: ChangeKind,
     pub(super) subject: Option<IncidentId>,
     pub(super) data: &'a str,
+    /// Whether it says that it came from ServiceNow, or has gone round.
+    pub(super) is_echo: bool,
 }
 
 /// An item of a request, or everything that is wrong with its envelope.
@@ -45,7 +47,51 @@ struct Structured<'a> {
     data: Option<&'a RawValue>,
     #[serde(default)]
     data_base64: Option<serde::de::IgnoredAny>,
+    #[serde(borrow, default)]
+    origin: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    hops: Option<&'a RawValue>,
 }
+
+/// Where an event has been: the extension attributes `origin` and `hops`. What is wrong with them is a fault.
+#[derive(Debug, Default)]
+struct Trail<'a> {
+    origin: Option<Result<Cow<'a, str>, &'static str>>,
+    hops: Option<Result<u64, &'static str>>,
+}
+
+impl<'a> Trail<'a> {
+    /// From the JSON members.
+    fn of_members(event: &Structured<'a>) -> Self {
+        let origin = |raw: &'a RawValue| serde_json::from_str::<Text<'a>>(raw.get()).map(|text| text.0);
+        Self {
+            origin: event.origin.map(|raw| origin(raw).map_err(|_| "must be text, such as \"servicenow\"")),
+            hops: event.hops.map(|raw| raw.get().parse().map_err(|_| "must be a whole number from 0 on")),
+        }
+    }
+
+    /// From the headers, in which every value is text.
+    fn of_headers(origin: Option<Cow<'a, str>>, hops: Option<Cow<'a, str>>) -> Self {
+        let number = |hops: Cow<'a, str>| hops.parse().map_err(|_| "must be a whole number from 0 on");
+        Self { origin: origin.map(Ok), hops: hops.map(number) }
+    }
+
+    /// What comes from ServiceNow is not sent back there, and what has passed more systems than there are goes round.
+    fn is_echo(&self) -> bool {
+        let from_there = self
+            .origin
+            .as_ref()
+            .is_some_and(|origin| origin.as_ref().is_ok_and(|said| said.eq_ignore_ascii_case(SERVICENOW)));
+        from_there || self.hops.is_some_and(|hops| hops.is_ok_and(|count| count > HOPS_MAX))
+    }
+}
+
+/// A text, borrowed if it holds no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The `origin` of what an instance caused.
+const SERVICENOW: &str = "servicenow";
 
 /// How the events of a request are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +124,9 @@ pub(super) fn read<'a>(mode: Mode, headers: &HeaderMap, body: &'a [u8]) -> Resul
     match mode {
         Mode::Structured => {
             let event: Structured<'a> = parse(text)?;
-            Ok(vec![check(&event)])
+            Ok(vec![check(&event, &Trail::of_members(&event))])
         }
-        Mode::Batch => batch(&parse::<Vec<Structured<'a>>>(text)?),
+        Mode::Batch => batch(&parse::<Vec<&'a RawValue>>(text)?),
         Mode::Binary => {
             // The body is only checked for being JSON here; `data` as a whole is what was sent.
             let data: &'a RawValue = parse(text)?;
@@ -97,21 +143,28 @@ pub(super) fn read<'a>(mode: Mode, headers: &HeaderMap, body: &'a [u8]) -> Resul
                 datacontenttype: None,
                 data: Some(data),
                 data_base64: None,
+                origin: None,
+                hops: None,
             };
-            Ok(vec![check(&event)])
+            Ok(vec![check(&event, &Trail::of_headers(header("ce-origin"), header("ce-hops")))])
         }
     }
 }
 
-fn batch<'a>(events: &[Structured<'a>]) -> Result<Vec<Read<'a>>, ApiError> {
+/// An item that is JSON and no event is a fault of that item.
+fn batch<'a>(events: &[&'a RawValue]) -> Result<Vec<Read<'a>>, ApiError> {
     if events.len() > BATCH_EVENTS_MAX {
         let detail = format!("a batch holds at most {BATCH_EVENTS_MAX} events; this one has {}", events.len());
         return Err(ApiError::new(Code::BodyTooLarge, detail));
     }
-    Ok(events.iter().map(check).collect())
+    let item = |raw: &&'a RawValue| match serde_json::from_str::<Structured<'a>>(raw.get()) {
+        Ok(event) => check(&event, &Trail::of_members(&event)),
+        Err(error) => Err(vec![Fault { item: None, pointer: String::new(), message: error.to_string() }]),
+    };
+    Ok(events.iter().map(item).collect())
 }
 
-fn check<'a>(event: &Structured<'a>) -> Read<'a> {
+fn check<'a>(event: &Structured<'a>, trail: &Trail<'_>) -> Read<'a> {
     let mut faults = Vec::new();
     let mut fault =
         |pointer: &str, message: String| faults.push(Fault { item: None, pointer: pointer.to_owned(), message });
@@ -150,9 +203,15 @@ fn check<'a>(event: &Structured<'a>) -> Read<'a> {
     if event.data.is_none() {
         fault("/data", "is missing".to_owned());
     }
+    if let Some(Err(wrong)) = trail.origin {
+        fault("/origin", wrong.to_owned());
+    }
+    if let Some(Err(wrong)) = trail.hops {
+        fault("/hops", wrong.to_owned());
+    }
     match (key, kind, subject, event.data) {
         (Ok(event), Some(kind), Ok(subject), Some(data)) if faults.is_empty() => {
-            Ok(Envelope { event, kind, subject, data: data.get() })
+            Ok(Envelope { event, kind, subject, data: data.get(), is_echo: trail.is_echo() })
         }
         _ => Err(faults),
     }
@@ -251,6 +310,48 @@ mod tests {
     }
 
     #[test]
+    fn an_item_of_a_batch_that_is_no_event_is_named_by_its_number() {
+        let good = r#"{"specversion":"1.0","id":"e","source":"s","type":"incident.opened","data":{}}"#;
+        let numbered = good.replace(r#""e""#, "7");
+        let expected = [(1, String::new()), (2, String::new()), (3, String::new())];
+        assert_eq!(faults(&format!("[{good},{numbered},\"text\",null]")), expected);
+    }
+
+    #[test]
+    fn what_came_from_servicenow_or_went_round_is_an_echo() {
+        let event = |more: &str| {
+            format!(r#"{{"specversion":"1.0","id":"e","source":"s","type":"incident.updated","data":{{}}{more}}}"#)
+        };
+        for (more, expected) in [
+            ("", false),
+            (r#","origin":"soc""#, false),
+            (r#","origin":"servicenow""#, true),
+            (r#","origin":"ServiceNow""#, true),
+            (r#","origin":"service\u006eow""#, true),
+            (r#","origin":null,"hops":null"#, false),
+            (r#","hops":2"#, false),
+            (r#","hops":3"#, true),
+            (r#","origin":"soc","hops":4000000000"#, true),
+        ] {
+            let body = event(more);
+            let mut read = read(Mode::Structured, &HeaderMap::new(), body.as_bytes()).unwrap();
+            assert_eq!(read.pop().unwrap().unwrap().is_echo, expected, "{more}");
+        }
+        for (more, pointer) in [
+            (r#","origin":7"#, "/origin"),
+            (r#","origin":["servicenow"]"#, "/origin"),
+            (r#","hops":"3""#, "/hops"),
+            (r#","hops":-1"#, "/hops"),
+            (r#","hops":1.5"#, "/hops"),
+            (r#","hops":{}"#, "/hops"),
+        ] {
+            assert_eq!(faults(&event(more)), [(0, pointer.to_owned())], "{more}");
+            let batch = format!("[{},{}]", event(""), event(more));
+            assert_eq!(faults(&batch), [(1, pointer.to_owned())], "{more}");
+        }
+    }
+
+    #[test]
     fn a_repeated_key_in_the_envelope_is_refused() {
         let body = r#"{"specversion":"1.0","id":"a","id":"b","source":"s","type":"incident.opened","data":{}}"#;
         let error = read(Mode::Structured, &HeaderMap::new(), body.as_bytes()).unwrap_err();
@@ -286,5 +387,23 @@ mod tests {
         let envelope = envelopes.pop().unwrap().unwrap();
         assert_eq!(envelope.event.parts(), ("s", "a b"));
         assert_eq!(envelope.kind, ChangeKind::Resolved);
+        assert!(!envelope.is_echo);
+        for (name, value, expected) in [
+            ("ce-origin", "servicenow", Ok(true)),
+            ("ce-origin", "soc", Ok(false)),
+            ("ce-hops", "2", Ok(false)),
+            ("ce-hops", "3", Ok(true)),
+            ("ce-hops", "three", Err("/hops")),
+        ] {
+            let mut headers = headers.clone();
+            headers.insert(
+                actix_web::http::header::HeaderName::from_static(name),
+                actix_web::http::header::HeaderValue::from_static(value),
+            );
+            let read = read(Mode::Binary, &headers, br#"{"incident":{"id":"1"}}"#).unwrap().pop().unwrap();
+            let said = read.map(|envelope| envelope.is_echo);
+            let said = said.map_err(|faults| faults.into_iter().map(|fault| fault.pointer).collect::<String>());
+            assert_eq!(said, expected.map_err(str::to_owned), "{name}: {value}");
+        }
     }
 }

@@ -38,6 +38,8 @@ pub enum Code {
     EventConflict,
     /// Too much already waits for this incident.
     LaneFull,
+    /// Too much already waits for this ticket. Another status than for incidents: ServiceNow's scripts retry on `503`.
+    TicketLaneFull,
     /// The store cannot take work just now; nothing was stored.
     StoreUnavailable,
     /// A defect of ours.
@@ -61,6 +63,7 @@ impl Code {
             Self::InvalidEvent => "invalid_event",
             Self::EventConflict => "event_conflict",
             Self::LaneFull => "lane_full",
+            Self::TicketLaneFull => "ticket_lane_full",
             Self::StoreUnavailable => "store_unavailable",
             Self::Internal => "internal",
         }
@@ -80,7 +83,7 @@ impl Code {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidEvent | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
             Self::LaneFull => StatusCode::TOO_MANY_REQUESTS,
-            Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TicketLaneFull | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -100,6 +103,7 @@ impl Code {
             Self::InvalidEvent => "The event is not valid",
             Self::EventConflict => "This event id was used for another event",
             Self::LaneFull => "Too many changes of this incident are waiting",
+            Self::TicketLaneFull => "Too many webhooks of this ticket are waiting",
             Self::StoreUnavailable => "Work cannot be stored just now",
             Self::Internal => "Something failed inside the gateway",
         }

@@ -17,7 +17,7 @@ use crate::delivery::record::Direction;
 use crate::domain::change::Change;
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::limits::BODY_BYTES_MAX;
-use crate::runtime::failpoint;
+use crate::runtime::{entropy, failpoint};
 use crate::store::{Accepted, NewDelivery, Receipt};
 use crate::telemetry::events as told;
 use crate::tenants::Tenant;
@@ -48,13 +48,19 @@ pub(super) async fn accept(
     let tenant = extract::authenticate(&face, &tenant, &request, &body)?;
     let outcome = take(&face, &tenant, request.headers(), &body).await;
     if let Err(refusal) = &outcome {
-        let (code, status) = (refusal.code().as_str(), refusal.code().status().as_u16());
-        told::Refused { tenant: Some(tenant.id()), code, status, reason: &refusal.in_short() }.emit();
+        tell_refused(&tenant, refusal);
     }
     outcome
 }
 
-async fn take(face: &Face, tenant: &Arc<Tenant>, headers: &HeaderMap, body: &[u8]) -> Result<HttpResponse, ApiError> {
+/// Tells that a tenant's own sender was refused.
+pub(super) fn tell_refused(tenant: &Tenant, refusal: &ApiError) {
+    let (code, status) = (refusal.code().as_str(), refusal.code().status().as_u16());
+    told::Refused { tenant: Some(tenant.id()), code, status, reason: &refusal.in_short() }.emit();
+}
+
+/// Whether anything is taken for this tenant, in this encoding.
+pub(super) fn check_taken(tenant: &Tenant, headers: &HeaderMap) -> Result<(), ApiError> {
     if headers.get("content-encoding").is_some_and(|encoding| encoding.as_bytes() != b"identity") {
         return Err(ApiError::new(Code::UnsupportedMediaType, "compressed bodies are not accepted: send it as it is"));
     }
@@ -62,6 +68,11 @@ async fn take(face: &Face, tenant: &Arc<Tenant>, headers: &HeaderMap, body: &[u8
         let refusal = ApiError::new(Code::StoreUnavailable, "this tenant is switched off (`enabled: false`)");
         return Err(refusal.retry_after(Duration::from_mins(1)));
     }
+    Ok(())
+}
+
+async fn take(face: &Face, tenant: &Arc<Tenant>, headers: &HeaderMap, body: &[u8]) -> Result<HttpResponse, ApiError> {
+    check_taken(tenant, headers)?;
     let mode = Mode::of(headers)?;
     let wait = prefer_wait(headers)?;
     let receipts = store(face, tenant.id(), cloudevents::read(mode, headers, body)?, mode == Mode::Batch).await?;
@@ -105,7 +116,7 @@ async fn store(
 }
 
 fn new_delivery(tenant: &TenantId, envelope: Envelope<'_>) -> Result<NewDelivery, Vec<Fault>> {
-    let Envelope { event, kind, subject, data } = envelope;
+    let Envelope { event, kind, subject, data, is_echo } = envelope;
     let change = Change::from_slice(kind, subject, data.as_bytes()).map_err(|faults| {
         let fault = |fault: crate::domain::change::Fault| Fault {
             item: None,
@@ -119,7 +130,7 @@ fn new_delivery(tenant: &TenantId, envelope: Envelope<'_>) -> Result<NewDelivery
     hash.update([0]);
     hash.update(data);
     Ok(NewDelivery {
-        id: DeliveryId::from_bits(uuid::Uuid::now_v7().as_u128()),
+        id: entropy::new_delivery_id(),
         tenant: tenant.clone(),
         direction: Direction::ToServicenow,
         incident: change.incident.id,
@@ -127,7 +138,7 @@ fn new_delivery(tenant: &TenantId, envelope: Envelope<'_>) -> Result<NewDelivery
         kind: kind.into(),
         body: Arc::from(data),
         body_hash: hash.finalize().into(),
-        is_echo: false,
+        is_echo,
     })
 }
 

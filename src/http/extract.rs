@@ -14,7 +14,7 @@ use crate::limits::{BODY_BYTES_RESERVED, REQUEST_BODY_WAIT};
 use crate::security::signature::SignedHeaders;
 use crate::telemetry::events as told;
 use crate::tenants::Tenant;
-use crate::tenants::registry::{Credential, SignedRequest};
+use crate::tenants::registry::{Credential, InstanceCredential, SignedRequest};
 
 /// Refuses whoever shows no credential, or a key that is nobody's, before a byte of the body is read. A signature can only
 /// be checked over the body.
@@ -36,6 +36,34 @@ pub(super) fn authenticate(
     let caller = face.registry.authenticate(tenant, credential).map_err(|why| {
         told::Refused { tenant: None, code: "unauthorized", status: 401, reason: &why.to_string() }.emit();
         unauthorized()
+    })?;
+    let (tenant, sender) = (caller.tenant.id(), &caller.sender);
+    told::Authenticated { tenant, sender, credential: caller.credential }.emit();
+    Ok(caller.tenant)
+}
+
+/// Refuses whoever shows no credential of an instance before a byte of the body is read. Without a signature the headers
+/// are all there is, and are checked at once.
+pub(super) fn knock_as_instance(face: &Face, tenant: &str, request: &HttpRequest) -> Result<(), ApiError> {
+    match signed(face, request, b"") {
+        Some(_) => Ok(()),
+        None => authenticate_instance(face, tenant, request, b"").map(drop),
+    }
+}
+
+/// The tenant whose own ServiceNow made this request.
+pub(super) fn authenticate_instance(
+    face: &Face,
+    tenant: &str,
+    request: &HttpRequest,
+    body: &[u8],
+) -> Result<Arc<Tenant>, ApiError> {
+    let unsigned = |name: &str| header(request, name);
+    let credential =
+        signed(face, request, body).map_or(InstanceCredential::Unsigned(&unsigned), InstanceCredential::Signed);
+    let caller = face.registry.authenticate_instance(tenant, credential).map_err(|why| {
+        told::Refused { tenant: None, code: "unauthorized", status: 401, reason: &why.to_string() }.emit();
+        unauthorized_instance()
     })?;
     let (tenant, sender) = (caller.tenant.id(), &caller.sender);
     told::Authenticated { tenant, sender, credential: caller.credential }.emit();
@@ -79,23 +107,35 @@ fn unauthorized() -> ApiError {
     )
 }
 
+fn unauthorized_instance() -> ApiError {
+    ApiError::new(
+        Code::Unauthorized,
+        "sign the webhook as in Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature) with a secret of \
+         this tenant's `webhook`",
+    )
+}
+
 fn credential<'a>(face: &Face, request: &'a HttpRequest, body: &'a [u8]) -> Credential<'a> {
-    let header = |name: &str| {
-        let mut values = request.headers().get_all(name);
-        // A header that is there twice says nothing: which one would count?
-        let first = values.next()?;
-        if values.next().is_some() { None } else { first.to_str().ok() }
-    };
-    if let (Some(id), Some(timestamp), Some(signature)) =
-        (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
-    {
-        let headers = SignedHeaders { id, timestamp, signature };
-        return Credential::Signature(SignedRequest { headers, body, now: face.clock.now() });
+    if let Some(signed) = signed(face, request, body) {
+        return Credential::Signature(signed);
     }
-    let bearer = header("authorization").and_then(|value| {
+    let bearer = header(request, "authorization").and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
     // No credential is a wrong one: both cost and say the same.
     Credential::ApiKey(bearer.unwrap_or_default())
+}
+
+fn signed<'a>(face: &Face, request: &'a HttpRequest, body: &'a [u8]) -> Option<SignedRequest<'a>> {
+    let (id, timestamp) = (header(request, "webhook-id")?, header(request, "webhook-timestamp")?);
+    let headers = SignedHeaders { id, timestamp, signature: header(request, "webhook-signature")? };
+    Some(SignedRequest { headers, body, now: face.clock.now() })
+}
+
+/// A header that is there once. One that is there twice says nothing: which one would count?
+pub(super) fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    let mut values = request.headers().get_all(name);
+    let first = values.next()?;
+    if values.next().is_some() { None } else { first.to_str().ok() }
 }

@@ -1,4 +1,4 @@
-//! The HTTP face: the public listener takes events, the admin listener shows and steers.
+//! The HTTP face: the public listener takes events and webhooks, the admin listener shows and steers.
 //!
 //! Owns: credentials on the wire, media types, problem details, receipts. Never: calls ServiceNow or waits for it; with
 //! `Prefer: wait` it waits for the delivery's record. Fails: every error is an [`error::ApiError`] with a stable code.
@@ -13,6 +13,8 @@ mod extract;
 mod health;
 pub mod operators;
 mod request;
+pub mod standing;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -30,6 +32,7 @@ use crate::tenants::Registry;
 use error::{ApiError, Code};
 use operators::Operators;
 pub use request::track;
+pub use webhooks::delivery_of;
 
 /// What handlers need; cheap to clone.
 #[derive(Clone)]
@@ -54,7 +57,12 @@ pub struct Face {
     pub operators: Arc<Operators>,
     /// Told when an operator ends a pause; handed in by the composition root, because this side knows no worker.
     pub resumed: Resumed,
+    /// How a tenant's peers stand, handed in likewise.
+    pub standing: Standings,
 }
+
+/// How a tenant's peers and its sweep stand; `None` before the first delivery.
+pub type Standings = Arc<dyn Fn(&TenantId) -> Option<standing::Standing> + Send + Sync>;
 
 /// Told of a tenant whose pause an operator ended.
 pub type Resumed = Arc<dyn Fn(&TenantId) + Send + Sync>;
@@ -65,6 +73,7 @@ pub fn public(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
         routes
             .app_data(web::Data::new(face))
             .service(resource("/v1/tenants/{tenant}/events", web::post().to(events::accept)))
+            .service(resource("/v1/tenants/{tenant}/webhooks/servicenow", web::post().to(webhooks::servicenow)))
             .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(deliveries::receipt)))
             .service(resource("/livez", web::get().to(health::livez)))
             .service(resource("/readyz", web::get().to(health::readyz)))

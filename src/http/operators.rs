@@ -1,8 +1,18 @@
 //! Who may use the admin listener: on loopback everybody, elsewhere whoever holds an operator's token.
+//!
+//! Owns: the check, and the extractors by which no handler can forget it. Never: knows what a handler does. Fails: with 401,
+//! 403, or 404 for a tenant that is not there, in this order. Proved by: the tests here and `tests/it/operators.rs`.
 
-use actix_web::HttpRequest;
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
 
+use actix_web::dev::Payload;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+
+use super::Face;
 use super::error::{ApiError, Code};
+use crate::domain::id::TenantId;
 use crate::limits::SENDERS_PER_TENANT_MAX;
 use crate::security::api_key::{self, ApiKeyHash};
 
@@ -36,7 +46,7 @@ impl Operators {
     }
 
     /// Whether this request may do what needs `role`.
-    pub(super) fn check(&self, request: &HttpRequest, role: Role) -> Result<(), ApiError> {
+    fn check(&self, request: &HttpRequest, role: Role) -> Result<(), ApiError> {
         if self.hashes.is_empty() {
             return from_this_machine(request);
         }
@@ -51,6 +61,71 @@ impl Operators {
             None => Err(ApiError::new(Code::Unauthorized, "send `Authorization: Bearer <operator's token>`")),
         }
     }
+}
+
+/// What a handler asks of whoever calls it.
+pub(super) trait Asks {
+    const ROLE: Role;
+}
+
+/// Asks for [`Role::Read`].
+pub(super) enum Looks {}
+
+/// Asks for [`Role::Operate`].
+pub(super) enum Steers {}
+
+impl Asks for Looks {
+    const ROLE: Role = Role::Read;
+}
+
+impl Asks for Steers {
+    const ROLE: Role = Role::Operate;
+}
+
+/// A request of an operator who may do what the handler asks for.
+pub(super) struct Operator<A> {
+    pub(super) face: Data<Face>,
+    asks: PhantomData<A>,
+}
+
+/// The same, about the tenant that the path names.
+pub(super) struct Concerning<A> {
+    pub(super) face: Data<Face>,
+    pub(super) tenant: TenantId,
+    asks: PhantomData<A>,
+}
+
+impl<A: Asks> FromRequest for Operator<A> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(checked::<A>(request).map(|face| Self { face, asks: PhantomData }))
+    }
+}
+
+impl<A: Asks> FromRequest for Concerning<A> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(checked::<A>(request).and_then(|face| {
+            let named = TenantId::parse(request.match_info().query("tenant")).ok();
+            let tenant = named.filter(|id| face.registry.find(id).is_some()).ok_or_else(unknown_tenant)?;
+            Ok(Self { face, tenant, asks: PhantomData })
+        }))
+    }
+}
+
+fn checked<A: Asks>(request: &HttpRequest) -> Result<Data<Face>, ApiError> {
+    let face = request.app_data::<Data<Face>>();
+    let face = face.ok_or_else(|| ApiError::new(Code::Internal, "this listener has no face"))?;
+    face.operators.check(request, A::ROLE)?;
+    Ok(Data::clone(face))
+}
+
+pub(super) fn unknown_tenant() -> ApiError {
+    ApiError::new(Code::NotFound, "no such tenant; `GET /v1/tenants` lists them")
 }
 
 /// Without operators the listener is a loopback one, but a web page in a browser on this machine reaches it as well: by a

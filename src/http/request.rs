@@ -6,6 +6,8 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use tracing::Instrument;
 
+use crate::runtime::entropy;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives the request its id and its span, and the answer the headers that every answer has.
@@ -33,7 +35,7 @@ fn request_id(request: &ServiceRequest) -> String {
         (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(plain);
-    given.map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned)
+    given.map_or_else(entropy::new_word, str::to_owned)
 }
 
 /// The trace id of `00-<32 hex>-<16 hex>-<2 hex>`.

@@ -385,7 +385,8 @@ mod tests {
         assert!(attach(json!({"media_type": "text/plain; charset=utf-8"})));
         assert!(!attach(json!({"media_type": "image/png", "size": 1025})));
         assert!(!attach(json!({"media_type": "text/html"})));
-        assert!(!attach(json!({"name": "x"})));
+        // Of which type it is shows when it has come.
+        assert!(attach(json!({"name": "x"})));
     }
 
     #[test]

@@ -193,8 +193,8 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// The event does not say it, and the mapping does not say that it may be absent.
-    #[error("`{0}` is not in the event; if it may be absent, say so with `default(…)` or `when:`")]
+    /// The event or the ticket does not say it, and the mapping does not say that it may be absent.
+    #[error("`{path}` {place}; if it may be absent, say so with `default(…)` or `when:`", path = .0, place = missing_in(.0))]
     Missing(String),
     /// The value table has no row.
     #[error("table `{table}` has no row for `{value}` and no `default`")]
@@ -219,4 +219,9 @@ pub enum Reason {
         /// The bound.
         chars_max: usize,
     },
+}
+
+/// Where a value was looked for.
+fn missing_in(path: &str) -> &'static str {
+    if path.starts_with("ticket.") { "did not come with the ticket" } else { "is not in the event" }
 }

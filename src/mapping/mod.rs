@@ -1,7 +1,8 @@
 //! Mapping files, and the tickets that come of them: a small compiler and a pure function.
 //!
 //! Owns: the language (`docs/mapping.md`), from the YAML text (`yaml`, `raw`) over findings with line and column (`compile`,
-//! `lint`, `diagnostic`) to a [`Mapping`], which cannot be wrong, and from a change to a [`Draft`] (`rule`, `apply`).
+//! `lint`, `diagnostic`) to a [`Mapping`], which cannot be wrong, from a change to a [`Draft`] (`rule`, `apply`), and from a ticket
+//! back to an [`IncidentDraft`] (`ticket_view`, `back`).
 //! The engine asks, it does not fetch: [`Mapping::plan`] names the records to look up, [`Mapping::apply`] is told what was found.
 //! Never: does I/O, reads a clock, logs, waits. Fails: at load with every [`Diagnostic`] at once; at run time with a [`MappingFault`]
 //! that names every field without a value. Proved by: the tests in each file, `tests/mappings.rs`, and `benches/mapping.rs` for its speed.
@@ -12,12 +13,14 @@ use std::sync::Arc;
 use serde::Serialize;
 
 mod apply;
+mod back;
 mod cases;
 mod compile;
 mod diagnostic;
 mod draft;
 mod expression;
 mod filters;
+mod incident_draft;
 mod lint;
 mod native;
 mod path;
@@ -25,8 +28,10 @@ mod raw;
 mod rule;
 mod syntax;
 mod template;
+mod ticket_view;
 mod yaml;
 
+pub use back::TicketPhase;
 pub use cases::CaseResult;
 pub use compile::compile;
 pub use diagnostic::{Diagnostic, FindingSeverity, SourceFile};
@@ -34,7 +39,9 @@ pub use draft::{
     Draft, DraftField, Dropped, JournalField, Lookup, LookupKey, Lookups, MappingFault, Operation, Problem, Reason,
     TraceLine, Write,
 };
+pub use incident_draft::{IncidentDraft, Output};
 pub use raw::{ClosedTicket, OnParked, Recovery, schema};
+pub use ticket_view::{Cell, TicketView};
 
 use crate::domain::change::ChangeKind;
 use crate::domain::incident::{Attachment, Visibility};
@@ -50,6 +57,8 @@ pub struct Mapping {
     messages: Box<[(Visibility, JournalField)]>,
     attachments: Option<AttachmentRule>,
     policy: Policy,
+    /// The way from the ticket to the incident, if the file has one.
+    back: Option<back::WayBack>,
     cases: Box<[cases::Case]>,
 }
 
@@ -102,10 +111,10 @@ pub struct AttachmentRule {
 impl AttachmentRule {
     /// Why a file is not copied; `None` if it is. What the sender does not say is checked again on the file itself.
     pub fn refuses(&self, attachment: &Attachment) -> Option<String> {
-        let media_type = attachment.media_type.as_deref().unwrap_or("application/octet-stream");
         if attachment.size.is_some_and(|size| size > self.bytes_max) {
             return Some(format!("it is larger than {} bytes", self.bytes_max));
         }
+        let media_type = attachment.media_type.as_deref()?;
         (!self.takes(media_type)).then(|| format!("the mapping does not list the media type `{media_type}`"))
     }
 

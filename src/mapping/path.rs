@@ -1,6 +1,6 @@
-//! A path into the canonical model, such as `incident.affected[0].name`, resolved without copying anything.
+//! A path into the canonical model, such as `incident.affected[0].name`, or to a column, resolved without copying anything.
 //!
-//! Owns: walking. Never: checks names (that is `lint`). Fails: it cannot; what is not there is absent.
+//! Owns: walking; and that everything below `ticket` is one name. Never: checks names (that is `lint`). Fails: it cannot; what is not there is absent.
 //! Proved by: the property in `expression` that compares it with the expression engine.
 
 use std::fmt;
@@ -18,6 +18,15 @@ pub(crate) enum Step {
     Item(i64),
 }
 
+impl Step {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Item(_) => None,
+        }
+    }
+}
+
 /// A root and the steps below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Path {
@@ -25,7 +34,28 @@ pub(crate) struct Path {
     pub(crate) steps: Box<[Step]>,
 }
 
+/// The root of the way back.
+pub(crate) const TICKET: &str = "ticket";
+/// Behind the name of a column: what people see instead of the raw value.
+pub(crate) const DISPLAY: &str = ".display";
+
 impl Path {
+    /// A path as it was written. A ticket has columns and no records, so the names below `ticket` are one: `assigned_to.display`.
+    pub(crate) fn new(root: &str, mut steps: Vec<Step>) -> Self {
+        let names: Option<Vec<&str>> = steps.iter().map(Step::name).collect();
+        let column = names.filter(|names| root == TICKET && !names.is_empty()).map(|names| names.join("."));
+        if let Some(column) = column {
+            steps = vec![Step::Name(column.into())];
+        }
+        Self { root: root.into(), steps: steps.into() }
+    }
+
+    /// The column it reads, if it reads one, and whether it is the display value.
+    pub(crate) fn column(&self) -> Option<(&str, bool)> {
+        let (TICKET, [Step::Name(name)]) = (&*self.root, self.steps.as_ref()) else { return None };
+        Some(name.strip_suffix(DISPLAY).map_or((&**name, false), |column| (column, true)))
+    }
+
     /// What stands there.
     pub(crate) fn resolve<'a>(&self, scope: &'a dyn Record) -> Node<'a> {
         self.steps.iter().fold(scope.get(&self.root), |node, step| match step {

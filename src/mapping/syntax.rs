@@ -42,7 +42,7 @@ pub(crate) fn path_of<'t>(tree: &Expr<'t>) -> Option<FoundPath<'t>> {
     };
     steps.reverse();
     places.reverse();
-    let path = Path { root: root.id.into(), steps: steps.into() };
+    let path = Path::new(root.id, steps);
     Some(FoundPath { root: root.id, path, places, start: at(root.span()).0, end: span(tree).1 })
 }
 

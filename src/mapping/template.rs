@@ -64,6 +64,15 @@ impl Template {
         }
     }
 
+    /// Every path it reads.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.parts.iter().flat_map(|part| match part {
+            Part::Literal(_) => Vec::new(),
+            Part::Path(path) => vec![path],
+            Part::Program(program) => program.parameters.iter().map(|parameter| &parameter.path).collect(),
+        })
+    }
+
     /// The words it can be, if it is a canonical list of words and nothing else.
     pub(crate) fn words(&self) -> Option<&'static [&'static str]> {
         match (self.parts.as_ref(), self.shape) {

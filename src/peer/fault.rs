@@ -22,7 +22,23 @@ pub fn of_fault(fault: &TransportFault) -> Outcome {
         FaultKind::Reset { sent: false } => (Class::NotProcessed, "connection_lost_before_sending", true),
         FaultKind::Reset { sent: true } => (Class::Unclear, "connection_lost", true),
         FaultKind::Protocol => (Class::Unclear, "not_http", true),
+        FaultKind::TooLarge => (Class::Refused, "file_too_large", false),
+        FaultKind::Cut => (Class::Unclear, "answer_cut", true),
+        // Our own disk.
+        FaultKind::File => (Class::NotProcessed, "file_unusable", false),
         FaultKind::Unbuildable => (Class::Defect, "request_unbuildable", false),
     };
     Outcome { instance_fault, ..Outcome::new(class, code).with_detail(words::clean(&fault.detail)) }
+}
+
+/// The same for a request that may be sent again without looking: a read, a request for a token, or one whose receiver
+/// recognises repeats. Nothing about it is ever unclear.
+pub fn of_repeatable(fault: &TransportFault) -> Outcome {
+    repeatable(of_fault(fault))
+}
+
+/// What an outcome means if the request may be sent again without looking.
+pub fn repeatable(outcome: Outcome) -> Outcome {
+    let class = if outcome.class == Class::Unclear { Class::NotProcessed } else { outcome.class };
+    Outcome { class, ..outcome }
 }

@@ -100,6 +100,12 @@ pub enum FaultKind {
     },
     /// What came back is not HTTP, or too much of it: header floods, bad lengths.
     Protocol,
+    /// A file is larger than it may be.
+    TooLarge,
+    /// A file ended before its end.
+    Cut,
+    /// Our own file could not be read or written.
+    File,
     /// The request could not be built; a defect of ours.
     Unbuildable,
 }

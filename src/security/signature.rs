@@ -68,6 +68,11 @@ pub enum HexSignatures {
 }
 
 impl HexSignatures {
+    /// From yes or no.
+    pub const fn accepting(accept: bool) -> Self {
+        if accept { Self::Accept } else { Self::Refuse }
+    }
+
     /// Accepts if either does.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
@@ -141,13 +146,49 @@ impl WebhookSecret {
         Sha256::digest(self.0.expose_secret()).into()
     }
 
-    fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> [u8; MAC_BYTES] {
+    /// Begins to sign a message of ours whose body comes in pieces.
+    pub fn signer(&self, id: &str, timestamp: Timestamp) -> Signer {
+        self.begin(id, &timestamp.seconds().to_string())
+    }
+
+    fn begin(&self, id: &str, timestamp: &str) -> Signer {
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length; the error type is for other MACs")]
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()).expect("HMAC takes any key length");
-        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b"."] {
             mac.update(part);
         }
-        mac.finalize().into_bytes().into()
+        Signer(mac)
+    }
+
+    fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> [u8; MAC_BYTES] {
+        let mut signer = self.begin(id, timestamp);
+        signer.update(body);
+        signer.mac()
+    }
+}
+
+/// A signature in the making: the head of the message is in it, its body follows in pieces.
+pub struct Signer(Hmac<Sha256>);
+
+impl Signer {
+    /// The next piece of the body.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The value of `webhook-signature`.
+    pub fn finish(self) -> String {
+        format!("v1,{}", STANDARD.encode(self.mac()))
+    }
+
+    fn mac(self) -> [u8; MAC_BYTES] {
+        self.0.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer")
     }
 }
 
@@ -189,7 +230,9 @@ pub fn verify(
 
 /// The value of `webhook-signature` for a message of ours; `webhook-timestamp` is `timestamp.seconds()`.
 pub fn sign(id: &str, timestamp: Timestamp, body: &[u8], secret: &WebhookSecret) -> String {
-    format!("v1,{}", STANDARD.encode(secret.mac(id, &timestamp.seconds().to_string(), body)))
+    let mut signer = secret.signer(id, timestamp);
+    signer.update(body);
+    signer.finish()
 }
 
 /// A `.` in the id would let two different messages share one signed text.
@@ -275,6 +318,13 @@ mod tests {
             let theirs = oracle.sign("msg_1", NOW.seconds(), body.as_bytes()).unwrap();
             assert_eq!(sign("msg_1", NOW, body.as_bytes(), &secret(OLD)), theirs);
         }
+    }
+
+    #[test]
+    fn a_body_in_pieces_is_signed_as_a_whole() {
+        let mut signer = secret(OLD).signer("msg_1", NOW);
+        BODY.chunks(3).for_each(|piece| signer.update(piece));
+        assert_eq!(signer.finish(), sign("msg_1", NOW, BODY, &secret(OLD)));
     }
 
     #[test]

@@ -39,6 +39,11 @@ fn same(wanted: &str, found: &str) -> bool {
     wanted == found || boolean || lines(wanted) == lines(found)
 }
 
+/// Whether what is stored is what was asked, in the instance's own spelling or cut to the column's length.
+pub fn respelled(wanted: &str, stored: &str) -> bool {
+    same(wanted, stored) || (!stored.is_empty() && wanted.trim_start().starts_with(stored.trim()))
+}
+
 fn reason(field: &str, wanted: &str, found: Option<&str>) -> String {
     let Some(found) = found else {
         return "the table has no such column, or the integration user may not read it".to_owned();
@@ -69,7 +74,7 @@ mod tests {
     fn row(pairs: &[(&str, &str)]) -> Row {
         let fields: BTreeMap<_, _> =
             pairs.iter().map(|(field, value)| ((*field).to_owned(), (*value).to_owned())).collect();
-        Row { sys_id: SysId::from_bits(7), number: String::new(), fields }
+        Row { sys_id: SysId::from_bits(7), number: String::new(), fields, displays: BTreeMap::new() }
     }
 
     fn check(field: &str, wanted: &str, found: Option<&str>, expected: Option<&str>) {

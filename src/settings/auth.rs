@@ -40,6 +40,16 @@ pub enum Auth {
     },
 }
 
+impl Auth {
+    /// The account we log in with, where there is one.
+    pub fn username(&self) -> Option<&str> {
+        match self {
+            Self::Password { account, .. } | Self::Basic { account } => Some(&account.username),
+            Self::ClientCredentials { .. } | Self::RefreshToken { .. } => None,
+        }
+    }
+}
+
 /// An OAuth client.
 #[derive(Clone, Debug)]
 pub struct OAuthClient {

@@ -43,6 +43,13 @@ codes! {
     IGNORED_FILE = "S040", "A file beside the tenants is not read because of its name (warning).";
     MAPPING_FILE = "S041", "The mapping file that a tenant names is missing or unreadable.";
     CRASH_POINT = "S042", "`SNOWGATE_CRASH_AT` is not `name:n` (only builds for tests look at it).";
+    UNSIGNED_WEBHOOK = "S043", "The webhook takes calls that are not signed (warning).";
+    WEBHOOK = "S044", "A webhook needs `secrets` or `unsigned`, and `unsigned` exactly one of `basic` and `header`.";
+    NO_CALLBACK = "S045", "What ServiceNow tells, or what is due, is told to nobody: there is no `callback` (warning).";
+    CALENDAR = "S046", "A time zone, date, or range of hours that does not exist, or a week without a working day.";
+    SERVICE_LEVELS = "S047", "Service levels that contradict each other, such as a reminder after the close.";
+    NO_SERVICE_LEVEL = "S048", "`service_levels` promises nothing (warning).";
+    NO_WAY_BACK = "S049", "There is a `callback`, and the mapping has no `to_incident` to say what goes there (warning).";
 }
 
 /// The table of the documentation, as Markdown.

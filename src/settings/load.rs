@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::checked::{self, Settings};
+use super::exchange::UnsignedWebhook;
 use super::finding::{Finding, Severity};
 use super::layers;
 use super::reader::{Reader, read_text, reason};
@@ -17,6 +18,7 @@ use super::tree::Document;
 use super::{Environment, codes, schema};
 use crate::domain::id::TenantId;
 use crate::limits::{SETTINGS_FILE_BYTES_MAX, TENANTS_MAX};
+use crate::security::api_key::ApiKeyHash;
 use crate::security::target::EgressPolicy;
 
 /// What could be understood, and everything that was found.
@@ -193,8 +195,17 @@ fn check_credentials(reader: &mut Reader<'_>, tenant: &TenantSettings, seen: &mu
     });
     let webhook = tenant.webhook.iter().flat_map(|webhook| webhook.secrets.iter().enumerate());
     let webhook = webhook.map(|(index, secret)| (format!("webhook.secrets.{index}"), secret.digest()));
-    let callback = tenant.callback.iter().map(|callback| ("callback.secret".to_owned(), callback.secret.digest()));
-    for (path, digest) in senders.chain(webhook).chain(callback) {
+    let unsigned = tenant.webhook.iter().filter_map(|webhook| webhook.unsigned.as_ref()).map(|unsigned| {
+        let (path, secret) = match unsigned {
+            UnsignedWebhook::Basic { password, .. } => ("webhook.unsigned.basic.password", password),
+            UnsignedWebhook::Header { value, .. } => ("webhook.unsigned.header.value", value),
+        };
+        (path.to_owned(), ApiKeyHash::of(secret.expose()).digest())
+    });
+    let callback = tenant.callback.iter().flat_map(|callback| callback.secrets.iter());
+    let callback = ["callback.secret", "callback.secret_next"].into_iter().zip(callback);
+    let callback = callback.map(|(path, secret)| (path.to_owned(), secret.digest()));
+    for (path, digest) in senders.chain(webhook).chain(unsigned).chain(callback) {
         match seen.credentials.get(&digest) {
             Some(other) => {
                 reader.error(codes::DUPLICATE_CREDENTIAL, &path, format!("this is used already, as {other}"));

@@ -1,8 +1,8 @@
 //! What people write: settings and tenant files, layered, checked as a whole, and turned into types that cannot be wrong.
 //!
-//! The way of a file: [`tree`] reads YAML and remembers places, [`shape`] holds it to the JSON Schema made from [`raw`]
-//! and [`raw_tenant`], [`layers`] lays file, local file and environment over each other, [`checked`] and [`tenant`]
-//! turn what was said into what is meant. [`load()`] does all of it for all files.
+//! The way of a file: [`tree`] reads YAML and remembers places, [`shape`] holds it to the JSON Schema made from the
+//! `raw` types, [`layers`] lays file, local file and environment over each other, [`checked`] and [`tenant`]
+//! (with [`auth`], [`exchange`], [`service_levels`]) turn what was said into what is meant. [`load()`] does all of it for all files.
 //!
 //! Owns: the only reading of the environment. Never: opens a store or a connection, compiles a mapping, shows a secret:
 //! a secret is named by where it is kept, and excerpts are cut where one may begin.
@@ -15,13 +15,17 @@ pub mod codes;
 pub mod duration;
 mod environment;
 mod excerpt;
+mod exchange;
 mod finding;
 mod layers;
 mod load;
 mod raw;
+mod raw_exchange;
+mod raw_service_levels;
 mod raw_tenant;
 mod reader;
 pub mod schema;
+mod service_levels;
 mod shape;
 mod tenant;
 mod tree;
@@ -30,11 +34,10 @@ pub use auth::{Account, Auth, OAuthClient};
 pub use checked::{CrashAt, LogSettings, Operator, ServerSettings, Settings, StoreSettings, StoreUrl};
 pub use environment::Environment;
 pub use excerpt::Excerpt;
+pub use exchange::{CallbackOAuth, CallbackSettings, UnsignedWebhook, WebhookSettings};
 pub use finding::{Finding, Place, Severity, nearest};
 pub use load::{Configuration, Loaded, load, load_strict};
 pub use raw::{LogFormat, Role};
 pub use raw_tenant::CreateStrategy;
 pub(crate) use reader::read_text;
-pub use tenant::{
-    CallLimits, CallbackSettings, Sender, SenderCredential, ServiceNowSettings, TenantSettings, WebhookSettings,
-};
+pub use tenant::{CallLimits, Sender, SenderCredential, ServiceNowSettings, SweepSettings, TenantSettings};

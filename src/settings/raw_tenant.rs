@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::raw::{RawSecret, RawText};
-use crate::limits::{CALL_CONCURRENCY_MAX, CALLS_PER_HOUR_MAX, CALLS_PER_SECOND_MAX};
+use super::raw_exchange::{RawCallback, RawWebhook};
+use super::raw_service_levels::RawServiceLevels;
+use crate::limits::{CALL_CONCURRENCY_MAX, CALLS_PER_HOUR_MAX, CALLS_PER_SECOND_MAX, USER_NAME_CHARS_MAX};
 
 /// One customer: `config/tenants/NAME.yaml`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -31,6 +33,8 @@ pub(super) struct RawTenant {
     webhook: Option<RawWebhook>,
     /// We call the managed service.
     callback: Option<RawCallback>,
+    /// What is promised about time; nothing, unless it stands here.
+    service_levels: Option<RawServiceLevels>,
 }
 
 /// The customer's instance.
@@ -52,6 +56,10 @@ pub(super) struct RawServiceNow {
     /// How long a write without an answer may still land there; only then it is looked up and sent again.
     #[serde(default = "settle")]
     settle: String,
+    /// The name of the user we are there, if it cannot be learned from the instance's answers: our own changes are
+    /// recognised by it. With `password` and `basic` it is the account.
+    #[schemars(length(min = 1, max = USER_NAME_CHARS_MAX))]
+    user: Option<String>,
     /// Asking for what changed, so that a lost webhook costs only latency.
     #[serde(default)]
     sweep: RawSweep,
@@ -195,11 +203,13 @@ pub enum CreateStrategy {
 pub(super) struct RawSweep {
     /// How often: `30s` to `1d`.
     pub(super) every: String,
+    /// How long one round of comparing every open ticket takes: `1h` to `30d`. Finds what no date tells of.
+    pub(super) compare_every: String,
 }
 
 impl Default for RawSweep {
     fn default() -> Self {
-        Self { every: "5m".to_owned() }
+        Self { every: "5m".to_owned(), compare_every: "1d".to_owned() }
     }
 }
 
@@ -217,31 +227,6 @@ pub(super) struct RawSender {
     /// Also take signatures in hexadecimal, from senders that can print nothing else.
     #[serde(default)]
     pub(super) hex_signatures: bool,
-}
-
-/// ServiceNow calls us, signed as Standard Webhooks.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Webhook")]
-pub(super) struct RawWebhook {
-    /// The shared secrets, `whsec_…`; two during a rotation.
-    #[schemars(length(min = 1))]
-    pub(super) secrets: Vec<RawSecret>,
-    /// Also take signatures in hexadecimal.
-    #[serde(default)]
-    pub(super) hex_signatures: bool,
-}
-
-/// We call the managed service with CloudEvents, signed as Standard Webhooks.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Callback")]
-#[expect(dead_code, reason = "the URL is read on its own, where it is checked")]
-pub(super) struct RawCallback {
-    /// Where to.
-    pub(super) url: String,
-    /// The shared secret, `whsec_…`.
-    pub(super) secret: RawSecret,
 }
 
 const fn yes() -> bool {

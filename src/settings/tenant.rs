@@ -12,17 +12,20 @@ use sha2::{Digest, Sha256};
 use super::auth::{Auth, auth};
 use super::codes;
 use super::duration;
+use super::exchange::{CallbackSettings, WebhookSettings, callback, signing_secret, webhook};
 use super::finding::Place;
-use super::raw::RawSecret;
-use super::raw_tenant::{CreateStrategy, RawCallback, RawLimits, RawSender, RawSweep, RawWebhook};
+use super::raw_tenant::{CreateStrategy, RawLimits, RawSender, RawSweep};
 use super::reader::Reader;
+use super::service_levels::service_levels;
 use crate::domain::id::TenantId;
 use crate::limits::{
-    SENDERS_PER_TENANT_MAX, SETTLE_SECS_MAX, SETTLE_SECS_MIN, SWEEP_SECS_MAX, SWEEP_SECS_MIN, WEBHOOK_SECRETS_MAX,
+    COMPARE_SECS_MAX, COMPARE_SECS_MIN, SENDERS_PER_TENANT_MAX, SETTLE_SECS_MAX, SETTLE_SECS_MIN, SWEEP_SECS_MAX,
+    SWEEP_SECS_MIN,
 };
 use crate::security::api_key::ApiKeyHash;
 use crate::security::signature::{HexSignatures, WebhookSecret};
 use crate::security::target::{EgressPolicy, Extent, Target};
+use crate::service_levels::ServiceLevels;
 
 /// One customer, as its file says.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub struct TenantSettings {
     pub webhook: Option<WebhookSettings>,
     /// We call the managed service.
     pub callback: Option<CallbackSettings>,
+    /// What is promised about time.
+    pub service_levels: Option<Arc<ServiceLevels>>,
     /// The file it came from, as it was named.
     pub file: Arc<str>,
     /// Over the file, its secrets and the egress policy: differs if anything of it does.
@@ -62,11 +67,22 @@ pub struct ServiceNowSettings {
     pub create: CreateStrategy,
     /// How long a write without an answer may still land.
     pub settle: Duration,
-    /// How often we ask what changed.
-    pub sweep_every: Duration,
+    /// The user we are there, if somebody said so or it is the account we log in with; our own changes bear this name.
+    pub user: Option<Arc<str>>,
+    /// Asking for what changed.
+    pub sweep: SweepSettings,
 }
 
-/// How much we may ask of an instance, over all replicas.
+/// Asking for what changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SweepSettings {
+    /// How often we ask what changed.
+    pub every: Duration,
+    /// How long one round of comparing every open ticket takes.
+    pub compare_every: Duration,
+}
+
+/// How much we may ask of somebody, over all replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
     /// Calls per second.
@@ -95,24 +111,6 @@ pub enum SenderCredential {
     Webhook(WebhookSecret, HexSignatures),
 }
 
-/// ServiceNow calls us.
-#[derive(Clone, Debug)]
-pub struct WebhookSettings {
-    /// The shared secrets, of which any may sign.
-    pub secrets: Vec<WebhookSecret>,
-    /// Whether signatures in hexadecimal are taken.
-    pub hex: HexSignatures,
-}
-
-/// We call the managed service.
-#[derive(Clone, Debug)]
-pub struct CallbackSettings {
-    /// Where to.
-    pub url: Target,
-    /// What we sign with.
-    pub secret: WebhookSecret,
-}
-
 /// Turns the parts into a tenant, as yet without its digest. `None` if anything is wrong; all of it has been reported
 /// to the reader.
 pub(super) fn tenant(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>, file: &str) -> Option<TenantSettings> {
@@ -121,8 +119,10 @@ pub(super) fn tenant(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>, fil
     let servicenow = servicenow(reader, egress);
     let mapping = mapping(reader);
     let senders = senders(reader);
-    let webhook = webhook(reader);
+    let webhook = webhook(reader, servicenow.as_ref().map(|servicenow| &servicenow.instance));
     let callback = callback(reader, egress);
+    let service_levels = service_levels(reader);
+    check_callback(reader);
     Some(TenantSettings {
         tenant: name?,
         enabled: enabled?,
@@ -132,6 +132,7 @@ pub(super) fn tenant(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>, fil
         senders: senders?,
         webhook: webhook?,
         callback: callback?,
+        service_levels: service_levels?,
         file: file.into(),
         digest: [0; 32],
     })
@@ -171,18 +172,31 @@ fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<
     let create = create(reader);
     let settle = reader.part("servicenow.settle", || "150s".to_owned());
     let settle = settle.and_then(|text| bounded(reader, "servicenow.settle", &text, SETTLE_SECS_MIN, SETTLE_SECS_MAX));
-    let sweep = reader.part("servicenow.sweep", RawSweep::default);
-    let sweep =
-        sweep.and_then(|raw| bounded(reader, "servicenow.sweep.every", &raw.every, SWEEP_SECS_MIN, SWEEP_SECS_MAX));
+    let user: Option<Option<String>> = reader.part("servicenow.user", || None);
+    let sweep = sweep(reader);
     let RawLimits { calls_per_second, calls_per_hour, concurrency } = limits?;
+    let auth = auth?;
+    let user = user?.map(Arc::from).or_else(|| auth.username().map(Arc::from));
     Some(ServiceNowSettings {
         instance: instance?,
-        auth: auth?,
+        auth,
         limits: CallLimits { calls_per_second, calls_per_hour, concurrency },
         create: create?,
         settle: settle?,
-        sweep_every: sweep?,
+        user,
+        sweep: sweep?,
     })
+}
+
+fn sweep(reader: &mut Reader<'_>) -> Option<SweepSettings> {
+    const COMPARE: &str = "servicenow.sweep.compare_every";
+    let RawSweep { every, compare_every } = RawSweep::default();
+    let every = reader.part("servicenow.sweep.every", || every);
+    let every = every.and_then(|text| bounded(reader, "servicenow.sweep.every", &text, SWEEP_SECS_MIN, SWEEP_SECS_MAX));
+    let compare_every = reader.part(COMPARE, || compare_every);
+    let compare_every =
+        compare_every.and_then(|text| bounded(reader, COMPARE, &text, COMPARE_SECS_MIN, COMPARE_SECS_MAX));
+    Some(SweepSettings { every: every?, compare_every: compare_every? })
 }
 
 fn create(reader: &mut Reader<'_>) -> Option<CreateStrategy> {
@@ -196,7 +210,14 @@ fn create(reader: &mut Reader<'_>) -> Option<CreateStrategy> {
     None
 }
 
-fn bounded(reader: &mut Reader<'_>, path: &str, text: &str, secs_min: u64, secs_max: u64) -> Option<Duration> {
+/// A duration within these bounds.
+pub(super) fn bounded(
+    reader: &mut Reader<'_>,
+    path: &str,
+    text: &str,
+    secs_min: u64,
+    secs_max: u64,
+) -> Option<Duration> {
     let given = reader.check(codes::DURATION, path, duration::parse(text))?;
     let (least, most) = (Duration::from_secs(secs_min), Duration::from_secs(secs_max));
     if (least..=most).contains(&given) {
@@ -256,7 +277,7 @@ fn sender(reader: &mut Reader<'_>, path: &str) -> Option<Sender> {
         }
         (None, Some(reference)) => {
             let secret = signing_secret(reader, &reference, &format!("{path}.webhook_secret"));
-            secret.map(|secret| SenderCredential::Webhook(secret, hex(hex_signatures)))
+            secret.map(|secret| SenderCredential::Webhook(secret, HexSignatures::accepting(hex_signatures)))
         }
         (None, None) | (Some(_), Some(_)) => {
             let message = format!("sender `{name}` needs exactly one of `api_key_sha256` and `webhook_secret`");
@@ -268,37 +289,19 @@ fn sender(reader: &mut Reader<'_>, path: &str) -> Option<Sender> {
     Some(Sender { name: named?.as_str().into(), credential: credential? })
 }
 
-/// `Some(None)` is a tenant without webhook, `None` one whose webhook is wrong.
-#[expect(clippy::option_option, reason = "outer: readable at all; inner: given")]
-fn webhook(reader: &mut Reader<'_>) -> Option<Option<WebhookSettings>> {
-    let Some(RawWebhook { secrets, hex_signatures }) = reader.part("webhook", || None)? else { return Some(None) };
-    if secrets.len() > WEBHOOK_SECRETS_MAX {
-        let message = format!("there are at most {WEBHOOK_SECRETS_MAX} secrets at a time, not {}", secrets.len());
-        reader.error(codes::TOO_MANY, "webhook.secrets", message);
-        return None;
+/// What ServiceNow tells, and a close that is due, is for the managed service to hear.
+fn check_callback(reader: &mut Reader<'_>) {
+    if !reader.is_absent("callback") {
+        return;
     }
-    let read = |(index, reference)| signing_secret(reader, reference, &format!("webhook.secrets.{index}"));
-    let secrets: Vec<Option<WebhookSecret>> = secrets.iter().enumerate().map(read).collect();
-    let secrets = secrets.into_iter().collect::<Option<Vec<_>>>()?;
-    Some(Some(WebhookSettings { secrets, hex: hex(hex_signatures) }))
-}
-
-/// `Some(None)` is a tenant without callback, `None` one whose callback is wrong.
-#[expect(clippy::option_option, reason = "outer: readable at all; inner: given")]
-fn callback(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<Option<CallbackSettings>> {
-    let Some(RawCallback { secret, .. }) = reader.part("callback", || None)? else { return Some(None) };
-    let url = target(reader, egress, "callback.url", Extent::Path);
-    let secret = signing_secret(reader, &secret, "callback.secret");
-    Some(Some(CallbackSettings { url: url?, secret: secret? }))
-}
-
-fn signing_secret(reader: &mut Reader<'_>, reference: &RawSecret, path: &str) -> Option<WebhookSecret> {
-    let text = reader.secret(reference, path)?;
-    reader.check(codes::BAD_SECRET, path, WebhookSecret::parse(text.expose()))
-}
-
-const fn hex(accept: bool) -> HexSignatures {
-    if accept { HexSignatures::Accept } else { HexSignatures::Refuse }
+    for (path, what) in [
+        ("webhook", "what ServiceNow tells us is told to nobody"),
+        ("service_levels.inactivity", "nobody is told when a silent ticket is due to be closed"),
+    ] {
+        if !reader.is_absent(path) {
+            reader.warning(codes::NO_CALLBACK, path, format!("{what}: the tenant has no `callback`"));
+        }
+    }
 }
 
 /// The file is right, and this version cannot do it.

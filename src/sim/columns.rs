@@ -104,6 +104,7 @@ pub(super) fn tables(old_close_codes: bool) -> Vec<Table> {
         simple("problem", "number", &["number", "short_description"]),
         simple("change_request", "number", &["number", "short_description"]),
         journal(),
+        attachment(),
         choice(),
         dictionary(),
     ]
@@ -192,7 +193,7 @@ fn incident(old_close_codes: bool) -> Table {
     columns.extend(rarely_used());
     let mut incident = table("incident", "number", columns);
     incident.number_prefix = Some("INC");
-    incident.indexed = &["number", "correlation_id"];
+    incident.indexed = &["number", "correlation_id", "parent_incident"];
     incident
 }
 
@@ -351,6 +352,27 @@ fn journal() -> Table {
     journal.indexed = &["element_id"];
     journal.read_only = true;
     journal
+}
+
+/// Written through the Attachment API alone.
+fn attachment() -> Table {
+    let mut attachment = table(
+        "sys_attachment",
+        "file_name",
+        vec![
+            text("file_name", "File name", 255),
+            text("content_type", "Content type", 255),
+            text("table_name", "Table name", 80),
+            text("table_sys_id", "Table sys ID", 32),
+            column("size_bytes", "Size bytes", Kind::Integer),
+            column("size_compressed", "Size compressed", Kind::Integer),
+            column("compressed", "Compressed", Kind::Boolean),
+            text("hash", "Hash", 64),
+        ],
+    );
+    attachment.indexed = &["table_sys_id"];
+    attachment.read_only = true;
+    attachment
 }
 
 fn choice() -> Table {

@@ -4,12 +4,17 @@
 //! Proved by: `server`.
 //!
 //! `GET state`, `GET log`, `GET|PUT faults` (a plan as text or JSON), `POST outage` (`{"kind":"hang","seconds":30}`),
-//! `DELETE outage`, `POST edit` (`{"user":…,"table":…,"sys_id":…,"fields":{…}}`: a person edits a record), `POST reset`.
+//! `DELETE outage`, `POST edit` (`{"user":…,"table":…,"sys_id":…,"fields":{…}}`: a person edits a record), `POST create`,
+//! `POST act` (a person does something to a ticket), `POST|DELETE hide`, `POST jobs`, `GET|POST|DELETE webhooks`,
+//! `GET|PUT loss`, `POST pause`, `GET outbound`, `POST reset`. `docs/simulator.md` shows their JSON.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::acts::Act;
+use super::control_outbound;
+use super::errors::Refusal;
 use super::fault_plan::FaultPlan;
 use super::faults::Faults;
 use super::message::{Request, Response};
@@ -17,6 +22,9 @@ use super::shell::{OutageKind, Shell, lock};
 
 /// Where the control face begins.
 pub(super) const PREFIX: &str = "/_sim/";
+
+const ROUTES: &str =
+    "there are: state, log, faults, outage, create, edit, act, hide, jobs, webhooks, loss, pause, outbound, reset";
 
 /// Answers a control call; `now` is milliseconds since the epoch.
 pub(super) fn answer(shell: &Shell, request: &Request, now: i64) -> Response {
@@ -34,11 +42,27 @@ pub(super) fn answer(shell: &Shell, request: &Request, now: i64) -> Response {
             Ok(json!({"outage": null}))
         }
         ("POST", "edit") => edit(shell, &request.body, now),
+        ("POST", "create") => create(shell, &request.body, now),
+        ("POST", "act") => act(shell, &request.body, now),
+        ("POST" | "DELETE", "hide") => hide(shell, &request.body, request.method == "POST"),
+        ("POST", "jobs") => jobs(shell, &request.body, now),
+        ("GET", "webhooks") => Ok(control_outbound::webhooks(&lock(&shell.instance))),
+        ("POST", "webhooks") => {
+            read(&request.body).and_then(|body| control_outbound::subscribe(&mut lock(&shell.instance), &body))
+        }
+        ("DELETE", "webhooks") => {
+            lock(&shell.instance).unsubscribe_all();
+            Ok(json!({"webhooks": []}))
+        }
+        ("GET", "loss") => Ok(control_outbound::wire(&lock(&shell.instance))),
+        ("PUT", "loss") => control_outbound::set_wire(&mut lock(&shell.instance), &request.body),
+        ("POST", "pause") => pause(shell, &request.body, now),
+        ("GET", "outbound") => Ok(control_outbound::calls(&lock(&shell.instance))),
         ("POST", "reset") => {
             shell.reset();
             Ok(json!({"reset": true}))
         }
-        _ => return problem(404, "there are: state, log, faults, outage, edit, reset"),
+        _ => return problem(404, ROUTES),
     };
     match done {
         Ok(body) => Response::json(200, &body),
@@ -78,14 +102,73 @@ fn begin_outage(shell: &Shell, body: &[u8]) -> Result<Value, String> {
     Ok(json!({"outage": body["kind"], "seconds": seconds}))
 }
 
-fn edit(shell: &Shell, body: &[u8], now: i64) -> Result<Value, String> {
-    let body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let text = |name: &str| body[name].as_str().ok_or_else(|| format!("`{name}` is a text"));
+fn read(body: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}
+
+fn text<'b>(body: &'b Value, name: &str) -> Result<&'b str, String> {
+    body[name].as_str().ok_or_else(|| format!("`{name}` is a text"))
+}
+
+fn fields(body: &Value) -> Result<Vec<(&str, &str)>, String> {
     let fields = body["fields"].as_object().ok_or("`fields` is an object")?;
-    let fields: Vec<(&str, &str)> =
-        fields.iter().filter_map(|(column, value)| value.as_str().map(|value| (column.as_str(), value))).collect();
-    let (user, table, sys_id) = (text("user")?, text("table")?, text("sys_id")?);
-    let edited = lock(&shell.instance).edit_as(user, table, sys_id, &fields, now);
-    edited.map_err(|refusal| refusal.detail.unwrap_or(refusal.message))?;
+    Ok(fields.iter().filter_map(|(column, value)| value.as_str().map(|value| (column.as_str(), value))).collect())
+}
+
+/// What a person would read on the screen.
+fn said(refusal: Refusal) -> String {
+    refusal.detail.unwrap_or(refusal.message)
+}
+
+fn edit(shell: &Shell, body: &[u8], now: i64) -> Result<Value, String> {
+    let body = read(body)?;
+    let (user, table, sys_id) = (text(&body, "user")?, text(&body, "table")?, text(&body, "sys_id")?);
+    let mut instance = lock(&shell.instance);
+    if body["silently"] == json!(true) {
+        let found = instance.edit_silently(table, sys_id, &fields(&body)?);
+        found.then_some(()).ok_or_else(|| format!("{table} has no {sys_id}"))?;
+    } else {
+        instance.edit_as(user, table, sys_id, &fields(&body)?, now).map_err(said)?;
+    }
     Ok(json!({"edited": sys_id}))
+}
+
+fn create(shell: &Shell, body: &[u8], now: i64) -> Result<Value, String> {
+    let body = read(body)?;
+    let (user, table) = (text(&body, "user")?, text(&body, "table")?);
+    let sys_id = lock(&shell.instance).create_as(user, table, &fields(&body)?, now).map_err(said)?;
+    Ok(json!({"created": sys_id}))
+}
+
+fn act(shell: &Shell, body: &[u8], now: i64) -> Result<Value, String> {
+    let body = read(body)?;
+    let (user, sys_id, act) = (text(&body, "user")?, text(&body, "sys_id")?, Act::from_json(&body)?);
+    lock(&shell.instance).act_as(user, sys_id, &act, now).map_err(said)?;
+    Ok(json!({"done": body["act"], "sys_id": sys_id}))
+}
+
+fn hide(shell: &Shell, body: &[u8], hidden: bool) -> Result<Value, String> {
+    let body = read(body)?;
+    let (table, sys_id) = (text(&body, "table")?, text(&body, "sys_id")?);
+    let mut instance = lock(&shell.instance);
+    if hidden {
+        instance.hide(table, sys_id);
+    } else {
+        instance.unhide(table, sys_id);
+    }
+    Ok(json!({"hidden": hidden, "sys_id": sys_id}))
+}
+
+/// Outbound jobs wait; zero seconds lets them go.
+fn pause(shell: &Shell, body: &[u8], now: i64) -> Result<Value, String> {
+    let seconds = read(body)?["seconds"].as_i64().ok_or("`seconds` is a whole number")?;
+    lock(&shell.instance).pause_jobs_until(now.saturating_add(seconds.saturating_mul(1_000)));
+    Ok(json!({"paused_seconds": seconds}))
+}
+
+/// Scheduled jobs, now or so many days from now.
+fn jobs(shell: &Shell, body: &[u8], now: i64) -> Result<Value, String> {
+    let days = if body.is_empty() { 0 } else { read(body)?["in_days"].as_i64().unwrap_or(0) };
+    let at = now.saturating_add(days.saturating_mul(86_400_000));
+    Ok(json!({"closed": lock(&shell.instance).run_jobs(at)}))
 }

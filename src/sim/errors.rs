@@ -135,6 +135,28 @@ impl Refusal {
     }
 
     /// The word for a negative offset has no public source; that it is refused has (KB0564204).
+    /// Status 400 is documented, the text is not ("Attachment API" reference).
+    pub(super) fn missing_parameter(name: &str) -> Self {
+        Self::new(400, "Exception while reading request", Some(&format!("Missing parameter {name}")))
+    }
+
+    /// Not in `glide.attachment.extensions`; neither status nor text has a public source.
+    pub(super) fn attachment_type() -> Self {
+        let detail = "File type is not allowed or does not match the content of the file.";
+        Self::new(400, "Failed to create the attachment", Some(detail))
+    }
+
+    /// Above `com.glide.attachment.max_size`; neither status nor text has a public source.
+    pub(super) fn attachment_too_large(max: u64) -> Self {
+        let detail = format!("File size exceeds the maximum of {max} bytes.");
+        Self::new(400, "Failed to create the attachment", Some(&detail))
+    }
+
+    /// The row is there, the bytes are not; neither status nor text has a public source.
+    pub(super) fn attachment_unavailable() -> Self {
+        Self::new(404, "No Record found", Some("The content of the attachment is not available"))
+    }
+
     pub(super) fn bad_parameter(name: &str) -> Self {
         Self::new(400, "Exception while reading request", Some(&format!("Invalid value for {name}")))
     }

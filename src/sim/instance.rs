@@ -9,10 +9,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::access::Caller;
+use super::attachment_api::{self, Place};
+use super::attachments::Contents;
 use super::dictionary::Dictionary;
 use super::errors::Refusal;
 use super::message::{Request, Response};
 use super::oauth::{self, Tokens};
+use super::outbound::Outbound;
 use super::random::Random;
 use super::rate::Rates;
 use super::seed;
@@ -95,6 +98,18 @@ pub(super) struct Credentials {
     pub(super) client_secret: String,
 }
 
+/// Which API a path belongs to.
+enum Api {
+    Table(Target),
+    Attachment(Place),
+}
+
+impl Api {
+    fn of(path: &str) -> Option<Self> {
+        Place::parse(path).map(Self::Attachment).or_else(|| Target::parse(path).map(Self::Table))
+    }
+}
+
 /// See the module's text.
 #[derive(Clone, Debug)]
 pub struct Instance {
@@ -113,6 +128,8 @@ pub struct Instance {
     rates: Rates,
     pub(super) number: u32,
     pub(super) journal_order: u64,
+    pub(super) contents: Contents,
+    pub(super) outbound: Outbound,
     pub(super) changes: VecDeque<Change>,
     pub(super) change_sequence: u64,
 }
@@ -143,6 +160,8 @@ impl Instance {
             // The base system's first own number is INC0010001.
             number: 10_000,
             journal_order: 0,
+            contents: Contents::default(),
+            outbound: Outbound::seeded(options.seed),
             changes: VecDeque::new(),
             change_sequence: 0,
         }
@@ -173,13 +192,17 @@ impl Instance {
             _ => {}
         }
         let caller = self.authenticate(request, now)?;
-        // Import sets, attachments, batch and aggregates would branch off here (facts/servicenow 6).
-        let target = Target::parse(&request.path).ok_or_else(Refusal::no_such_resource)?;
+        // Import sets, batch and aggregates would branch off here (facts/servicenow 6).
+        let api = Api::of(&request.path).ok_or_else(Refusal::no_such_resource)?;
         let admission = self.rates.admit(&caller.user_name, now.div_euclid(1_000), self.switches.rate_lag_secs);
         let refused = admission.as_ref().filter(|admission| admission.refused.is_some());
         let mut answer = match refused {
             Some(admission) => Refusal::rate_limited(admission.limit).response(),
-            None => table_api::handle(self, request, &target, &caller).unwrap_or_else(|refusal| refusal.response()),
+            None => match &api {
+                Api::Table(target) => table_api::handle(self, request, target, &caller),
+                Api::Attachment(place) => attachment_api::handle(self, request, place, &caller),
+            }
+            .unwrap_or_else(|refusal| refusal.response()),
         };
         answer.headers.extend(admission.into_iter().flat_map(|admission| admission.headers()));
         Ok(answer)

@@ -7,6 +7,8 @@
 
 use serde_json::Value;
 
+use super::attachments::Upload;
+
 /// One call to the simulated instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
@@ -18,8 +20,10 @@ pub struct Request {
     pub query: String,
     /// Header names and values in the order sent; names compare without case.
     pub headers: Vec<(String, String)>,
-    /// The body as sent.
+    /// The body as sent; empty if it is an `upload`.
     pub body: Vec<u8>,
+    /// A file that was hashed while it arrived, so that a large one needs no memory.
+    pub upload: Option<Upload>,
 }
 
 impl Request {

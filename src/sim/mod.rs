@@ -20,19 +20,25 @@
 //! them. Where sources disagree or are silent, the behaviour is a field of [`switches::Switches`], with the reason of its
 //! default.
 //!
-//! **What is not simulated:** XML bodies and answers, attachments, import sets, the batch and aggregate APIs, outbound
-//! calls (the instance lists its [`instance::Change`]s so that others can play them), domain separation.
+//! **What is not simulated:** XML bodies and answers, multipart uploads, import sets, the batch and aggregate APIs, MID
+//! servers, domain separation.
 //!
 //! Modules, from the core outwards: `message` (request, response), `random`, `dates`, `errors`, `switches`;
 //! `dictionary`, `columns`, `store`, `seed` (what is there); `query`, `params`, `values`, `body` (reading);
-//! `write`, `rules`, `journal`, `records`, `people` (writing); `access`, `oauth`, `rate` (who may call, how often); `table_api`, `instance`;
+//! `write`, `rules`, `automation`, `journal`, `records`, `attachments`, `people`, `acts` (writing); `access`, `oauth`, `rate` (who may call, how often); `table_api`, `attachment_api`, `instance`;
+//! `outbound` (calling others);
 //! `fault_plan`, `faults`; `gate`, `call_log`, `shell`, `control`, `tls`, `server` (the shell).
 
 mod access;
+pub mod acts;
+mod attachment_api;
+mod attachments;
+mod automation;
 mod body;
 mod call_log;
 mod columns;
 mod control;
+mod control_outbound;
 mod dates;
 mod dictionary;
 mod errors;
@@ -43,6 +49,7 @@ pub mod instance;
 mod journal;
 mod message;
 mod oauth;
+pub mod outbound;
 mod params;
 mod people;
 mod query;
@@ -62,6 +69,7 @@ mod tls;
 mod values;
 mod write;
 
+pub use attachments::Upload;
 pub use errors::Refusal;
 pub use journal::JournalEntry;
 pub use message::{Request, Response};

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::access::Caller;
+use super::attachments::TABLE;
 use super::dictionary::Table;
 use super::errors::Refusal;
 use super::instance::{Change, Instance, Operation};
 use super::journal::{self, JournalEntry};
+use super::outbound::Origin;
 use super::rules;
 use super::store::{Record, set, value};
 use super::write::{self, Wanted};
@@ -54,7 +56,7 @@ impl Instance {
             return Err(Refusal::insert_failed(self.switches.duplicate_status, &table.name, &display));
         }
         self.append((&table.name, &sys_id), &wanted, caller);
-        self.note(Operation::Insert, (&table.name, &sys_id), caller, columns);
+        self.note(Operation::Insert, (&table.name, &sys_id), caller, (columns, None));
         Ok(sys_id)
     }
 
@@ -131,16 +133,22 @@ impl Instance {
         if columns.is_empty() {
             return;
         }
-        let (now_text, sys_id) = (caller.now_text(), value(&after, "sys_id").to_owned());
+        let sys_id = value(&after, "sys_id").to_owned();
         if counts {
-            let count: u64 = value(&after, "sys_mod_count").parse().unwrap_or(0);
-            set(&mut after, "sys_mod_count", count.saturating_add(1).to_string());
-            set(&mut after, "sys_updated_on", now_text.as_str());
-            set(&mut after, "sys_updated_by", caller.user_name.as_str());
+            count_update(&mut after, caller);
             self.store.replace(&table.name, after);
         }
         self.append((&table.name, &sys_id), wanted, caller);
-        self.note(Operation::Update, (&table.name, &sys_id), caller, columns);
+        self.note(Operation::Update, (&table.name, &sys_id), caller, (columns.clone(), None));
+        self.automate((&table.name, &sys_id), &columns, caller);
+    }
+
+    /// Counts an update that changes no column.
+    pub(super) fn touch(&mut self, (table, sys_id): RecordName<'_>, caller: &Caller) {
+        if let Some(mut record) = self.store.row(table, sys_id).cloned() {
+            count_update(&mut record, caller);
+            self.store.replace(table, record);
+        }
     }
 
     /// Removes a record.
@@ -152,8 +160,9 @@ impl Instance {
         if read_only {
             return Err(Refusal::acl("Delete"));
         }
-        self.store.remove(table, sys_id);
-        self.note(Operation::Delete, (table, sys_id), caller, Vec::new());
+        let gone = self.store.remove(table, sys_id);
+        self.forget_files_of(sys_id);
+        self.note(Operation::Delete, (table, sys_id), caller, (Vec::new(), gone.as_ref()));
         Ok(())
     }
 
@@ -165,7 +174,16 @@ impl Instance {
     pub(super) fn is_hidden(&self, table: &str, sys_id: &str) -> bool {
         let journal_denied = table == "sys_journal_field" && !self.switches.journal_readable;
         let hidden = !self.hidden.is_empty() && self.hidden.contains(&(table.to_owned(), sys_id.to_owned()));
-        journal_denied || hidden
+        journal_denied || hidden || (table == TABLE && self.is_file_hidden(sys_id))
+    }
+
+    /// A file is as visible as the record it belongs to.
+    fn is_file_hidden(&self, sys_id: &str) -> bool {
+        let owner = self.store.row(TABLE, sys_id);
+        owner.is_some_and(|row| {
+            let owner = (value(row, "table_name").to_owned(), value(row, "table_sys_id").to_owned());
+            !self.hidden.is_empty() && self.hidden.contains(&owner)
+        })
     }
 
     fn rules<'w>(
@@ -196,12 +214,19 @@ impl Instance {
         }
     }
 
-    fn note(&mut self, operation: Operation, (table, sys_id): RecordName<'_>, caller: &Caller, columns: Vec<String>) {
+    /// Remembers a change, the columns that changed or the record that is gone, and tells the rules that call somebody.
+    pub(super) fn note(
+        &mut self,
+        operation: Operation,
+        (table, sys_id): RecordName<'_>,
+        caller: &Caller,
+        (columns, gone): (Vec<String>, Option<&Record>),
+    ) {
         self.change_sequence = self.change_sequence.saturating_add(1);
         if self.changes.len() >= SIM_CHANGES_MAX {
             self.changes.pop_front();
         }
-        self.changes.push_back(Change {
+        let change = Change {
             sequence: self.change_sequence,
             at: caller.now,
             table: table.to_owned(),
@@ -209,6 +234,16 @@ impl Instance {
             operation,
             by: caller.user_name.clone(),
             columns,
-        });
+        };
+        self.outbound.notice(&change, Origin::Record { gone });
+        self.changes.push_back(change);
     }
+}
+
+/// One more update, by that user, now.
+fn count_update(record: &mut Record, caller: &Caller) {
+    let count: u64 = value(record, "sys_mod_count").parse().unwrap_or(0);
+    set(record, "sys_mod_count", count.saturating_add(1).to_string());
+    set(record, "sys_updated_on", caller.now_text());
+    set(record, "sys_updated_by", caller.user_name.as_str());
 }

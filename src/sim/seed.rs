@@ -26,6 +26,7 @@ const GROUPS: &[[&str; 2]] = &[
     ["Berlin AV Support", "Meeting rooms in Berlin"],
     ["Network", "Network operations"],
     ["Major Incident Management", "Escalations"],
+    ["Teams Rooms SOC", "The managed service for meeting rooms"],
 ];
 
 /// Name, serial number, asset tag, model, location.

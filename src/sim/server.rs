@@ -17,20 +17,26 @@ use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::ServerHandle;
-use actix_web::http::StatusCode;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError as _, web};
+use futures_util::StreamExt as _;
+use tokio::task::JoinHandle;
 
+use super::attachment_api::Place;
+use super::attachments::{Hashing, Upload};
 pub use super::call_log::Call;
 use super::control;
 use super::fault_plan::FaultPlan;
 use super::faults::Faults;
 use super::instance::{self, Instance};
 use super::message::{Request, Response};
+use super::outbound::{InvalidRule, OutboundRecord, WebhookRule, Wire, pump};
 pub use super::shell::OutageKind;
 use super::shell::{Shell, lock};
 use super::switches::Switches;
 use super::tls;
 use crate::limits::{SIM_SOCKET_BODY_BYTES_MAX, SIM_STOP_SECS_MAX};
+use crate::runtime::tasks;
 
 /// What a simulator is started with.
 #[derive(Clone, Debug)]
@@ -84,6 +90,8 @@ pub struct Simulator {
     url: String,
     shell: Arc<Shell>,
     handle: ServerHandle,
+    /// Sends the instance's outbound calls.
+    pump: JoinHandle<()>,
 }
 
 /// Starts a simulator; it serves until stopped or dropped.
@@ -93,12 +101,10 @@ pub fn start(options: Options) -> io::Result<Simulator> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", listener.local_addr()?);
     let shell = Arc::new(shell(options, &url));
+    let client = pump::client()?;
     let shared = Arc::clone(&shell);
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(web::Data::from(Arc::clone(&shared)))
-            .app_data(web::PayloadConfig::new(SIM_SOCKET_BODY_BYTES_MAX))
-            .default_service(web::to(serve))
+        App::new().app_data(web::Data::from(Arc::clone(&shared))).default_service(web::to(serve))
     });
     let server = server.workers(2).disable_signals().shutdown_timeout(SIM_STOP_SECS_MAX);
     let server = match tls {
@@ -111,7 +117,8 @@ pub fn start(options: Options) -> io::Result<Simulator> {
     let task = tokio::spawn(server);
     // The task ends with the handle's `stop`; nobody else waits for it.
     drop(task);
-    Ok(Simulator { url, shell, handle })
+    let pump = tasks::spawn("simulator pump", pump::run(Arc::clone(&shell.instance), client));
+    Ok(Simulator { url, shell, handle, pump })
 }
 
 fn shell(options: Options, url: &str) -> Shell {
@@ -159,6 +166,43 @@ impl Simulator {
         self.shell.end_outage();
     }
 
+    /// Adds a business rule that calls a URL, and gives its number.
+    pub fn subscribe(&self, rule: WebhookRule) -> Result<u32, InvalidRule> {
+        lock(&self.shell.instance).subscribe(rule)
+    }
+
+    /// Replaces what the wire does to outbound calls.
+    pub fn set_wire(&self, wire: Wire) {
+        lock(&self.shell.instance).set_wire(wire);
+    }
+
+    /// The last outbound calls, oldest first.
+    pub fn outbound_calls(&self) -> Vec<OutboundRecord> {
+        lock(&self.shell.instance).outbound_calls().cloned().collect()
+    }
+
+    /// Starts a clone of this instance on a free port: the same records, passwords, rules, URLs and secrets, another name.
+    pub fn clone_as(&self, instance_name: &str, seed: u64) -> io::Result<Self> {
+        let faults = lock(&self.shell.faults).plan().clone();
+        let options = self.shell.options();
+        let clone = start(Options {
+            seed,
+            faults,
+            switches: options.switches.clone(),
+            client_id: options.client_id.clone(),
+            client_secret: options.client_secret.clone(),
+            username: options.username.clone(),
+            password: options.password.clone(),
+            work_ms: self.shell.work_ms(),
+            rate_limit_per_hour: options.rate_limit_per_hour,
+            ..Options::default()
+        })?;
+        let mut copied = lock(&self.shell.instance).clone_as(instance_name, seed);
+        copied.set_base_url(clone.url());
+        *lock(&clone.shell.instance) = copied;
+        Ok(clone)
+    }
+
     /// The last calls, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         lock(&self.shell.log).calls().cloned().collect()
@@ -166,6 +210,7 @@ impl Simulator {
 
     /// Stops serving: waits a moment for calls that run, then cuts them.
     pub async fn stop(self) {
+        self.pump.abort();
         self.handle.stop(true).await;
     }
 }
@@ -174,12 +219,16 @@ impl Drop for Simulator {
     fn drop(&mut self) {
         // The command is sent at once; only its completion would be awaited.
         drop(self.handle.stop(false));
+        self.pump.abort();
     }
 }
 
-async fn serve(request: HttpRequest, body: web::Bytes, shell: web::Data<Shell>) -> HttpResponse {
-    let ours = incoming(&request, &body);
+async fn serve(request: HttpRequest, payload: web::Payload, shell: web::Data<Shell>) -> HttpResponse {
     let shell = shell.into_inner();
+    let ours = match incoming(&request, payload, &shell).await {
+        Ok(ours) => ours,
+        Err(refused) => return refused,
+    };
     let answer = if ours.path.starts_with(control::PREFIX) {
         Some(controlled(&shell, &request, &ours))
     } else {
@@ -195,15 +244,35 @@ fn controlled(shell: &Shell, request: &HttpRequest, ours: &Request) -> Response 
     control::answer(shell, ours, jiff::Timestamp::now().as_millisecond())
 }
 
-fn incoming(request: &HttpRequest, body: &[u8]) -> Request {
+/// Reads a request whole; a file is hashed as it comes, so that its size is no matter.
+async fn incoming(request: &HttpRequest, payload: web::Payload, shell: &Shell) -> Result<Request, HttpResponse> {
+    let is_file = request.method() == Method::POST && Place::parse(request.uri().path()) == Some(Place::Upload);
+    let (body, upload) = if is_file {
+        // The lock is given back before the file is waited for.
+        let kept_max = lock(&shell.instance).upload_bytes_kept_max();
+        (web::Bytes::new(), Some(uploaded(payload, kept_max).await?))
+    } else {
+        let body = payload.to_bytes_limited(SIM_SOCKET_BODY_BYTES_MAX).await;
+        let body = body.map_err(|_| HttpResponse::PayloadTooLarge().finish())?;
+        (body.map_err(|error| error.as_response_error().error_response())?, None)
+    };
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    Request {
+    Ok(Request {
         method: request.method().as_str().to_owned(),
         path: request.uri().path().to_owned(),
         query: request.query_string().to_owned(),
         headers: request.headers().iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
         body: body.to_vec(),
+        upload,
+    })
+}
+
+async fn uploaded(mut payload: web::Payload, kept_max: usize) -> Result<Upload, HttpResponse> {
+    let mut hashing = Hashing::default();
+    while let Some(chunk) = payload.next().await {
+        hashing.take(&chunk.map_err(|error| error.error_response())?, kept_max);
     }
+    Ok(hashing.end())
 }
 
 fn outgoing(answer: &Response) -> HttpResponse {

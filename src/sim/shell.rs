@@ -76,9 +76,21 @@ impl Shell {
         }
     }
 
-    /// A fresh instance and an empty log; the plan of faults starts again from its seed.
+    pub(super) const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(super) const fn work_ms(&self) -> u64 {
+        self.work_ms
+    }
+
+    /// A fresh instance and an empty log; the plan of faults and the wire start again from their seeds, webhooks stay.
     pub(super) fn reset(&self) {
-        *lock(&self.instance) = Instance::new(self.options.clone());
+        let mut instance = lock(&self.instance);
+        let outbound = instance.outbound.restarted(self.options.seed);
+        *instance = Instance::new(self.options.clone());
+        instance.outbound = outbound;
+        drop(instance);
         let mut faults = lock(&self.faults);
         *faults = Faults::new(faults.plan().clone());
         lock(&self.log).clear();

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::limits::SIM_ATTACHMENT_BYTES_MAX;
+
 /// What becomes of a query part on a column that does not exist or may not be read (facts/servicenow 1.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum InvalidQuery {
@@ -52,6 +54,15 @@ pub struct AbortRule {
     pub name: String,
 }
 
+/// A customer's business rule that does not agree: it sets a column back, as `system`, whenever somebody else changes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FightingRule {
+    /// The column it guards …
+    pub column: String,
+    /// … and the value it insists on.
+    pub value: String,
+}
+
 /// See the module's text. A `bool` here is a system property or a customer's setting, not a state of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each mirrors an independent yes/no property of an instance")]
@@ -82,6 +93,25 @@ pub struct Switches {
     pub delete_allowed: bool,
     /// A business rule of the customer. Default none.
     pub abort_rule: Option<AbortRule>,
+    // ── attachments ──
+    /// `glide.attachment.extensions`, lower case, without the dot; empty is every type. Default empty.
+    pub attachment_extensions: BTreeSet<String>,
+    /// `com.glide.attachment.max_size`, bytes. Default 1024 MB, as documented.
+    pub attachment_bytes_max: u64,
+    /// The bytes of files are kept; if not, only their size and SHA-256, so that a test of large files needs no memory.
+    /// Default true.
+    pub attachment_content_kept: bool,
+    /// A file that comes or goes counts as an update of its record. Default false: no public source, differs by rules.
+    pub attachment_counts_as_update: bool,
+    // ── rules of the instance and of the customer ──
+    /// A rule that saves the record again as `system` after every update by anyone else: `sys_mod_count` and
+    /// `sys_updated_by` move, nothing else (facts/servicenow 8.8). Default false.
+    pub resaved_by_system: bool,
+    /// See [`FightingRule`]. Default none.
+    pub fighting_rule: Option<FightingRule>,
+    /// In Progress, On Hold and Resolved of a parent incident are copied to its children
+    /// (`parent-child-state-sync`). Default true.
+    pub parent_state_to_children: bool,
     // ── incident rules ──
     /// Resolving and closing need `close_code` and `close_notes` by data policy. Default true: current base systems.
     pub resolve_data_policy: bool,
@@ -98,6 +128,8 @@ pub struct Switches {
     pub journal_counts_as_update: bool,
     /// Days after which a scheduled job closes a resolved incident (`glide.ui.autoclose.time`); 0 is off. Default 7.
     pub autoclose_days: u32,
+    /// The user of that job. Default `admin` (facts/servicenow 8.8, "Configure incident auto close").
+    pub autoclose_user: String,
     // ── reading ──
     /// See [`InvalidQuery`].
     pub invalid_query: InvalidQuery,
@@ -145,6 +177,13 @@ impl Default for Switches {
             update_allowed: true,
             delete_allowed: true,
             abort_rule: None,
+            attachment_extensions: BTreeSet::new(),
+            attachment_bytes_max: SIM_ATTACHMENT_BYTES_MAX,
+            attachment_content_kept: true,
+            attachment_counts_as_update: false,
+            resaved_by_system: false,
+            fighting_rule: None,
+            parent_state_to_children: true,
             resolve_data_policy: true,
             mandatory_columns: Vec::new(),
             close_without_role: CloseWithoutRole::Refused,
@@ -152,6 +191,7 @@ impl Default for Switches {
             old_close_codes: false,
             journal_counts_as_update: true,
             autoclose_days: 7,
+            autoclose_user: "admin".to_owned(),
             invalid_query: InvalidQuery::Ignored,
             journal_readable: true,
             total_count_despite_no_count: false,

@@ -29,6 +29,11 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// A table, or one of its rows, of the current version.
+    pub(super) fn of(table: &str, sys_id: Option<&str>) -> Self {
+        Self { version_1: false, table: table.to_owned(), sys_id: sys_id.map(str::to_owned) }
+    }
+
     pub(super) fn parse(path: &str) -> Option<Self> {
         let rest = path.strip_prefix("/api/now/")?;
         let (version_1, rest) = match rest.split_once('/')? {

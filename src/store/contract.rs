@@ -136,6 +136,8 @@ pub struct Claim {
 pub struct Waiting {
     /// Names it.
     pub id: DeliveryId,
+    /// The event's own name, as its sender gave it.
+    pub event: EventKey,
     /// Its place in the lane.
     pub sequence: u64,
     /// What happened.
@@ -181,11 +183,12 @@ pub struct Settlement {
     pub attempt: Option<Attempt>,
     /// What the lane remembers from now on.
     pub memory: LaneMemory,
-    /// What follows from it, appended to lanes of the same tenant in the same commit: nothing is told that was not
-    /// settled, and nothing is settled that is not told. What was accepted before under the same event is left out, and
-    /// no lane is too full for what follows.
+    /// What follows from it, appended in this order to lanes of the settled lane's tenant (whatever tenant they name)
+    /// in the same commit: nothing is told that was not settled, and nothing is settled that is not told. What was
+    /// accepted before under the same event is left out, also with another body, and no lane is too full for what
+    /// follows.
     pub follows: Vec<NewDelivery>,
-    /// A link that became known, stored in the same commit.
+    /// A link that became known, stored in the same commit. An empty number leaves a known one as it is.
     pub link: Option<Link>,
 }
 
@@ -266,6 +269,9 @@ pub struct Learned {
     /// Whether `correlation_display`, our high-water mark, is stored.
     #[serde(default)]
     pub keeps_mark: Option<bool>,
+    /// The name of the user we are there: by it our own writes are known when they come back.
+    #[serde(default)]
+    pub user: Option<String>,
 }
 
 /// How a tenant stands in the store.
@@ -277,11 +283,13 @@ pub struct TenantRecord {
     pub learned: Learned,
 }
 
-/// What waits for one tenant.
+/// What waits for one tenant in one direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backlog {
     /// Whose.
     pub tenant: TenantId,
+    /// Which way it travels.
+    pub direction: Direction,
     /// Deliveries waiting or being sent, those behind a parked head included.
     pub waiting: u64,
     /// Deliveries parked.
@@ -297,8 +305,8 @@ pub struct DeliveryQuery {
     pub tenant: TenantId,
     /// Only in this state.
     pub state: Option<State>,
-    /// Only of this incident.
-    pub incident: Option<IncidentId>,
+    /// Only of the lanes of these incidents; empty: of all. An incident's timeline names its tickets' lanes too.
+    pub incidents: Vec<IncidentId>,
     /// Only this way.
     pub direction: Option<Direction>,
     /// Only older than this one (the cursor of the page before).

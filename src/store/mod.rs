@@ -1,7 +1,8 @@
 //! The store: accepted work that is not done yet, in lanes, behind fences. One contract, several engines.
 //!
-//! Owns: acceptance (durable before it returns), leases, the record of what became of each delivery, and two caches
-//! that can be rebuilt from ServiceNow: what a lane remembers of its ticket and what was learned of a tenant.
+//! Owns: acceptance (durable before it returns), leases, the record of what became of each delivery, how far a tenant's
+//! instance was swept, and three caches that can be rebuilt from ServiceNow: what a lane remembers of its ticket, which
+//! ticket belongs to which incident, and what was learned of a tenant.
 //! Never: knows HTTP, a mapping or a verdict's reasons; holds a transaction while a socket is in use.
 //!
 //! How it works (`facts/reliability.md` section 3):
@@ -9,6 +10,7 @@
 //!   inside the accepting transaction, so it is dense and equals commit order.
 //! * `due` alone drives a lane. Claiming sets it to the lease's end, so an expired lease offers itself again.
 //! * **Every** write after a lease carries the fence; a stale owner changes nothing and is told so ([`Held::Lost`]).
+//! * What follows from a settlement is appended in its commit, so that nothing is ever half told.
 //!
 //! Fails: with [`StoreError`], after which nothing was changed, or (a lost commit answer) it is unknown and the sender
 //! repeats. Proved by: `tests/store`, one suite over every engine; [`memory`] is the model the others are held to.
@@ -25,8 +27,12 @@ use std::time::Duration;
 
 pub use contract::*;
 
-use crate::domain::id::{DeliveryId, TenantId};
+use crate::delivery::record::Direction;
+use crate::domain::id::{DeliveryId, IncidentId, SysId, TenantId};
+use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
+#[cfg(doc)]
+use crate::limits::EVENTS_REMEMBERED;
 
 /// A store that can be handed around; a closed set of engines.
 #[derive(Clone, Debug)]
@@ -121,7 +127,8 @@ impl Store {
         on_engine!(self, renew(lease, lease_for))
     }
 
-    /// Ends the deliveries from the head to `settlement.upto` and gives the lane back.
+    /// Ends the deliveries from the head to `settlement.upto`, gives the lane back, appends what follows and keeps the
+    /// link: all in one commit, or nothing.
     pub async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<Held<()>, StoreError> {
         on_engine!(self, settle(lease, settlement))
     }
@@ -151,7 +158,70 @@ impl Store {
         on_engine!(self, tenant(tenant))
     }
 
-    /// What waits, per tenant, tenants with nothing waiting and nothing parked left out.
+    /// Which incident a ticket belongs to, if that is known here; ServiceNow knows it too.
+    pub async fn link(&self, tenant: &TenantId, ticket: &SysId) -> Result<Option<Link>, StoreError> {
+        on_engine!(self, link(tenant, ticket))
+    }
+
+    /// The tickets of an incident, the newest first: the latest episode, and of one episode the last one found.
+    pub async fn links_of(&self, tenant: &TenantId, incident: &IncidentId) -> Result<Vec<Link>, StoreError> {
+        on_engine!(self, links_of(tenant, incident))
+    }
+
+    /// A page of a tenant's links in the order of their tickets' `sys_id`, from the one behind `after` on.
+    pub async fn links_page(
+        &self,
+        tenant: &TenantId,
+        after: Option<&SysId>,
+        limit: usize,
+    ) -> Result<Vec<Link>, StoreError> {
+        on_engine!(self, links_page(tenant, after, limit))
+    }
+
+    /// How a lane stands, whoever holds it; `None` if nothing was ever accepted for it.
+    pub async fn lane(
+        &self,
+        tenant: &TenantId,
+        direction: Direction,
+        incident: &IncidentId,
+    ) -> Result<Option<LaneView>, StoreError> {
+        on_engine!(self, lane(tenant, direction, incident))
+    }
+
+    /// Whether the managed service is being told of a ticket that opens an incident, or may have been: what it sends
+    /// meanwhile may already be about that ticket.
+    pub async fn opening(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        on_engine!(self, opening(tenant))
+    }
+
+    /// Takes the right to sweep a tenant, if its last finished sweep began at least `every` ago (or there is none) and
+    /// nobody else holds the right. What is known of the tenant's sweep outlives the tenant's settings.
+    pub async fn lease_sweep(
+        &self,
+        tenant: &TenantId,
+        owner: &str,
+        every: Duration,
+        lease_for: Duration,
+    ) -> Result<Option<SweepLease>, StoreError> {
+        on_engine!(self, lease_sweep(tenant, owner, every, lease_for))
+    }
+
+    /// Notes how far a sweep came, and renews its lease.
+    pub async fn save_sweep(
+        &self,
+        lease: &SweepLease,
+        cursor: &SweepCursor,
+        lease_for: Duration,
+    ) -> Result<Held<()>, StoreError> {
+        on_engine!(self, save_sweep(lease, cursor, lease_for))
+    }
+
+    /// Ends a sweep: the next one is due `every` after this one **began**.
+    pub async fn finish_sweep(&self, lease: &SweepLease, cursor: &SweepCursor) -> Result<Held<()>, StoreError> {
+        on_engine!(self, finish_sweep(lease, cursor))
+    }
+
+    /// What waits, per tenant and direction; where nothing waits and nothing is parked is left out.
     pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         on_engine!(self, backlog())
     }
@@ -178,6 +248,15 @@ impl Store {
     /// Gives a parked delivery up; its lane goes on behind it.
     pub async fn drop_parked(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Replayed, StoreError> {
         on_engine!(self, drop_parked(tenant, id))
+    }
+
+    /// Forgets deliveries that were delivered, superseded or dropped before that time, at most this many, and answers
+    /// how many went; what is parked stays, and so do lanes with what they remember.
+    ///
+    /// A forgotten event is no longer known as a repeat, so none goes that ended within [`EVENTS_REMEMBERED`], whatever
+    /// time is asked for. Which of them go first is the engine's choice; call again until fewer than `most` went.
+    pub async fn trim(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {
+        on_engine!(self, trim(before, most))
     }
 
     /// A cheap round trip through the engine, for readiness.

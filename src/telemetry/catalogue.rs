@@ -54,8 +54,22 @@ metrics! {
         "Changes that are durably stored and acknowledged.";
     DUPLICATES = "snowgate_changes_duplicate_total" Kind::Counter, ["tenant", "direction"],
         "Changes that had been accepted before and were acknowledged with the first receipt.";
+    SWEPT = "snowgate_sweep_tickets_total" Kind::Counter, ["tenant"],
+        "Tickets that sweeps looked at.";
+    DRIFT = "snowgate_sweep_drift_total" Kind::Counter, ["tenant"],
+        "Tickets in which a sweep found what no webhook had told: zero while the webhooks work.";
+    SWEEP_SECONDS = "snowgate_sweep_seconds" Kind::Histogram { buckets: DELIVERY_BUCKETS }, ["tenant"],
+        "How long a sweep took.";
+    FIRST_RESPONSES_OVERDUE = "snowgate_first_responses_overdue" Kind::Gauge, ["tenant"],
+        "Open tickets of the last compared batch whose first answer is late by the tenant's service levels.";
+    CALLBACKS = "snowgate_callbacks_total" Kind::Counter, ["tenant", "class"],
+        "Calls to the managed service, by how the answer was classified.";
+    CALLBACK_SECONDS = "snowgate_callback_seconds" Kind::Histogram { buckets: CALL_BUCKETS }, ["tenant", "class"],
+        "How long calls to the managed service took.";
     REFUSED = "snowgate_requests_refused_total" Kind::Counter, ["tenant", "code"],
         "Requests answered with an error of ours; `tenant` is empty unless the sender was authenticated.";
+    WEBHOOKS_READ = "snowgate_webhooks_read_total" Kind::Counter, ["tenant", "form"],
+        "Webhooks of ServiceNow by what their body was: `snapshot`, `hint`, `flat`, or `salvaged` from one that is broken.";
     AUTHENTICATED = "snowgate_sender_credentials_total" Kind::Counter, ["tenant", "sender", "credential"],
         "Requests by the credential that proved them; shows when the old one of a rotation is no longer used.";
     ECHOES = "snowgate_echoes_cut_total" Kind::Counter, ["tenant", "how"],

@@ -56,6 +56,7 @@ pub fn load(path: &Path, environment: &Environment) -> Loaded {
     let mut shelf = Shelf { directory: &settings.mappings, environment, files: BTreeMap::new(), findings: Vec::new() };
     let tenants = tenants.into_iter().filter_map(|tenant| {
         let compiled = shelf.mapping(&tenant)?;
+        shelf.check_way_back(&tenant, &compiled.mapping);
         Some(Tenant::new(tenant, compiled.mapping, compiled.digest))
     });
     let tenants = tenants.collect();
@@ -93,12 +94,25 @@ impl Shelf<'_> {
             Err(reason) => {
                 // Not put on the shelf: every tenant that names it is to be told.
                 let message = format!("the mapping file {} {reason}", path.display());
-                let finding = Finding::of_file(codes::MAPPING_FILE, Severity::Error, &tenant.file, message);
-                let (line, column) = (tenant.mapping_place.line, tenant.mapping_place.column);
-                self.findings.push(Finding { line, column, ..finding });
+                self.findings.push(at_mapping(tenant, codes::MAPPING_FILE, Severity::Error, message));
                 None
             }
         }
+    }
+
+    /// A callback that nothing would ever be sent to. The other way round is no slip: one mapping serves tenants with
+    /// and without a callback.
+    fn check_way_back(&mut self, tenant: &TenantSettings, mapping: &Mapping) {
+        if tenant.callback.is_none() || mapping.has_way_back() {
+            return;
+        }
+        let message = format!(
+            "the tenant has a `callback`, but {} has no `to_incident`: nothing that people do in tickets is told",
+            tenant.mapping
+        );
+        let hint = "say in `to_incident` what goes back, or leave `callback` out";
+        let finding = at_mapping(tenant, codes::NO_WAY_BACK, Severity::Warning, message);
+        self.findings.push(Finding { hint: Some(hint.to_owned()), ..finding });
     }
 
     fn compile(&mut self, path: &Path, text: String) -> Option<Compiled> {
@@ -107,6 +121,12 @@ impl Shelf<'_> {
         self.findings.extend(found.into_iter().map(finding));
         mapping.map(|mapping| Compiled { mapping: Arc::new(mapping), digest })
     }
+}
+
+/// About the line in which a tenant names its mapping.
+fn at_mapping(tenant: &TenantSettings, code: &'static str, severity: Severity, message: String) -> Finding {
+    let (line, column) = (tenant.mapping_place.line, tenant.mapping_place.column);
+    Finding { line, column, ..Finding::of_file(code, severity, &tenant.file, message) }
 }
 
 /// The compiler's finding in the form of all others.

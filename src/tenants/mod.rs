@@ -16,9 +16,10 @@ use crate::settings::{Sender, SenderCredential, TenantSettings};
 
 pub mod load;
 pub mod registry;
+mod unsigned;
 
 pub use load::{Loaded, Prepared, load};
-pub use registry::{Authenticated, Credential, Diff, Registry, SignedRequest, Unauthenticated};
+pub use registry::{Authenticated, Credential, Diff, InstanceCredential, Registry, SignedRequest, Unauthenticated};
 
 /// One customer, ready to be served. Never changes: a reload replaces it, and work in flight keeps the one it began with.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub struct Tenant {
     keys: Vec<(ApiKeyHash, Arc<str>)>,
     secrets: Vec<(WebhookSecret, Arc<str>)>,
     hex: HexSignatures,
+    unsigned: Option<unsigned::Unsigned>,
 }
 
 impl Tenant {
@@ -47,7 +49,9 @@ impl Tenant {
                 }
             }
         }
-        Self { settings, mapping, digest, keys, secrets, hex }
+        let unsigned = settings.webhook.as_ref().and_then(|webhook| webhook.unsigned.as_ref());
+        let unsigned = unsigned.map(unsigned::Unsigned::of);
+        Self { settings, mapping, digest, keys, secrets, hex, unsigned }
     }
 
     /// Its name.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::Tenant;
+use super::unsigned;
 use crate::domain::id::TenantId;
 use crate::domain::time::Timestamp;
 use crate::security::api_key;
@@ -40,7 +41,8 @@ pub struct Authenticated {
     pub tenant: Arc<Tenant>,
     /// Its name in the tenant's file; `servicenow` for the instance itself.
     pub sender: Arc<str>,
-    /// `api_key`, or `secret_1`, `secret_2`, … in the order of the file: shows which secret of a rotation is in use.
+    /// `api_key`, `unsigned`, or `secret_1`, `secret_2`, … in the order of the file: shows which secret of a rotation is
+    /// in use, and whether an instance signs already.
     pub credential: &'static str,
 }
 
@@ -51,6 +53,16 @@ pub enum Credential<'a> {
     ApiKey(&'a str),
     /// A signed request.
     Signature(SignedRequest<'a>),
+}
+
+/// What an instance shows to prove who it is.
+#[derive(Clone, Copy)]
+pub enum InstanceCredential<'a> {
+    /// A signed request. If the signature is wrong, nothing else is looked at.
+    Signed(SignedRequest<'a>),
+    /// A request without a signature: the value of each of its headers, by the name in lower case. Which header shows
+    /// who is calling, the tenant's file says, if it allows any.
+    Unsigned(&'a dyn Fn(&str) -> Option<&'a str>),
 }
 
 /// A signed request as it came.
@@ -155,16 +167,26 @@ impl Registry {
     pub fn authenticate_instance(
         &self,
         path_tenant: &str,
-        request: SignedRequest<'_>,
+        credential: InstanceCredential<'_>,
     ) -> Result<Authenticated, Unauthenticated> {
         let tenants = self.tenants.load();
         let tenant = tenants.by_name.get(path_tenant);
-        let webhook = tenant.and_then(|tenant| tenant.settings.webhook.as_ref());
-        let (secrets, hex) =
-            webhook.map_or((&[][..], HexSignatures::Refuse), |webhook| (&webhook.secrets, webhook.hex));
-        let verified = tenants.verify(request, secrets, hex)?;
-        authenticated(tenant, Some("servicenow".into()), secret_label(verified))
-            .ok_or(Unauthenticated::Signature(SignatureError::Mismatch))
+        let proven = match credential {
+            InstanceCredential::Signed(request) => {
+                let webhook = tenant.and_then(|tenant| tenant.settings.webhook.as_ref());
+                let (secrets, hex) =
+                    webhook.map_or((&[][..], HexSignatures::Refuse), |webhook| (&webhook.secrets, webhook.hex));
+                secret_label(tenants.verify(request, secrets, hex)?)
+            }
+            InstanceCredential::Unsigned(header) => {
+                let unsigned = tenant.and_then(|tenant| tenant.unsigned.as_ref());
+                if !unsigned::is_proven(unsigned, header) {
+                    return Err(Unauthenticated::Key);
+                }
+                "unsigned"
+            }
+        };
+        authenticated(tenant, Some("servicenow".into()), proven).ok_or(Unauthenticated::Key)
     }
 }
 

@@ -7,19 +7,28 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use sha2::{Digest, Sha256};
 
+use super::back::sweep::Found;
+use super::spool::Files;
+use crate::callback;
+use crate::callback::client::CallbackOptions;
 use crate::domain::id::TenantId;
-use crate::domain::time::SharedClock;
-use crate::mapping::{Mapping, Target};
+use crate::domain::time::{SharedClock, Timestamp};
+use crate::mapping::{self, Mapping};
+use crate::peer::caller::Identity;
 use crate::peer::oauth::Credentials;
-use crate::peer::pace::Limits;
+use crate::peer::pace::{Limits, Standing};
 use crate::peer::transport::Transport;
 use crate::runtime::luck;
+use crate::security::target::Target;
+use crate::service_levels::ServiceLevels;
 use crate::servicenow::client::{CallReport, Client, ClientOptions};
-use crate::settings::{Auth, CreateStrategy, OAuthClient};
+use crate::settings::{Auth, CallLimits, CallbackOAuth, CreateStrategy, OAuthClient};
 use crate::store::{Learned, Store, StoreError};
-use crate::telemetry::events::CallFinished;
+use crate::telemetry::events::{CallFinished, CallbackFinished};
 use crate::tenants::{Registry, Tenant};
 
 /// What one tenant's deliveries need.
@@ -34,9 +43,36 @@ pub struct Bridge {
     pub(super) sends_sys_id: bool,
     /// What was learned of an instance holds only for this instance, table and deployment key.
     pub(super) fingerprint: String,
+    /// The instance's address, for people.
+    pub(super) origin: String,
+    /// Who we are there, if that is configured.
+    pub(super) user: Option<Arc<str>>,
+    /// By which name the instance calls itself in its webhooks.
+    pub(super) instance_name: Option<Arc<str>>,
+    /// How the managed service is called; `None` for a tenant whose tickets tell nobody anything.
+    pub(super) callback: Option<callback::client::Client>,
+    pub(super) sweep_every: Duration,
+    pub(super) compare_every: Duration,
+    pub(super) service_levels: Option<Arc<ServiceLevels>>,
+    pub(super) files: Option<Files>,
+    /// Turns for files on their way, either way.
+    pub(super) files_at_once: Semaphore,
     tenant: TenantId,
     /// What is known of the instance, as the store had it when first asked.
     learned: Mutex<Option<Learned>>,
+    /// When this process last swept the instance, and what came of it.
+    swept: Mutex<Option<(Timestamp, Found)>>,
+}
+
+/// How a tenant's peers and its sweep stand just now, as this process sees it.
+#[derive(Clone, Debug)]
+pub struct Standings {
+    /// The customer's instance.
+    pub servicenow: Standing,
+    /// The managed service's receiver, if there is one.
+    pub callback: Option<Standing>,
+    /// When the last sweep began, and what it found.
+    pub sweep: Option<(Timestamp, Found)>,
 }
 
 /// What a bridge is made of.
@@ -63,14 +99,34 @@ pub struct BridgeParts {
     pub transport: Transport,
     /// The time.
     pub clock: SharedClock,
+    /// The way back; `None` for a tenant without.
+    pub back: Option<BackParts>,
+}
+
+/// What the way back of a bridge is made of.
+pub struct BackParts {
+    /// Where the managed service takes callbacks, and how it is called.
+    pub callback: CallbackOptions,
+    /// Who we are at the instance, if that is configured.
+    pub user: Option<Arc<str>>,
+    /// By which name the instance calls itself in its webhooks.
+    pub instance_name: Option<Arc<str>>,
+    /// How often the instance is asked what changed.
+    pub sweep_every: Duration,
+    /// How long one rotation of the full compare takes.
+    pub compare_every: Duration,
+    /// What the tenant promises about time.
+    pub service_levels: Option<Arc<ServiceLevels>>,
+    /// What passing files on needs; without it every file is refused with a word.
+    pub files: Option<Files>,
 }
 
 impl Bridge {
     /// A bridge that has not been used yet.
     pub fn new(parts: BridgeParts) -> Self {
-        let BridgeParts { tenant, mapping, instance, credentials, token_url, limits, settle, .. } = parts;
+        let BridgeParts { tenant, mapping, instance, credentials, token_url, limits, settle, back, .. } = parts;
         let table = match mapping.target() {
-            Target::Table(table) | Target::ImportSet(table) => table.to_string(),
+            mapping::Target::Table(table) | mapping::Target::ImportSet(table) => table.to_string(),
         };
         let observed = tenant.clone();
         let client = Client::new(ClientOptions {
@@ -83,8 +139,24 @@ impl Bridge {
             luck_seed: luck::bits(),
             observer: Some(Arc::new(move |report: &CallReport<'_>| tell(&observed, report))),
         });
+        let (callback, user, instance_name, every, compare_every, service_levels, files) = match back {
+            Some(BackParts { callback, user, instance_name, sweep_every, compare_every, service_levels, files }) => {
+                let callback = callback::client::Client::new(callback);
+                (Some(callback), user, instance_name, sweep_every, compare_every, service_levels, files)
+            }
+            None => (None, None, None, Duration::MAX, Duration::MAX, None, None),
+        };
         Self {
             client,
+            origin: instance.clone(),
+            callback,
+            user,
+            instance_name,
+            sweep_every: every,
+            compare_every,
+            service_levels,
+            files,
+            files_at_once: Semaphore::new(usize::from(limits.concurrency / 2).max(1)),
             fingerprint: fingerprint(&instance, &table, &parts.deployment_key, parts.sends_sys_id),
             mapping,
             table,
@@ -93,7 +165,13 @@ impl Bridge {
             sends_sys_id: parts.sends_sys_id,
             tenant,
             learned: Mutex::default(),
+            swept: Mutex::default(),
         }
+    }
+
+    /// Whether what happens to tickets is told to anybody.
+    pub(super) const fn goes_back(&self) -> bool {
+        self.callback.is_some()
     }
 
     /// What is known of the instance. Asked of the store once: what this process learns later, it notes here too.
@@ -105,6 +183,11 @@ impl Bridge {
         let learned = store.tenant(&self.tenant).await?.learned;
         self.note(learned.clone());
         Ok(learned)
+    }
+
+    /// Notes what a sweep came to.
+    pub(super) fn note_sweep(&self, began: Timestamp, found: Found) {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some((began, found));
     }
 
     /// Notes what was just learned.
@@ -147,6 +230,8 @@ pub struct Surroundings {
     pub deployment_key: Arc<str>,
     /// The ways to every instance.
     pub ways: Ways,
+    /// What passing files on needs.
+    pub files: Files,
     /// The time.
     pub clock: SharedClock,
 }
@@ -168,6 +253,33 @@ impl Bridges {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bridge)) = made.get(id) {
             bridge.client.trust_credentials_again();
+            if let Some(callback) = &bridge.callback {
+                callback.trust_credentials_again();
+            }
+        }
+    }
+
+    /// How a tenant's peers stand; `None` if nothing was done for it since the start.
+    pub fn standings(&self, id: &TenantId) -> Option<Standings> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, bridge) = made.get(id)?;
+        let sweep = *bridge.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let callback = bridge.callback.as_ref().map(callback::client::Client::standing);
+        Some(Standings { servicenow: bridge.client.standing(), callback, sweep })
+    }
+
+    /// The tenants whose instances are asked what changed.
+    pub(super) fn swept(&self) -> Vec<TenantId> {
+        match &self.source {
+            Source::Fixed(bridges) => {
+                let back = bridges.values().filter(|bridge| bridge.goes_back());
+                back.map(|bridge| bridge.tenant.clone()).collect()
+            }
+            Source::Registry(registry, _) => {
+                let tenants = registry.all();
+                let back = tenants.iter().filter(|tenant| tenant.is_enabled() && tenant.settings().callback.is_some());
+                back.map(|tenant| tenant.id().clone()).collect()
+            }
         }
     }
 
@@ -200,17 +312,65 @@ impl Surroundings {
             instance: settings.instance.origin(),
             credentials,
             token_url,
-            limits: Limits {
-                calls_per_second: settings.limits.calls_per_second,
-                calls_per_hour: settings.limits.calls_per_hour,
-                concurrency: u16::try_from(settings.limits.concurrency).unwrap_or(u16::MAX),
-            },
+            limits: limits(settings.limits),
             settle: settings.settle,
             sends_sys_id: settings.create == CreateStrategy::DerivedSysId,
             deployment_key: Arc::clone(&self.deployment_key),
-            transport: if settings.instance.is_plain() { &self.ways.plain } else { &self.ways.encrypted }.clone(),
+            transport: self.ways.to(&settings.instance),
             clock: Arc::clone(&self.clock),
+            back: self.back_of(tenant),
         }
+    }
+
+    fn back_of(&self, tenant: &Tenant) -> Option<BackParts> {
+        let settings = tenant.settings();
+        let callback = settings.callback.as_ref()?;
+        let told = tenant.id().clone();
+        let observer: callback::client::Observer = Arc::new(move |made| {
+            let (class, status) = (made.outcome.class.as_str(), made.outcome.status);
+            CallbackFinished { tenant: &told, class, status, took: Duration::from_millis(made.millis) }.emit();
+        });
+        let identity = |oauth: &CallbackOAuth| Identity {
+            credentials: Credentials::ClientCredentials {
+                client_id: oauth.client_id.clone(),
+                client_secret: oauth.client_secret.clone(),
+            },
+            token_url: oauth.token_url.to_string(),
+            scope: oauth.scope.clone(),
+        };
+        Some(BackParts {
+            callback: CallbackOptions {
+                url: callback.url.clone(),
+                secrets: callback.secrets.clone(),
+                oauth: callback.oauth.as_ref().map(identity),
+                limits: limits(callback.limits),
+                transport: self.ways.to(&callback.url),
+                clock: Arc::clone(&self.clock),
+                luck_seed: luck::bits(),
+                observer: Some(observer),
+            },
+            user: settings.servicenow.user.clone(),
+            instance_name: settings.webhook.as_ref().map(|webhook| Arc::clone(&webhook.instance)),
+            sweep_every: settings.servicenow.sweep.every,
+            compare_every: settings.servicenow.sweep.compare_every,
+            service_levels: settings.service_levels.clone(),
+            files: Some(self.files.clone()),
+        })
+    }
+}
+
+impl Ways {
+    /// The way to a checked address.
+    pub(super) fn to(&self, target: &Target) -> Transport {
+        if target.is_plain() { &self.plain } else { &self.encrypted }.clone()
+    }
+}
+
+fn limits(given: CallLimits) -> Limits {
+    Limits {
+        calls_per_second: given.calls_per_second,
+        calls_per_hour: given.calls_per_hour,
+        concurrency: u16::try_from(given.concurrency).unwrap_or(u16::MAX),
     }
 }
 

@@ -13,6 +13,7 @@ use tracing::error;
 use super::Protections;
 use super::bridges::Bridges;
 use super::journey::Journey;
+use crate::delivery::record::Direction;
 use crate::domain::time::SharedClock;
 use crate::limits::{CLAIM_POLL, FOLD_MAX, LEASE, WORKER_LANES_MAX};
 use crate::runtime::drain::Stop;
@@ -120,7 +121,11 @@ impl Worker {
             learned,
             protections: self.protections,
         };
-        if let Err(failed) = Box::pin(journey.run()).await {
+        let ended = match claim.direction {
+            Direction::ToServicenow => Box::pin(journey.run()).await,
+            Direction::ToService => Box::pin(journey.run_back()).await,
+        };
+        if let Err(failed) = ended {
             error!(tenant.id = %claim.tenant, incident.id = %claim.incident, error = %failed,
                 "Cannot record what became of a delivery of incident {}; its lease runs out and the next owner looks", claim.incident);
         }

@@ -6,24 +6,28 @@
 
 use std::time::Duration;
 
+use super::back::outbox;
 use super::bridges::Bridge;
 use super::looking::Standing;
-use super::stop::Stop;
-use super::work::{Fields, Unreadable, Work, fields_to_create, fields_to_update, remember_written};
+use super::stop::{Head, Stop};
+use super::work::{Unreadable, Work};
 use super::{Protections, report};
+use crate::delivery::kind::{Kind, TicketKind};
+use crate::delivery::marker::Marker;
 use crate::delivery::outcome::{Class, Outcome};
-use crate::delivery::record::{Attempt, Ending, Owner, State};
-use crate::delivery::verdict::{self, Situation, Verdict};
+use crate::delivery::record::{Attempt, Direction, Ending, Owner, Parking, State};
+use crate::delivery::verdict::Situation;
+use crate::domain::change::Change;
 use crate::domain::id::SysId;
-use crate::domain::ticket::Ticket;
+use crate::domain::incident::{Incident, Sla};
+use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::{SharedClock, Timestamp};
-use crate::limits::{ATTEMPTS_MAX, FOLD_MAX, LEASE, SELF_FENCE};
+use crate::limits::FOLD_MAX;
 use crate::mapping::{Draft, Lookup, LookupKey, Lookups, MappingFault, Operation, Reason};
 use crate::peer::permit::Permit;
 use crate::runtime::{failpoint, luck};
-use crate::servicenow::differences::differences;
 use crate::servicenow::wire::rows::Row;
-use crate::store::{Claim, Held, Learned, Pause, Postponement, Settlement, Store, StoreError};
+use crate::store::{Claim, Learned, NewDelivery, Settlement, Store, StoreError, Waiting};
 
 /// One leased lane on its way.
 pub(super) struct Journey<'a> {
@@ -37,22 +41,22 @@ pub(super) struct Journey<'a> {
     pub(super) protections: Protections,
 }
 
-/// A write that was begun.
-#[derive(Clone, Copy, Debug)]
-struct Sent {
-    creating: bool,
-    started: Timestamp,
-}
-
 impl Journey<'_> {
     /// Takes the head of the lane as far as it goes now, and records how far that was.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
+        if let Some(first) = self.claim.waiting.first().filter(|first| first.is_echo && self.protections.origin) {
+            return self.settle_echo(first).await;
+        }
+        if let Some(first) = self.claim.waiting.first().filter(|first| first.kind == Kind::Ticket(TicketKind::Attach)) {
+            return Box::pin(self.run_errand(first)).await;
+        }
         let (work, ended) = match self.attempt_head().await {
             Ok(attempted) => attempted,
             Err(unreadable) => return self.park_unreadable(&unreadable.to_string()).await,
         };
         match ended {
-            Ok(settlement) => {
+            Ok(mut settlement) => {
+                self.follow(&work, &mut settlement);
                 report::delivered(&self, &work, &settlement);
                 failpoint::hit("worker.before_settle");
                 let held = self.store.settle(&self.claim.lease, settlement).await?;
@@ -60,14 +64,17 @@ impl Journey<'_> {
                 report::held(&self, held.is_yes());
                 Ok(())
             }
-            Err(stop) => self.stop(&work, stop).await,
+            Err(stop) => self.stop(self.head_of(&work), stop).await,
         }
     }
 
     /// The head with everything that folds with it; if that is refused, the head alone, so that one bad update takes no
     /// good one with it.
     async fn attempt_head(&mut self) -> Result<(Work, Result<Settlement, Stop>), Unreadable> {
-        let work = Work::of(self.claim, &self.bridge.deployment_key, FOLD_MAX)?;
+        let mut work = Work::of(self.claim, &self.bridge.deployment_key, FOLD_MAX)?;
+        if let Err(stop) = self.place(&mut work).await {
+            return Ok((work, Err(stop)));
+        }
         // Boxed: it is the largest future of the program, and a thousand of them wait at once.
         let ended = Box::pin(self.deliver(&work)).await;
         // Only a definite refusal: what may still land, or was asked to wait, is not sent again in another form.
@@ -80,12 +87,24 @@ impl Journey<'_> {
         if work.folded == 1 || !refused {
             return Ok((work, ended));
         }
-        let alone = Work::of(self.claim, &self.bridge.deployment_key, 1)?;
+        let mut alone = Work::of(self.claim, &self.bridge.deployment_key, 1)?;
+        alone.memory.ticket.clone_from(&work.memory.ticket);
         let ended = Box::pin(self.deliver(&alone)).await;
         Ok((alone, ended))
     }
 
     async fn deliver(&mut self, work: &Work) -> Result<Settlement, Stop> {
+        let mut settlement = self.write(work).await?;
+        if let Some(attachment) = &work.change.attachment {
+            self.send_for_file(work, attachment, &mut settlement);
+        }
+        Ok(settlement)
+    }
+
+    async fn write(&mut self, work: &Work) -> Result<Settlement, Stop> {
+        if let Some(ticket) = &work.adopts {
+            return self.adopt(work, ticket).await;
+        }
         match self.standing(work).await? {
             Standing::Applied(row) => {
                 let operation = if work.memory.ticket.is_some() { Operation::Update } else { Operation::Create };
@@ -94,7 +113,12 @@ impl Journey<'_> {
                     Err(Stop::Park { .. }) => Draft::default(),
                     draft => draft?,
                 };
-                Ok(self.settled(work, &draft, &row, "already_applied"))
+                match &work.memory.ticket {
+                    Some(ticket) if self.turned_out_closed(work, &draft, &row) => {
+                        self.closed_unnoticed(work, &ticket.clone()).await
+                    }
+                    Some(_) | None => Ok(self.settled_as_found(work, &draft, &row, "already_applied")),
+                }
             }
             Standing::CannotTell => Err(Stop::cannot_tell()),
             Standing::Known(ticket) => self.update(work, &ticket).await,
@@ -102,57 +126,98 @@ impl Journey<'_> {
         }
     }
 
-    async fn create(&mut self, work: &Work) -> Result<Settlement, Stop> {
-        let draft = self.draft(work, Operation::Create).await?;
-        if draft.is_empty() {
-            // The mapping opens no ticket for this, such as for a recovery that it keeps quiet about.
-            return Ok(settled_without_ticket(work, &draft));
+    /// What the managed service did because of us is remembered as its word, and sent nowhere.
+    async fn settle_echo(&self, first: &Waiting) -> Result<(), StoreError> {
+        report::echo(self, "origin");
+        let mut memory = self.claim.memory.clone();
+        let change = first
+            .kind
+            .change()
+            .map(|kind| Change::from_slice(kind, Some(self.claim.incident.clone()), first.body.as_bytes()));
+        if let Some(Ok(change)) = change {
+            memory.told = Some(memory.told_with(&change.incident));
         }
-        let fields = fields_to_create(work, &draft, self.bridge.sends_sys_id);
-        let (permit, started) = self.intend(work).await?;
-        match self.bridge.client.create(permit, &self.bridge.table, &fields).await {
-            Ok(row) => {
-                failpoint::hit("worker.after_answer");
-                self.learn_from(work, &row).await?;
-                Ok(compared(self.settled(work, &draft, &row, "created"), &fields, &row))
-            }
-            Err(outcome) => self.failed(work, &draft, outcome, Sent { creating: true, started }).await,
-        }
+        let ending = Ending { ticket: memory.ticket.clone(), how: "echo".to_owned(), ..Ending::default() };
+        let (upto, state) = (first.sequence, State::Delivered);
+        let settlement = Settlement { upto, state, ending, attempt: None, memory, follows: Vec::new(), link: None };
+        let held = self.store.settle(&self.claim.lease, settlement).await?;
+        report::held(self, held.is_yes());
+        Ok(())
     }
 
-    async fn update(&mut self, work: &Work, ticket: &Ticket) -> Result<Settlement, Stop> {
-        let draft = self.draft(work, Operation::Update).await?;
-        let fields = fields_to_update(work, &draft);
-        if fields.is_empty() {
-            return Ok(settled_at(work, &draft, ticket.clone(), "nothing_to_write"));
+    /// What follows from a settled delivery: a ticket that became known is linked, and the managed service is told.
+    fn follow(&self, work: &Work, settlement: &mut Settlement) {
+        let known = self.claim.memory.ticket.as_ref().map(|ticket| &ticket.sys_id);
+        let Some(ticket) = settlement.memory.ticket.as_ref().filter(|_| self.bridge.goes_back()) else { return };
+        // A ticket from before there was a way back is linked with the first write that knows of one.
+        if known == Some(&ticket.sys_id) && !self.claim.memory.ours.is_empty() {
+            return;
         }
-        let (permit, started) = self.intend(work).await?;
-        match self.bridge.client.update(permit, &self.bridge.table, &ticket.sys_id, &fields).await {
-            Ok(row) => {
-                failpoint::hit("worker.after_answer");
-                Ok(compared(self.settled(work, &draft, &row, "updated"), &fields, &row))
-            }
-            Err(outcome) => self.failed(work, &draft, outcome, Sent { creating: false, started }).await,
+        let (incident, episode) = (self.claim.incident.clone(), work.subject.episode);
+        let link = Link { ticket: ticket.clone(), incident, episode };
+        let how = match settlement.ending.how.as_str() {
+            "created" | "already_applied" => "created",
+            "adopted" if work.adopts.is_some() => "adopted",
+            _ => "found",
+        };
+        let cause = self.claim.waiting.iter().find(|waiting| waiting.id == work.delivery);
+        let cause = cause.and_then(|waiting| outbox::sent(&waiting.event)).map(|(_, id)| id);
+        let (tenant, origin) = (&self.claim.tenant, &self.bridge.origin);
+        settlement.follows.push(outbox::linked(tenant, origin, &link, (how, cause), self.now()));
+        settlement.link = Some(link);
+    }
+
+    /// An event of the managed service that needs a person is told to the managed service as well.
+    pub(super) fn told_parked(&self, head: &Head, parking: &Parking) -> Vec<NewDelivery> {
+        if self.claim.direction != Direction::ToServicenow || !self.bridge.goes_back() {
+            return Vec::new();
+        }
+        vec![outbox::parked(&self.bridge.origin, self.claim, head, parking, self.now())]
+    }
+
+    /// What marks our texts on the ticket of this work.
+    pub(super) fn marker<'w>(&'w self, work: &'w Work) -> Marker<'w> {
+        Marker {
+            deployment_key: &self.bridge.deployment_key,
+            tenant: &self.claim.tenant,
+            correlation_id: &work.identity.correlation_id,
         }
     }
 
     /// Asks the mapping what to write; fetches what it needs to look up first.
-    async fn draft(&self, work: &Work, operation: Operation) -> Result<Draft, Stop> {
+    pub(super) async fn draft(&self, work: &Work, operation: Operation) -> Result<Draft, Stop> {
+        let promised = self.with_promise(work, operation);
+        let change = promised.as_ref().unwrap_or(&work.change);
         let mut lookups = Lookups::default();
-        for key in self.bridge.mapping.plan(&work.change, operation) {
+        for key in self.bridge.mapping.plan(change, operation) {
             let found = match self.bridge.client.recall(&key.table, &key.by, &key.value) {
                 Some(found) => found,
                 None => self.look_up(&key).await?,
             };
             lookups.insert(key, found.map_or(Lookup::Missing, |sys_id| Lookup::Found(sys_id.to_string())));
         }
-        self.bridge.mapping.apply(&work.change, operation, &lookups).map_err(|fault| Stop::Park {
+        self.bridge.mapping.apply(change, operation, &lookups).map_err(|fault| Stop::Park {
             code: fault_code(&fault).to_owned(),
             reason: fault.to_string(),
             owner: Owner::Mapping,
             next_step: "mend the mapping (try it with `snowgate preview`), then replay this delivery".to_owned(),
             outcome: None,
         })
+    }
+
+    /// A new incident as the mapping sees it: with the time by which the tenant promised a first answer, unless the
+    /// managed service said one.
+    fn with_promise(&self, work: &Work, operation: Operation) -> Option<Change> {
+        let levels = self.bridge.service_levels.as_ref().filter(|_| operation == Operation::Create)?;
+        let incident = &work.change.incident;
+        let said = incident.sla.as_ref().and_then(|sla| sla.first_response_due);
+        let opened = incident.times.as_ref().and_then(|times| times.opened_at).unwrap_or(work.accepted_at);
+        let due = levels.first_response_due(opened).filter(|_| said.is_none())?;
+        let mut change = work.change.clone();
+        let mut newer = Incident::new(incident.id.clone());
+        newer.sla = Some(Sla { first_response_due: Some(due), custom: serde_json::Map::new() });
+        change.incident.merge(&newer);
+        Some(change)
     }
 
     /// Looks for a record that the mapping refers to. A value that fits two records, or cannot be asked for, is missing:
@@ -163,172 +228,6 @@ impl Journey<'_> {
             Err(outcome) if outcome.class == Class::Refused => Ok(None),
             looked => looked.map_err(|outcome| self.read_failed(outcome)),
         }
-    }
-
-    /// Records that sending begins. After this the first byte leaves within [`SELF_FENCE`] or not at all: a worker that
-    /// was frozen meanwhile cannot be sure that nobody else took the lane.
-    async fn intend(&self, work: &Work) -> Result<(Permit, Timestamp), Stop> {
-        let permit = self.permit().await?;
-        failpoint::hit("worker.before_intent");
-        let send_before = self.clock.now().plus(SELF_FENCE);
-        let started = match self.store.intend(&self.claim.lease, work.upto, LEASE).await? {
-            Held::Yes(started) => started,
-            Held::Lost => return Err(Stop::Lost),
-        };
-        failpoint::hit("worker.after_intent");
-        let permit = if self.protections.self_fence { permit.send_before(send_before) } else { permit };
-        failpoint::hit("worker.before_send");
-        Ok((permit, started))
-    }
-
-    /// What a failed write means. An unclear or refused create is looked up at once where one read can decide.
-    async fn failed(&self, work: &Work, draft: &Draft, outcome: Outcome, sent: Sent) -> Result<Settlement, Stop> {
-        let outcome = self.in_store_time(outcome);
-        let settle = if sent.creating { self.settle_time(work) } else { self.full_settle_time() };
-        let situation = self.situation(sent.creating, sent.started.plus(settle));
-        // A peer that asked for time is not looked at before.
-        let looks_now = settle.is_zero() && outcome.not_before.is_none() && self.protections.look_up;
-        match verdict::decide(&situation, &outcome) {
-            Verdict::LookNow => self.look_after_refusal(work, draft, outcome, sent).await,
-            Verdict::LookAt { .. } if looks_now => match self.look(work).await? {
-                Standing::Applied(row) => Ok(self.settled(work, draft, &row, "adopted")),
-                Standing::New | Standing::Known(_) | Standing::CannotTell => {
-                    Err(self.look_again_later(&situation, outcome, sent.started))
-                }
-            },
-            Verdict::LookAt { at } => Err(self.look_again_later(&situation, outcome, at)),
-            verdict => Err(self.carry_out(verdict, outcome)),
-        }
-    }
-
-    /// A refused create may have happened all the same; a missing ticket may have moved.
-    async fn look_after_refusal(
-        &self,
-        work: &Work,
-        draft: &Draft,
-        outcome: Outcome,
-        sent: Sent,
-    ) -> Result<Settlement, Stop> {
-        match self.look(work).await? {
-            Standing::Applied(row) => Ok(self.settled(work, draft, &row, "adopted")),
-            Standing::Known(_) | Standing::CannotTell if sent.creating => {
-                // The ticket is there but this work is not on it: next time it is an update.
-                Err(Stop::Postpone(Postponement {
-                    at: self.now(),
-                    counted: true,
-                    not_processed: false,
-                    attempt: Some(self.attempt(outcome, "update the ticket that is already there")),
-                }))
-            }
-            Standing::New | Standing::Known(_) | Standing::CannotTell => {
-                let refused = Outcome { class: Class::Refused, ..outcome };
-                let situation = self.situation(false, self.now());
-                Err(self.carry_out(verdict::decide(&situation, &refused), refused))
-            }
-        }
-    }
-
-    /// The lane comes back when the earlier send has surely settled; the look comes first then. What one delivery meets
-    /// again and again while the instance is otherwise well is its own fault, and ends with a person.
-    fn look_again_later(&self, situation: &Situation, outcome: Outcome, at: Timestamp) -> Stop {
-        if situation.attempts >= ATTEMPTS_MAX {
-            return Stop::Park {
-                code: outcome.code.clone(),
-                reason: outcome.detail.clone(),
-                owner: Owner::Instance,
-                next_step: "look at the ticket and at what the instance says, then replay or drop".to_owned(),
-                outcome: Some(outcome),
-            };
-        }
-        let at = at.max(self.now().plus(verdict::retry_wait(situation.attempts, situation.luck)));
-        let instance_is_down = self.bridge.client.standing().breaker != "closed";
-        Stop::Postpone(Postponement {
-            at,
-            counted: !instance_is_down,
-            not_processed: false,
-            attempt: Some(self.attempt(outcome, &format!("look for it at {at}"))),
-        })
-    }
-
-    /// A failed read changed nothing: whatever was unclear about it, it can be made again.
-    pub(super) fn read_failed(&self, outcome: Outcome) -> Stop {
-        let class = match outcome.class {
-            Class::Unclear => Class::NotProcessed,
-            Class::Missing | Class::RefusedPerhapsDone => Class::Misconfigured,
-            class => class,
-        };
-        let outcome = self.in_store_time(Outcome { class, ..outcome });
-        let situation = self.situation(false, self.now());
-        match self.carry_out(verdict::decide(&situation, &outcome), outcome) {
-            // What an earlier send did is still unknown: only the read was surely not processed.
-            Stop::Postpone(postponement) => Stop::Postpone(Postponement { not_processed: false, ..postponement }),
-            Stop::Pause(pause, postponement) => {
-                Stop::Pause(pause, Postponement { not_processed: false, ..postponement })
-            }
-            stop => stop,
-        }
-    }
-
-    fn carry_out(&self, verdict: Verdict, outcome: Outcome) -> Stop {
-        match verdict {
-            Verdict::SendAgain { at, counted } => Stop::Postpone(Postponement {
-                at,
-                counted: counted && self.bridge.client.standing().breaker == "closed",
-                not_processed: true,
-                attempt: Some(self.attempt(outcome, &format!("send again at {at}"))),
-            }),
-            Verdict::PauseTenant { until } => {
-                let pause = Pause {
-                    until,
-                    code: outcome.class.as_str().to_owned(),
-                    reason: format!("{}: {}", outcome.code, outcome.detail),
-                };
-                let next = format!("the tenant waits until {until}");
-                // A redirect or a rejected certificate says nothing of an earlier byte; a 429 or a 401 does.
-                let not_processed = matches!(outcome.class, Class::Throttled | Class::Unauthorized);
-                let attempt = Some(self.attempt(outcome, &next));
-                Stop::Pause(pause, Postponement { at: until, counted: false, not_processed, attempt })
-            }
-            Verdict::Park { owner, next_step } => Stop::Park {
-                code: outcome.code.clone(),
-                reason: outcome.detail.clone(),
-                owner,
-                next_step: next_step.to_owned(),
-                outcome: Some(outcome),
-            },
-            // These three belong to writes and are handled where the write was made.
-            Verdict::Finish | Verdict::LookAt { .. } | Verdict::LookNow => Stop::Postpone(Postponement {
-                at: self.now().plus(verdict::retry_wait(self.claim.attempts, 0.0)),
-                counted: true,
-                not_processed: false,
-                attempt: Some(self.attempt(outcome, "look again")),
-            }),
-        }
-    }
-
-    /// What the answer to a create taught about the instance.
-    async fn learn_from(&mut self, work: &Work, row: &Row) -> Result<(), Stop> {
-        let honoured = row.sys_id == work.identity.sys_id;
-        let kept = row.get("correlation_display").map(|mark| mark == work.mark());
-        let learned = Learned {
-            fingerprint: self.bridge.fingerprint.clone(),
-            honours_sys_id: self.bridge.sends_sys_id.then_some(honoured),
-            keeps_mark: kept.or(self.learned.keeps_mark),
-        };
-        if learned != self.learned {
-            self.store.learn(&self.claim.tenant, learned.clone()).await?;
-            self.bridge.note(learned.clone());
-            self.learned = learned;
-        }
-        if row.get("correlation_id") != Some(work.identity.correlation_id.as_str()) && !honoured {
-            // Neither key of ours was kept: this ticket is known to us, but a next one could not be found again.
-            let reason = "the instance keeps neither our sys_id nor our correlation_id: give the integration user write \
-                          access to correlation_id, then resume the tenant";
-            let pause =
-                Pause { until: Timestamp::NEVER, code: "correlation_not_kept".to_owned(), reason: reason.to_owned() };
-            self.store.pause_tenant(&self.claim.tenant, pause).await?;
-        }
-        Ok(())
     }
 
     /// How long a write without an answer may still land. A create under a key that the instance keeps needs no
@@ -366,12 +265,12 @@ impl Journey<'_> {
     }
 
     /// A moment of the machine's clock, as the store counts.
-    fn on_store(&self, moment: Timestamp) -> Timestamp {
+    pub(super) fn on_store(&self, moment: Timestamp) -> Timestamp {
         if moment == Timestamp::NEVER { moment } else { self.claim.now.plus(moment.since(self.begun)) }
     }
 
     /// What the client says of time is the machine's.
-    fn in_store_time(&self, outcome: Outcome) -> Outcome {
+    pub(super) fn in_store_time(&self, outcome: Outcome) -> Outcome {
         let not_before = outcome.not_before.map(|moment| self.on_store(moment));
         Outcome { not_before, ..outcome }
     }
@@ -380,61 +279,13 @@ impl Journey<'_> {
         Ticket { sys_id: row.sys_id.clone(), number: row.number.clone(), table: self.bridge.table.clone() }
     }
 
-    fn situation(&self, creating: bool, settled_at: Timestamp) -> Situation {
+    pub(super) fn situation(&self, creating: bool, settled_at: Timestamp) -> Situation {
         Situation { now: self.now(), attempts: self.claim.attempts, creating, settled_at, luck: luck::fraction() }
     }
 
     pub(super) fn attempt(&self, outcome: Outcome, next: &str) -> Attempt {
         Attempt { at: self.now(), outcome, next: next.to_owned() }
     }
-
-    fn settled(&self, work: &Work, draft: &Draft, row: &Row, how: &str) -> Settlement {
-        settled_at(work, draft, self.ticket(row), how)
-    }
-}
-
-fn settled_without_ticket(work: &Work, draft: &Draft) -> Settlement {
-    let ending = Ending { left_out: left_out(draft), how: "nothing_to_write".to_owned(), ..Ending::default() };
-    let memory = work.memory.clone();
-    Settlement {
-        upto: work.upto,
-        state: State::Delivered,
-        ending,
-        attempt: None,
-        memory,
-        follows: Vec::new(),
-        link: None,
-    }
-}
-
-fn left_out(draft: &Draft) -> Vec<String> {
-    let mut left_out: Vec<_> = draft.dropped.iter().map(|left| format!("{}: {}", left.what, left.reason)).collect();
-    if draft.attach {
-        left_out.push("attachment: files are not copied yet".to_owned());
-    }
-    left_out
-}
-
-fn settled_at(work: &Work, draft: &Draft, ticket: Ticket, how: &str) -> Settlement {
-    let mut memory = work.memory.clone();
-    memory.ticket = Some(ticket.clone());
-    remember_written(&mut memory, draft);
-    let ending = Ending { ticket: Some(ticket), left_out: left_out(draft), how: how.to_owned(), ..Ending::default() };
-    Settlement {
-        upto: work.upto,
-        state: State::Delivered,
-        ending,
-        attempt: None,
-        memory,
-        follows: Vec::new(),
-        link: None,
-    }
-}
-
-/// Notes what ServiceNow stored otherwise than asked.
-fn compared(mut settlement: Settlement, asked: &Fields, row: &Row) -> Settlement {
-    settlement.ending.differences = differences(asked, row);
-    settlement
 }
 
 /// A stable word for the first thing that kept a change from being mapped.

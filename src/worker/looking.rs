@@ -9,7 +9,13 @@ use tracing::warn;
 use super::journey::Journey;
 use super::stop::Stop;
 use super::work::Work;
-use crate::domain::ticket::Ticket;
+use crate::delivery::marker::same_words;
+use crate::domain::sighting::JournalEntry;
+use crate::domain::ticket::{Link, Ticket};
+use crate::domain::time::Timestamp;
+use crate::limits::{CLOCKS_APART, JOURNAL_ROWS_MAX, OPENING_WAIT, WRITE_REST};
+use crate::mapping::{Operation, TicketPhase};
+use crate::servicenow::journal::parse_history;
 use crate::servicenow::wire::rows::Row;
 
 /// How the ticket stands when work on it begins.
@@ -33,17 +39,46 @@ impl Journey<'_> {
         }
         match &work.memory.ticket {
             Some(ticket) => Ok(Standing::Known(ticket.clone())),
-            // Where our key is proved to be kept, a second POST cannot make a second ticket: no look-up is needed.
-            None if self.honours_sys_id() == Some(true) => Ok(Standing::New),
-            None if !self.protections.look_up => Ok(Standing::New),
-            None => {
-                let row = self.find_by_correlation(work).await?;
-                Ok(row.map_or(Standing::New, |row| Standing::Known(self.ticket(&row))))
+            None if self.bridge.goes_back() && self.bridge.mapping.has_opens() => {
+                self.standing_beside_openings(work).await
             }
+            None => self.standing_of_new(work).await,
         }
     }
 
-    async fn standing_after_send(&self, work: &Work, since: crate::domain::time::Timestamp) -> Result<Standing, Stop> {
+    /// A customer's ticket that became this incident is its ticket, before it carries our keys: also for a send that
+    /// was begun at it.
+    pub(super) async fn place(&self, work: &mut Work) -> Result<(), Stop> {
+        let may_be_linked = self.bridge.goes_back() && self.bridge.mapping.has_opens();
+        if may_be_linked && work.memory.ticket.is_none() && work.subject.successor == 0 {
+            let links = self.store.links_of(&self.claim.tenant, &self.claim.incident).await?;
+            let linked = links.into_iter().find(|link: &Link| link.episode == work.subject.episode);
+            work.memory.ticket = linked.map(|link| link.ticket);
+        }
+        Ok(())
+    }
+
+    /// A customer's ticket may just be becoming this incident: then there is a ticket soon.
+    async fn standing_beside_openings(&self, work: &Work) -> Result<Standing, Stop> {
+        // A managed service that is down names no incident for hours: then new incidents do not wait for it.
+        let is_down = self.bridge.callback.as_ref().is_some_and(|callback| callback.standing().breaker != "closed");
+        let patient = !is_down || self.now().since(work.accepted_at) < OPENING_WAIT;
+        if patient && self.store.opening(&self.claim.tenant).await? {
+            return Err(Stop::wait_until(self.now().plus(WRITE_REST)));
+        }
+        self.standing_of_new(work).await
+    }
+
+    async fn standing_of_new(&self, work: &Work) -> Result<Standing, Stop> {
+        // Where our key is proved to be kept, a second POST cannot make a second ticket: no look-up is needed.
+        if self.honours_sys_id() == Some(true) || !self.protections.look_up {
+            return Ok(Standing::New);
+        }
+        let row = self.find_by_correlation(work).await?;
+        Ok(row.map_or(Standing::New, |row| Standing::Known(self.ticket(&row))))
+    }
+
+    async fn standing_after_send(&self, work: &Work, since: Timestamp) -> Result<Standing, Stop> {
         let settled_at = since.plus(self.settle_time(work));
         if self.now() < settled_at {
             return Err(Stop::wait_until(settled_at));
@@ -62,7 +97,7 @@ impl Journey<'_> {
 
     /// One read, and what it says about this work.
     pub(super) async fn look(&self, work: &Work) -> Result<Standing, Stop> {
-        let row = match &work.memory.ticket {
+        let row = match work.adopts.as_ref().or(work.memory.ticket.as_ref()) {
             Some(ticket) => match self.find_by_sys_id(&ticket.sys_id).await? {
                 Some(row) => Some(row),
                 None => self.find_by_correlation(work).await?,
@@ -71,22 +106,65 @@ impl Journey<'_> {
             None => self.find_by_correlation(work).await?,
         };
         match row {
-            Some(row) => Ok(self.judge(work, row)),
+            Some(row) => self.judge(work, row).await,
             None if work.memory.ticket.is_some() => Err(Stop::ticket_missing()),
             None => Ok(Standing::New),
         }
     }
 
-    /// Whether a row carries this work's mark.
-    fn judge(&self, work: &Work, row: Row) -> Standing {
+    /// Whether a row carries this work's mark. A closed ticket takes text and keeps no mark: then its journal says.
+    async fn judge(&self, work: &Work, row: Row) -> Result<Standing, Stop> {
         let marked = row.get("correlation_display").unwrap_or_default();
         if self.protections.mark && marked == work.mark() {
-            return Standing::Applied(Box::new(row));
+            return Ok(Standing::Applied(Box::new(row)));
         }
         let ticket = self.ticket(&row);
+        let is_over =
+            row.get("state").is_some_and(|state| self.bridge.mapping.ticket_phase(state) == TicketPhase::Final);
+        // A customer's ticket that was not given its keys yet may have no mark either.
+        let is_bare = row.get("correlation_id").is_none_or(str::is_empty);
+        if self.protections.mark && (is_over || is_bare) && work.has_journal() {
+            return self.judge_by_journal(work, row).await;
+        }
         // Text must never be written twice. Where the mark cannot be trusted, a person decides.
         let trusted = !self.protections.mark || marked.starts_with("sg:");
-        if work.has_journal() && !trusted { Standing::CannotTell } else { Standing::Known(ticket) }
+        Ok(if work.has_journal() && !trusted { Standing::CannotTell } else { Standing::Known(ticket) })
+    }
+
+    /// Whether an entry shows in the ticket as people see it, where the rows of its journal are hidden; or may.
+    async fn shows(&self, row: &Row, is_it: impl Fn(&JournalEntry) -> bool) -> Result<bool, Stop> {
+        let permit = self.permit_to_read().await?;
+        let read = self.bridge.client.read_ticket(permit, (&self.bridge.table, &row.sys_id), &[], true).await;
+        let read = read.map_err(|outcome| self.read_failed(outcome))?;
+        let Some((comments, work_notes)) = read.and_then(|read| read.history) else { return Ok(true) };
+        let shown = [("comments", comments), ("work_notes", work_notes)];
+        Ok(shown.iter().any(|(element, text)| parse_history(element, text).iter().any(&is_it)))
+    }
+
+    /// Whether the text of this work stands in the ticket's journal, written since its sending began. A text that only
+    /// shows where rows are hidden, or an equal one from just before, leaves it open.
+    async fn judge_by_journal(&self, work: &Work, row: Row) -> Result<Standing, Stop> {
+        let draft = self.draft(work, Operation::Update).await?;
+        let Some((journal, text)) = &draft.journal else { return Ok(Standing::Known(self.ticket(&row))) };
+        let since = work.sending_since.unwrap_or(self.claim.now);
+        let reference = self.marker(work).mark(text);
+        let permit = self.permit_to_read().await?;
+        let tickets = [row.sys_id.clone()];
+        let entries = self.bridge.client.journal_of(permit, &tickets, None, JOURNAL_ROWS_MAX).await;
+        let entries = entries.map_err(|outcome| self.read_failed(outcome))?;
+        let equal = |entry: &JournalEntry| entry.element == journal.as_str() && same_words(&entry.value, &reference);
+        let at = |entry: &JournalEntry| entry.created_on.as_deref().and_then(Timestamp::parse_utc).unwrap_or_default();
+        let mut written = entries.iter().map(|(_, entry)| entry).filter(|entry| equal(entry)).map(at);
+        let (sure, maybe) = (since.plus(CLOCKS_APART), since.minus(CLOCKS_APART));
+        Ok(match written.next_back() {
+            Some(at) if at >= sure => Standing::Applied(Box::new(row)),
+            None if entries.is_empty() && self.shows(&row, equal).await? => Standing::CannotTell,
+            None => Standing::Known(self.ticket(&row)),
+            Some(at) if at < maybe => Standing::Known(self.ticket(&row)),
+            // Within what two clocks may differ: the only one of its words is this one, a second one may be the last.
+            Some(_) if written.next_back().is_none() => Standing::Applied(Box::new(row)),
+            Some(_) => Standing::CannotTell,
+        })
     }
 
     async fn find_by_correlation(&self, work: &Work) -> Result<Option<Row>, Stop> {

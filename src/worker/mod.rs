@@ -9,18 +9,27 @@
 //! * `work` is the pure part: what the head of a lane asks for, and which fields are still to be written;
 //! * `journey` is the protocol: look, map, intend, send, compare, settle;
 //! * `stop` is how a journey that does not end delivered is recorded;
-//! * `looking` reads what became of an earlier send and decides from that one read.
+//! * `looking` reads what became of an earlier send and decides from that one read;
+//! * `writing` sends, and decides what an answer means that was no success;
+//! * `files` copies the managed service's files, by way of [`spool`];
+//! * `there` knows how the ticket stands as far as it was seen;
+//! * [`back`] is the other direction: sightings, callbacks and the sweep.
 //!
 //! Proved by: `tests/simulation` (seeds × faults on virtual time, with each protection switched off in turn) and
 //! `tests/process` (the real binary, killed at every step).
 
+pub mod back;
 pub mod bridges;
 pub mod dispatcher;
+mod files;
 mod journey;
 mod looking;
 mod report;
+pub mod spool;
 mod stop;
+mod there;
 mod work;
+mod writing;
 
 /// Protections that a simulation may switch off, one at a time, to prove that its checks notice.
 ///
@@ -36,9 +45,29 @@ pub struct Protections {
     pub mark: bool,
     /// Do not send when the intent is older than [`crate::limits::SELF_FENCE`].
     pub self_fence: bool,
+    /// Know our own writes by who made them, when that was said at the time (`facts/reliability.md` 2.5, rule 2).
+    pub actor: bool,
+    /// Know our own texts by the reference under them (rule 3).
+    pub marker: bool,
+    /// Send nothing back that the managed service did because of us (rule 4).
+    pub origin: bool,
+    /// Tell and write only what is not known already (rule 5).
+    pub value: bool,
+    /// Stop a lane in which two rules fight (rule 6).
+    pub alternation: bool,
 }
 
 impl Protections {
     /// Everything on.
-    pub const ALL: Self = Self { settle_time: true, look_up: true, mark: true, self_fence: true };
+    pub const ALL: Self = Self {
+        settle_time: true,
+        look_up: true,
+        mark: true,
+        self_fence: true,
+        actor: true,
+        marker: true,
+        origin: true,
+        value: true,
+        alternation: true,
+    };
 }

@@ -4,12 +4,18 @@ use tracing::warn;
 
 use super::journey::Journey;
 use super::work::Work;
-use crate::delivery::record::Parking;
+use crate::delivery::record::{Direction, Parking};
 use crate::domain::id::DeliveryId;
-use crate::store::{Pause, Postponement, Settlement};
-use crate::telemetry::events::{Delivered, FieldDropped, Folded, Parked, Retried, TenantPaused};
+use crate::store::{Pause, Postponement, Settlement, Waiting};
+use crate::telemetry::events::{Delivered, EchoCut, FieldDropped, Folded, Parked, Retried, TenantPaused};
 
-const DIRECTION: &str = "to_servicenow";
+/// The word for a claim's direction.
+pub(super) const fn direction(journey: &Journey<'_>) -> &'static str {
+    match journey.claim.direction {
+        Direction::ToServicenow => "to_servicenow",
+        Direction::ToService => "to_service",
+    }
+}
 
 /// The delivery is done, what it folded in, and what ServiceNow did not store as asked.
 pub(super) fn delivered(journey: &Journey<'_>, work: &Work, settlement: &Settlement) {
@@ -17,7 +23,7 @@ pub(super) fn delivered(journey: &Journey<'_>, work: &Work, settlement: &Settlem
     let ticket = settlement.ending.ticket.as_ref().map(|ticket| ticket.number.as_str());
     let took = journey.now().since(work.accepted_at);
     let attempts = journey.claim.attempts;
-    Delivered { tenant, direction: DIRECTION, incident, delivery, ticket, attempts, took }.emit();
+    Delivered { tenant, direction: direction(journey), incident, delivery, ticket, attempts, took }.emit();
     if work.folded > 1 {
         Folded { tenant, incident, into: delivery, superseded: work.folded as u64 - 1 }.emit();
     }
@@ -27,12 +33,25 @@ pub(super) fn delivered(journey: &Journey<'_>, work: &Work, settlement: &Settlem
 }
 
 /// The lane goes back undone.
-pub(super) fn postponed(journey: &Journey<'_>, work: &Work, postponement: &Postponement) {
+pub(super) fn postponed(journey: &Journey<'_>, delivery: &DeliveryId, postponement: &Postponement) {
     let Some(attempt) = &postponement.attempt else { return };
-    let (tenant, incident, delivery) = (&journey.claim.tenant, &journey.claim.incident, &work.delivery);
+    let (tenant, incident) = (&journey.claim.tenant, &journey.claim.incident);
     let (reason, attempts) = (attempt.outcome.code.as_str(), journey.claim.attempts);
     let wait = postponement.at.since(journey.now());
-    Retried { tenant, direction: DIRECTION, incident, delivery, reason, attempts, wait }.emit();
+    Retried { tenant, direction: direction(journey), incident, delivery, reason, attempts, wait }.emit();
+}
+
+/// A delivery of the way back is done.
+pub(super) fn back_delivered(journey: &Journey<'_>, waiting: &Waiting, settlement: &Settlement) {
+    let (tenant, incident, delivery) = (&journey.claim.tenant, &journey.claim.incident, &waiting.id);
+    let ticket = settlement.ending.ticket.as_ref().map(|ticket| ticket.number.as_str());
+    let (took, attempts) = (journey.now().since(waiting.accepted_at), journey.claim.attempts);
+    Delivered { tenant, direction: direction(journey), incident, delivery, ticket, attempts, took }.emit();
+}
+
+/// Something of our own came back and went no further.
+pub(super) fn echo(journey: &Journey<'_>, how: &'static str) {
+    EchoCut { tenant: &journey.claim.tenant, how, incident: Some(&journey.claim.incident) }.emit();
 }
 
 /// The whole tenant waits.
@@ -44,7 +63,7 @@ pub(super) fn paused(journey: &Journey<'_>, pause: &Pause) {
 pub(super) fn parked(journey: &Journey<'_>, delivery: &DeliveryId, parking: &Parking) {
     let (tenant, incident) = (&journey.claim.tenant, &journey.claim.incident);
     let detail = format!("{} Next: {}.", parking.reason, parking.next_step);
-    Parked { tenant, direction: DIRECTION, incident, delivery, reason: &parking.code, detail: &detail }.emit();
+    Parked { tenant, direction: direction(journey), incident, delivery, reason: &parking.code, detail: &detail }.emit();
 }
 
 /// Whether the last write still had the right; if not, another owner goes on and this one stops.

@@ -7,14 +7,25 @@ use crate::run::Run;
 use crate::support::Home;
 
 #[test]
-fn the_demo_tells_its_story_and_its_checks_hold() {
+fn the_demo_tells_its_story_in_both_directions_and_its_checks_hold() {
     let run = Run::of(&Home::of(&[]), &["demo"]).expect(0);
-    let last: Vec<&str> = run.out.trim_end().lines().rev().take(3).collect();
+    let checks: Vec<&str> = run.out.lines().filter(|line| line.starts_with("ok    ")).collect();
     assert_eq!(
-        last,
-        ["ok    0 deliveries need a person", "ok    3 messages, each written once", "ok    4 incidents, 4 tickets"]
+        checks,
+        [
+            "ok    5 incidents, 6 tickets: one goes on after its ticket was closed",
+            "ok    4 messages of the managed service, each on its ticket once",
+            "ok    0 deliveries need a person",
+            "ok    15 callbacks, all signed, each with an id of its own",
+            "ok    3 comments of people, each told once, webhook or not",
+            "ok    the private work note was told to nobody",
+            "ok    0 messages of the managed service came back to it",
+        ]
     );
-    assert!(run.out.contains("18:02") && run.out.contains("the same receipt"), "{}", run.out);
+    for told in ["18:02", "the same receipt", "INC0010001 → lost", "ticket.linked MTR-5001  INC0010005 (adopted)"] {
+        assert!(run.out.contains(told), "{told}: {}", run.out);
+    }
+    assert!(!run.out.contains("Warranty") && !run.out.contains("WRONG"), "{}", run.out);
     assert!(run.err.is_empty(), "{}", run.err);
 }
 

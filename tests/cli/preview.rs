@@ -28,6 +28,31 @@ fn a_message_shows_where_it_goes() {
     assert_snapshot!(run.expect(0).whole());
 }
 
+const TICKET: &str = r#"{"sys_id": "9d38", "operation": "update", "fields": {"state": "3", "hold_reason": "1", "impact": "2",
+  "assigned_to": {"value": "46d4", "display": "Abel Tuter"}, "close_code": "", "close_notes": "", "resolved_by": "", "resolved_at": "",
+  "assignment_group": {"value": "8a50", "display": "Teams Rooms SOC"}, "short_description": "Dark", "description": ""}}"#;
+const BACK: [&str; 7] = ["preview", "--config", "snowgate.yaml", "--tenant", "contoso", "--ticket", "-"];
+
+fn both_ways() -> Home {
+    let shipped = std::fs::read_to_string("mappings/teams-rooms.yaml").expect("the file is part of the repository");
+    Home::of(&[Tenant::named("contoso", INSTANCE).mapped_by(&shipped)])
+}
+
+#[test]
+fn a_ticket_shows_what_would_be_told_of_it() {
+    assert_snapshot!(Run::with_input(&both_ways(), &BACK, TICKET).expect(0).whole());
+}
+
+#[test]
+fn a_ticket_without_a_needed_column_would_be_parked() {
+    let run = Run::with_input(&both_ways(), &BACK, &TICKET.replace("\"impact\"", "\"u_impact\"")).expect(1);
+    assert!(run.out.contains("`ticket.impact` did not come with the ticket"), "{run:#?}");
+    let run = Run::with_input(&both_ways(), &BACK, &TICKET.replace(", \"display\": \"Abel Tuter\"", "")).expect(1);
+    assert!(run.out.contains("parked:") && run.out.contains("ticket.assigned_to.display"), "{run:#?}");
+    let one_way = Run::with_input(&home(), &BACK, TICKET);
+    assert!(one_way.code == Some(1) && one_way.err.contains("to_incident"), "{one_way:#?}");
+}
+
 #[test]
 fn a_file_is_read_and_machines_get_json() {
     let home = home();

@@ -1,5 +1,6 @@
 """ServiceNow's own client, unchanged, against the simulator: python with_pysnc.py https://127.0.0.1:PORT"""
 
+import hashlib
 import sys
 
 from pysnc import ServiceNowClient
@@ -56,6 +57,21 @@ journal.add_query("element_id", CHOSEN)
 journal.add_query("element", "comments")
 journal.query()
 assert [str(entry.value) for entry in journal] == ["hello from pysnc"]
+
+# A file: attached, listed with its hash, read back, also as a row.
+content = "Gr\u00fc\u00dfe\nline 2".encode()
+reread.add_attachment("log 1.txt", content, content_type="text/plain")
+files = reread.get_attachments()
+assert len(files) == 1, len(files)
+for file in files:
+    assert file.file_name == "log 1.txt" and file.hash == hashlib.sha256(content).hexdigest(), file.hash
+    assert file.read() == content and int(file.size_bytes) == len(content)
+    assert file.readlines() == content.decode().split("\n")
+rows = client.GlideRecord("sys_attachment")
+rows.add_query("table_name", "incident")
+rows.add_query("sys_created_on", ">=", "2020-01-01 00:00:00")
+rows.query()
+assert [str(row.table_sys_id) for row in rows] == [CHOSEN]
 
 # Paging: 25 records in pages of 10, each once.
 for number in range(25):

@@ -1,6 +1,7 @@
 """The third-party client pysnow, unchanged, against the simulator: python with_pysnow.py https://127.0.0.1:PORT"""
 
 import sys
+import tempfile
 
 import pysnow
 import requests
@@ -41,6 +42,14 @@ query = pysnow.QueryBuilder().field("correlation_display").equals("pysnow-page")
 page = incidents.get(query=query, limit=2, offset=1, fields=["correlation_id"]).all()
 assert page == [{"correlation_id": "p-3"}, {"correlation_id": "p-2"}], page
 assert len(list(incidents.get(query=query, stream=True).all())) == 5
+
+# A file, uploaded and listed.
+with tempfile.NamedTemporaryFile(suffix=".log") as file:
+    file.write(b"room log")
+    file.flush()
+    incidents.attachments.upload(sys_id=CHOSEN, file_path=file.name, name="room.log")
+files = incidents.attachments.get(sys_id=CHOSEN)
+assert [(one["file_name"], one["size_bytes"]) for one in files] == [("room.log", "8")], files
 
 # Journal rows, delete, gone.
 rows = client.resource(api_path="/table/sys_journal_field").get(query={"element_id": CHOSEN}).all()

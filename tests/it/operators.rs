@@ -4,7 +4,7 @@ use reqwest::Method;
 
 use crate::support::home::hash_of;
 use crate::support::reply::text;
-use crate::support::{Event, Gateway, Home, Instance, Reply, eventually};
+use crate::support::{Bridged, Event, Gateway, Home, Instance, Reply, eventually};
 
 const PAUSE: &str = "/v1/tenants/contoso/pause";
 const RESUME: &str = "/v1/tenants/contoso/resume";
@@ -78,6 +78,75 @@ async fn lists_are_filtered_and_paged() {
         assert_eq!(reply.header("content-type"), "application/problem+json", "{query}: {}", reply.text);
         assert!(reply.text.contains(words), "{query}: {}", reply.text);
     }
+}
+
+#[tokio::test]
+async fn an_incident_is_one_timeline_of_both_directions_with_its_ticket() {
+    let bridged = Bridged::start().await;
+    let ticket = bridged.opened("MTR-1", "customer").await;
+    bridged.opened("MTR-2", "customer").await;
+    bridged.comments("abel.tuter", &ticket, "The cable is fine.");
+    bridged.receiver.has(1, "message_added").await;
+    bridged.quiet().await;
+
+    let gateway = bridged.gateway();
+    let shown = gateway.get("/v1/tenants/contoso/incidents/MTR-1").await;
+    assert_eq!(shown["incident"], "MTR-1");
+    assert_eq!(shown["tickets"].as_array().map(Vec::len), Some(1), "{shown}");
+    assert_eq!(text(&shown, "/tickets/0/number"), ticket.field("number"));
+    assert!(text(&shown, "/tickets/0/url").starts_with(bridged.instance.url()), "{shown}");
+    let whole = kinds(&shown);
+    for kind in ["incident.opened", "ticket.linked", "ticket.seen", "ticket.message_added"] {
+        assert!(whole.contains(&kind.to_owned()), "{kind} in {whole:?}");
+    }
+    assert_eq!(whole.first().map(String::as_str), Some("ticket.message_added"), "newest first: {whole:?}");
+    assert!(!shown.to_string().contains("MTR-2"), "another incident's story");
+
+    let (mut pages, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = gateway.get(&format!("/v1/tenants/contoso/incidents/MTR-1?limit=2{cursor}")).await;
+        pages.extend(kinds(&page));
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(pages, whole, "the same in pages");
+
+    let list = async |query: &str| kinds(&gateway.get(&format!("/v1/tenants/contoso/deliveries?{query}")).await);
+    assert_eq!(list("incident=MTR-1").await, whole);
+    assert_eq!(list("incident=MTR-1&direction=to_servicenow").await, ["incident.opened"]);
+    let back = list("incident=MTR-1&direction=to_service").await;
+    assert_eq!(back.len() + 1, whole.len(), "{back:?}");
+
+    for (path, status) in [("MTR-9", 404), ("MTR-1?cursor=x", 400), ("MTR-1?colour=red", 400)] {
+        gateway.ask(Method::GET, &format!("/v1/tenants/contoso/incidents/{path}")).await.expect(status);
+    }
+    gateway.ask(Method::GET, "/v1/tenants/contoso/deliveries?direction=up").await.expect(400);
+    gateway.ask(Method::GET, "/v1/tenants/nobody/incidents/MTR-1").await.expect(404);
+}
+
+fn kinds(page: &serde_json::Value) -> Vec<String> {
+    page["deliveries"].as_array().expect("a list").iter().map(|delivery| text(delivery, "/kind")).collect()
+}
+
+#[tokio::test]
+async fn a_tenant_shows_how_its_peers_and_its_sweep_stand() {
+    let bridged = Bridged::start().await;
+    bridged.opened("MTR-1", "customer").await;
+    bridged.quiet().await;
+    let tenant = bridged.gateway().get("/v1/tenants/contoso").await;
+    for peer in ["servicenow", "callback"] {
+        assert_eq!(tenant[peer]["breaker"], "closed", "{peer}: {tenant}");
+        assert!(tenant[peer]["hour_used"].as_u64() >= Some(1), "{peer}: {tenant}");
+        assert!(text(&tenant[peer], "/words").contains("of this hour used"), "{peer}: {tenant}");
+    }
+    assert_eq!((&tenant["sweep"]["drifted"], &tenant["sweep"]["tickets"]), (&0.into(), &0.into()), "{tenant}");
+    assert!(text(&tenant["sweep"], "/words").contains("nothing that was not known"), "{tenant}");
+
+    let (_instance, _home, forth_only) = gateway().await;
+    forth_only.post(&Event::opened("MTR-1")).await.expect(202);
+    forth_only.quiet().await;
+    let tenant = forth_only.get("/v1/tenants/contoso").await;
+    assert!(tenant.get("callback").is_none() && tenant.get("sweep").is_none(), "{tenant}");
 }
 
 #[tokio::test]

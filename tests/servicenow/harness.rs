@@ -193,8 +193,24 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Reads one whole request; `None` at the end of the connection.
+    /// Reads one whole request, and gives its head; `None` at the end of the connection.
     pub(crate) async fn read_request(&mut self) -> Option<String> {
+        self.read_whole().await.map(|(head, _)| head)
+    }
+
+    /// Reads one whole request: its head and its body.
+    pub(crate) async fn read_whole(&mut self) -> Option<(String, Vec<u8>)> {
+        let (head, mut body, length) = self.read_head().await?;
+        while body.len() < length {
+            if self.stream.read_buf(&mut body).await.ok()? == 0 {
+                return None;
+            }
+        }
+        Some((head, body))
+    }
+
+    /// Reads the head of a request: it, what came of the body with it, and how long the body will be.
+    pub(crate) async fn read_head(&mut self) -> Option<(String, Vec<u8>, usize)> {
         let mut bytes = Vec::new();
         let end = loop {
             if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -209,13 +225,8 @@ impl Connection {
             .lines()
             .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok())
             .unwrap_or(0);
-        while bytes.len() < end + length {
-            if self.stream.read_buf(&mut bytes).await.ok()? == 0 {
-                return None;
-            }
-        }
         self.seen.heads.lock().expect("whole").push(head.clone());
-        Some(head)
+        Some((head, bytes.split_off(end), length))
     }
 
     /// Writes the same again and again, until the other side takes no more.

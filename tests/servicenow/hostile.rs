@@ -120,7 +120,7 @@ async fn a_redirect_is_not_followed_anywhere() {
     .await;
     let client = client(&peer.origin(), basic());
     let permit = client.permit(false).await.expect("a permit");
-    let outcome = client.create(permit, "incident", &[]).await.expect_err("no ticket");
+    let outcome = client.create(permit, "incident", &[], &[]).await.expect_err("no ticket");
     assert_eq!((outcome.class, outcome.code.as_str()), (Class::Misconfigured, "redirected"));
     assert_eq!(outcome.detail, format!("to {}", attacker.address));
     assert_eq!(attacker.connections(), 0);
@@ -150,7 +150,7 @@ async fn connections_are_used_again_and_cookies_are_not() {
     let client = client(&peer.origin(), basic());
     for _ in 0..3 {
         let permit = client.permit(false).await.expect("a permit");
-        client.create(permit, "incident", &fields(&[("state", "1")])).await.expect("a ticket");
+        client.create(permit, "incident", &fields(&[("state", "1")]), &[]).await.expect("a ticket");
     }
     assert_eq!((peer.connections(), peer.heads().len()), (1, 3));
     for head in peer.heads() {

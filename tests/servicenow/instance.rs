@@ -40,7 +40,7 @@ fn tickets(simulator: &Simulator) -> usize {
 
 async fn create(client: &Client, pairs: &[(&str, &str)]) -> Result<String, String> {
     let permit = client.permit(false).await.map_err(|closed| format!("closed {}", closed.code))?;
-    let row = client.create(permit, "incident", &fields(pairs)).await;
+    let row = client.create(permit, "incident", &fields(pairs), &[]).await;
     row.map(|row| row.number).map_err(|outcome| format!("{} {}", outcome.class.as_str(), outcome.code))
 }
 
@@ -61,7 +61,7 @@ async fn a_ticket_is_created_found_and_changed() {
         ("impact", "1"),
     ]);
     let permit = client.permit(false).await.expect("a permit");
-    let created = client.create(permit, "incident", &asked).await.expect("a ticket");
+    let created = client.create(permit, "incident", &asked, &[]).await.expect("a ticket");
     assert_eq!((&created.sys_id, created.get("impact")), (&id, Some("1")));
     assert!(created.number.starts_with("INC"));
     assert_eq!(differences(&asked, &created), []);
@@ -72,7 +72,7 @@ async fn a_ticket_is_created_found_and_changed() {
 
     let permit = client.permit(false).await.expect("a permit");
     let asked = fields(&[("state", "2"), ("work_notes", "seen"), ("correlation_display", "sg:2")]);
-    let changed = client.update(permit, "incident", &id, &asked).await.expect("the ticket");
+    let changed = client.update(permit, ("incident", &id), &asked, &[]).await.expect("the ticket");
     assert_eq!(differences(&asked, &changed), []);
     assert_eq!(changed.get("sys_mod_count"), Some("1"));
 
@@ -191,7 +191,7 @@ async fn after_a_counted_refusal_nothing_is_sent_inside_the_window() {
     let simulator = simulator("rate_limited=1000:30,path=/table/");
     let client = client(simulator.url(), client_credentials(SECRET));
     let permit = client.permit(false).await.expect("a permit");
-    let outcome = client.create(permit, "incident", &[]).await.expect_err("too many");
+    let outcome = client.create(permit, "incident", &[], &[]).await.expect_err("too many");
     let closed = join_all((0..20).map(|_| client.permit(false))).await;
     let sent = counts(&simulator).1;
     assert_eq!(sent, 1);
@@ -238,7 +238,7 @@ async fn what_the_instance_swallows_comes_to_light() {
     let long = "x".repeat(300);
     let asked = fields(&[("short_description", &long), ("u_typo", "1"), ("category", "rooms"), ("comments", "hello")]);
     let permit = client.permit(false).await.expect("a permit");
-    let stored = client.create(permit, "incident", &asked).await.expect("a ticket");
+    let stored = client.create(permit, "incident", &asked, &[]).await.expect("a ticket");
     let told: Vec<_> = differences(&asked, &stored).into_iter().map(|difference| difference.field).collect();
     assert_eq!(told, ["short_description", "u_typo", "category"]);
     simulator.stop().await;
@@ -280,7 +280,8 @@ async fn a_ticket_that_is_gone_is_missing_and_not_an_error() {
     let permit = client.permit_to_read().await.expect("a permit");
     assert_eq!(client.find_by_sys_id(permit, "incident", &nowhere, &[]).await, Ok(None));
     let permit = client.permit(false).await.expect("a permit");
-    let outcome = client.update(permit, "incident", &nowhere, &fields(&[("state", "2")])).await.expect_err("missing");
+    let outcome =
+        client.update(permit, ("incident", &nowhere), &fields(&[("state", "2")]), &[]).await.expect_err("missing");
     assert_eq!(outcome.class, Class::Missing);
     simulator.stop().await;
 }

@@ -110,7 +110,7 @@ impl Peer {
 
 async fn create(client: &Client) -> Result<(), String> {
     let permit = client.permit(false).await.map_err(|closed| format!("closed {}", closed.code))?;
-    let made = client.create(permit, "incident", &[]).await;
+    let made = client.create(permit, "incident", &[], &[]).await;
     made.map(drop).map_err(|outcome| format!("{} {}", outcome.class.as_str(), outcome.code))
 }
 
@@ -154,7 +154,7 @@ async fn a_permit_taken_before_a_throttle_is_worth_nothing_after_it() {
     let early = client.permit(false).await.expect("a permit");
     peer.feels(Mood::Throttles);
     let told = create(&client).await;
-    let overtaken = client.create(early, "incident", &[]).await.expect_err("not sent");
+    let overtaken = client.create(early, "incident", &[], &[]).await.expect_err("not sent");
     assert_eq!(told, Err(format!("{} {}", overtaken.class.as_str(), overtaken.code)));
     assert_eq!((overtaken.status, peer.creates()), (None, 1));
     assert!(overtaken.not_before.is_some());

@@ -49,6 +49,8 @@ pub(crate) struct Network {
     /// Until when the instance asked to be left alone, as far as the living client was told.
     pub(crate) quiet_until: Mutex<Timestamp>,
     pub(crate) broken_windows: Mutex<Vec<String>>,
+    /// A rule of the customer's strips what looks like a footer from every comment, before it is stored.
+    pub(crate) strips_footers: bool,
 }
 
 /// What a client holds of the network.
@@ -89,7 +91,10 @@ impl Network {
 
     async fn carry(self: Arc<Self>, request: wire::Request) -> Result<wire::Answer, TransportFault> {
         travel().await;
-        let request = translated(&request);
+        let mut request = translated(&request);
+        if self.strips_footers {
+            request.body = without_footer(&request.body);
+        }
         let fate = self.faults.lock().unwrap().decide(&request);
         tokio::time::sleep(Duration::from_millis(fate.wait_before_ms())).await;
         let now = self.clock.now();
@@ -119,19 +124,29 @@ impl Network {
 }
 
 /// Either the connection breaks, or nothing ever comes and the client's own deadline ends it.
-async fn silence() -> Result<wire::Answer, TransportFault> {
+pub(crate) async fn silence() -> Result<wire::Answer, TransportFault> {
     if luck::fraction() < 0.5 {
         std::future::pending::<()>().await;
     }
     Err(reset())
 }
 
-fn reset() -> TransportFault {
+pub(crate) fn reset() -> TransportFault {
     TransportFault::new(FaultKind::Reset { sent: true }, "the simulated network broke the connection")
 }
 
-async fn travel() {
+pub(crate) async fn travel() {
     tokio::time::sleep(Duration::from_secs_f64(0.002 + 0.04 * luck::fraction())).await;
+}
+
+/// The record that a call writes, its comment without the last line.
+fn without_footer(body: &[u8]) -> Vec<u8> {
+    let Ok(mut record) = serde_json::from_slice::<serde_json::Value>(body) else { return body.to_vec() };
+    if let Some(comment) = record["comments"].as_str() {
+        record["comments"] = comment.rsplit_once('\n').map_or(comment, |(text, _)| text).into();
+        return record.to_string().into_bytes();
+    }
+    body.to_vec()
 }
 
 fn retry_after(answer: &wire::Answer) -> Option<u64> {

@@ -1,8 +1,12 @@
-//! One run: tenants, lives, workers that freeze and die, a time of faults, a time without, and the checks.
+//! One run: an instance with people, a managed service with a mind of its own, workers that freeze and die, a time of
+//! faults, a time without, and the checks.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use snowgate::callback::client::CallbackOptions;
+use snowgate::delivery::record::Delivery;
 use snowgate::domain::id::TenantId;
 use snowgate::domain::secret::Secret;
 use snowgate::domain::time::{SharedClock, Timestamp};
@@ -12,31 +16,24 @@ use snowgate::peer::pace::Limits;
 use snowgate::peer::transport::Transport;
 use snowgate::runtime::wake::Wake;
 use snowgate::runtime::{luck, tasks};
+use snowgate::security::target::{EgressPolicy, Extent, Target};
 use snowgate::sim::fault_plan::FaultPlan;
 use snowgate::sim::faults::Faults;
 use snowgate::sim::instance::{Instance, Options};
+use snowgate::sim::outbound::{Payload, WebhookRule, Wire};
 use snowgate::store::memory::MemoryStore;
 use snowgate::store::{DeliveryQuery, Store, TenantShare};
-use snowgate::worker::Protections;
-use snowgate::worker::bridges::{Bridge, BridgeParts, Bridges};
+use snowgate::worker::bridges::{BackParts, Bridge, BridgeParts, Bridges};
 use snowgate::worker::dispatcher::Worker;
 use tokio::task::JoinHandle;
 
-use super::checks;
-use super::events::{self, Life};
+use super::events::{Event, Life};
 use super::network::{Network, VirtualClock, Way};
+use super::people;
+use super::plan::Plan;
+use super::service::{Door, Saying, Service};
 use super::stall::Stalling;
-
-/// What a run is made of.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) seed: u64,
-    pub(crate) protections: Protections,
-    pub(crate) sys_ids_kept: bool,
-    pub(crate) fenced: bool,
-    /// How likely a worker is frozen, per step it takes.
-    pub(crate) frozen: f64,
-}
+use super::{agreement, checks};
 
 const MAPPING: &str = r#"
 version: 1
@@ -44,15 +41,38 @@ name: simulation
 target: {table: incident}
 tables:
   urgency: {critical: 1, high: 2, default: 3}
-  state: {resolved: 6, default: 1}
+  severity_back: {"1": critical, "2": high, default: low}
+  state:
+    new: 1
+    investigating: 2
+    needs_customer_action: 3
+    provider_working: 3
+    awaiting_external: 3
+    mitigated: 2
+    resolved: 6
+    closed: 6
+    cancelled: 8
+    merged: 8
+    default: 2
 to_ticket:
   fields:
-    short_description: {value: "{{ incident.title }}", max: 160}
-    urgency: {value: "{{ incident.severity }}", table: urgency}
-    state: {value: "{{ incident.state }}", table: state}
-  on:
-    incident.resolved: {close_code: Solution provided, close_notes: "{{ incident.resolution.notes or 'done' }}"}
+    short_description: {value: "{{ incident.title }}", max: 160, when: "{{ incident.title is defined }}"}
+    urgency: {value: "{{ incident.severity }}", table: urgency, when: "{{ incident.severity is defined }}"}
+    state: {value: "{{ incident.state }}", table: state, when: "{{ incident.state is defined }}"}
+    close_code:
+      value: Solution provided
+      when: "{{ incident.state in ['resolved', 'closed', 'cancelled', 'merged'] }}"
+    close_notes:
+      value: "{{ incident.resolution.notes or 'done' }}"
+      when: "{{ incident.state in ['resolved', 'closed', 'cancelled', 'merged'] }}"
   messages: {public: comments, internal: work_notes}
+to_incident:
+  state: {"1": new, "2": investigating, "3": needs_customer_action, "6": resolved, "7": closed, "8": cancelled}
+  fields:
+    assignee.name: "{{ ticket.assigned_to.display }}"
+    severity: {value: "{{ ticket.urgency }}", table: severity_back}
+  messages: {comments: public}
+  opens: {when: "{{ ticket.assignment_group.display == 'Network' }}"}
 "#;
 
 /// Every fault of the simulator, in rates that make some hundred calls meet all of them. A zombie runs for up to 100 s:
@@ -61,37 +81,24 @@ const FAULTS: &str = "answer_lost=40,zombie=20:9000,zombie=20:100000,reset_befor
                       partial_ok=20,forbidden_after_commit=20,rate_limited=15:90,semaphore_full=15,unauthorized=20,\
                       server_error=20:500:applied,server_error=20:503,slow_answer=20:30000,delay=20:20000";
 
-/// Lives of one run.
-const LIVES: usize = 6;
+/// The text all keys of a run are derived from.
+pub(crate) const DEPLOYMENT_KEY: &str = "simulation";
 /// Workers in one process.
 const WORKERS: usize = 5;
 /// How long the network misbehaves, and how long the gateway then has to finish everything.
 const FAULTY: Duration = Duration::from_mins(10);
 const PATIENCE: Duration = Duration::from_hours(24);
-
-impl Plan {
-    /// Everything on; every other seed meets an instance that does not keep our `sys_id`s.
-    pub(crate) fn everything(seed: u64) -> Self {
-        Self {
-            seed,
-            protections: Protections::ALL,
-            sys_ids_kept: seed.is_multiple_of(2),
-            fenced: true,
-            frozen: if seed.is_multiple_of(3) { 0.002 } else { 0.0 },
-        }
-    }
-
-    /// The harder instance, where only look-up, settle time and mark protect.
-    pub(crate) fn without_kept_sys_ids(seed: u64) -> Self {
-        Self { sys_ids_kept: false, frozen: 0.0, ..Self::everything(seed) }
-    }
-}
+/// How often the instance is asked what changed.
+const SWEEP_EVERY: Duration = Duration::from_mins(5);
+/// A sweep, and the rotation of the full compare, which at this size is the next sweep.
+const CAUGHT_UP: Duration = Duration::from_mins(11);
+/// How long nothing at all may happen at the end.
+const SILENCE: Duration = Duration::from_hours(1);
 
 /// Plays a run and says what was wrong at its end.
 pub(crate) fn play(plan: &Plan) -> Vec<String> {
     in_virtual_time(plan, |world, violations| {
-        drop(world);
-        violations
+        if violations.is_empty() { violations } else { [violations, agreement::history(&world)].concat() }
     })
 }
 
@@ -100,39 +107,47 @@ pub(crate) fn transcript(plan: &Plan) -> Vec<String> {
     in_virtual_time(plan, |world, _| world.network.log.lock().unwrap().iter().map(|call| format!("{call:?}")).collect())
 }
 
+/// How many deliveries a run had.
+pub(crate) fn deliveries_of(plan: &Plan) -> usize {
+    in_virtual_time(plan, |world, _| world.ended.len())
+}
+
 fn in_virtual_time<T>(plan: &Plan, see: impl FnOnce(World, Vec<String>) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         luck::seed(plan.seed);
-        let world = World::new(plan);
+        let mut world = World::new(plan);
         let violations = world.live().await;
         see(world, violations)
     })
 }
 
-struct World {
-    plan: Plan,
-    network: Arc<Network>,
-    clock: SharedClock,
-    store: Store,
-    mapping: Arc<Mapping>,
-    tenant: TenantId,
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) network: Arc<Network>,
+    pub(crate) service: Arc<Service>,
+    pub(crate) clock: SharedClock,
+    pub(crate) store: Store,
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) tenant: TenantId,
+    /// Every delivery on record at the end, oldest first in each lane.
+    pub(crate) ended: Vec<Delivery>,
     lives: Vec<Life>,
 }
 
 impl World {
     fn new(plan: &Plan) -> Self {
         let clock = VirtualClock::shared();
-        let mut options = Options { seed: plan.seed, ..Options::default() };
-        options.switches.sys_id_honoured = plan.sys_ids_kept;
-        let faults = FaultPlan::parse(&format!("seed={},{FAULTS}", plan.seed)).unwrap();
+        let faults = if plan.faulty { FAULTS } else { "" };
+        let faults = FaultPlan::parse(&format!("seed={},{faults}", plan.seed)).unwrap();
         let network = Arc::new(Network {
             clock: Arc::clone(&clock),
-            instance: Mutex::new(Instance::new(options)),
+            instance: Mutex::new(instance(plan)),
             faults: Mutex::new(Faults::new(faults)),
             log: Mutex::default(),
             quiet_until: Mutex::new(Timestamp::EPOCH),
             broken_windows: Mutex::default(),
+            strips_footers: plan.strips_footers,
         });
         let memory = if plan.fenced {
             MemoryStore::new(Arc::clone(&clock))
@@ -141,51 +156,69 @@ impl World {
         };
         let (mapping, findings) = compile(&SourceFile::new("simulation.yaml", MAPPING));
         let mapping = mapping.unwrap_or_else(|| panic!("{findings:?}"));
+        let (store, tenant) = (Store::Memory(Arc::new(memory)), TenantId::parse("contoso").unwrap());
+        let service = Service::new(Arc::clone(&clock), store.clone(), tenant.clone(), plan.habits);
+        service.misbehaves.store(plan.faulty, Ordering::Relaxed);
         Self {
             plan: plan.clone(),
             network,
+            service,
             clock,
-            store: Store::Memory(Arc::new(memory)),
+            store,
             mapping: Arc::new(mapping),
-            tenant: TenantId::parse("contoso").unwrap(),
-            lives: (0..LIVES).map(|number| Life::of(format!("MTR-{number}"))).collect(),
+            tenant,
+            ended: Vec::new(),
+            lives: (0..plan.lives).map(|number| Life::of(format!("MTR-{number}"))).collect(),
         }
     }
 
-    async fn live(&self) -> Vec<String> {
+    async fn live(&mut self) -> Vec<String> {
         let share = TenantShare { tenant: self.tenant.clone(), lanes_max: 4 };
         self.store.serve_tenants(vec![share]).await.unwrap();
-        let senders: Vec<_> = self.lives.iter().map(|life| self.send(life.clone())).collect();
-        let mut process = self.start_process();
-        let quiet_at = self.clock.now().plus(FAULTY);
-        while self.clock.now() < quiet_at {
-            tokio::time::sleep(Duration::from_secs_f64(20.0 + 100.0 * luck::fraction())).await;
-            // Killed without a word; what it was told of windows dies with it, what it recorded does not.
-            process.iter().for_each(JoinHandle::abort);
-            *self.network.quiet_until.lock().unwrap() = Timestamp::EPOCH;
-            process = self.start_process();
-        }
+        let mut busy: Vec<_> = self.lives.iter().map(|life| self.send(life.clone())).collect();
+        busy.push(people::start(&self.network, self.plan.customs));
+        drop(people::pump(&self.network, self.store.clone(), self.tenant.clone(), Arc::clone(&self.mapping)));
+        let process = self.time_of_faults().await;
         *self.network.faults.lock().unwrap() = Faults::default();
-        for sender in senders {
-            sender.await.unwrap();
+        self.service.misbehaves.store(false, Ordering::Relaxed);
+        for task in busy {
+            task.await.unwrap();
         }
-        let drained = self.drained().await;
+        self.network.instance.lock().unwrap().set_wire(wire(&self.plan));
+        let mut violations = self.comes_to_rest().await;
         process.iter().for_each(JoinHandle::abort);
-        let mut violations = self.violations().await;
-        if !drained {
-            violations.push("not finished a day after the last fault".to_owned());
+        self.ended = self.deliveries().await;
+        if self.plan.fighting_rule.is_none() {
+            violations.extend(self.violations().await);
         }
         violations
     }
 
+    async fn time_of_faults(&self) -> Vec<JoinHandle<()>> {
+        let mut process = self.start_process();
+        let quiet_at = self.clock.now().plus(FAULTY);
+        while self.clock.now() < quiet_at {
+            tokio::time::sleep(Duration::from_secs_f64(20.0 + 100.0 * luck::fraction())).await;
+            if !self.plan.faulty {
+                continue;
+            }
+            // Killed without a word; what it was told of windows dies with it, what it recorded does not.
+            process.iter().for_each(JoinHandle::abort);
+            *self.network.quiet_until.lock().unwrap() = Timestamp::EPOCH;
+            self.service.forget_windows();
+            process = self.start_process();
+        }
+        process
+    }
+
     /// Sends a life's events, in order, repeats included.
     fn send(&self, life: Life) -> JoinHandle<()> {
-        let (store, tenant) = (self.store.clone(), self.tenant.clone());
+        let service = Arc::clone(&self.service);
         tasks::spawn("sender", async move {
-            for (number, event) in life.events.iter().enumerate() {
+            for event in life.events {
                 tokio::time::sleep(event.pause).await;
-                let change = events::delivery(&tenant, &life.incident, number, event);
-                store.accept(vec![change; event.times]).await.unwrap();
+                let Event { kind, data, times, .. } = event;
+                service.say(&life.incident, Saying { kind, data, is_echo: false, times }).await;
             }
         })
     }
@@ -203,11 +236,12 @@ impl World {
             },
             token_url: None,
             sends_sys_id: true,
-            limits: Limits { calls_per_second: 20, calls_per_hour: 100_000, concurrency: 4 },
+            limits: LIMITS,
             settle: Duration::from_secs(150),
-            deployment_key: Arc::from("simulation"),
+            deployment_key: Arc::from(DEPLOYMENT_KEY),
             transport,
             clock: Arc::clone(&self.clock),
+            back: Some(self.back()),
         });
         let worker = Worker {
             store: self.store.clone(),
@@ -218,39 +252,94 @@ impl World {
             owner: "simulation".to_owned(),
             protections: self.plan.protections,
         };
-        (0..WORKERS).map(|_| self.start_worker(worker.clone())).collect()
+        let mut process: Vec<_> = (0..WORKERS).map(|_| self.start_worker(worker.clone())).collect();
+        if self.plan.sweeps {
+            let sweeping = sweep(worker, self.tenant.clone());
+            process.push(tasks::spawn("sweep", Stalling::new(sweeping, self.plan.frozen)));
+        }
+        process
+    }
+
+    fn back(&self) -> BackParts {
+        BackParts {
+            callback: CallbackOptions {
+                url: callback_url(),
+                secrets: vec![self.service.secret.clone()],
+                oauth: None,
+                limits: LIMITS,
+                transport: Transport::Simulated(Arc::new(Door(Arc::clone(&self.service)))),
+                clock: Arc::clone(&self.clock),
+                luck_seed: luck::bits(),
+                observer: None,
+            },
+            user: self.plan.user_known.then(|| Arc::from("snowgate")),
+            instance_name: Some(Arc::from("example")),
+            sweep_every: SWEEP_EVERY,
+            compare_every: Duration::from_hours(1),
+            service_levels: None,
+            files: None,
+        }
     }
 
     fn start_worker(&self, worker: Worker) -> JoinHandle<()> {
         tasks::spawn("worker", Stalling::new(work(worker), self.plan.frozen))
     }
 
-    async fn drained(&self) -> bool {
-        let until = self.clock.now().plus(PATIENCE);
-        while self.clock.now() < until {
-            if self.store.backlog().await.unwrap().iter().all(|backlog| backlog.waiting == 0) {
-                // What still runs at the other side may land for a while.
-                tokio::time::sleep(Duration::from_mins(10)).await;
-                return true;
+    /// Waits until both sides are done, then looks whether they stay so.
+    async fn comes_to_rest(&self) -> Vec<String> {
+        // Where two rules fight, an end is a lane that waits for a person.
+        let fights = self.plan.fighting_rule.is_some();
+        let until = self.clock.now().plus(if fights { SILENCE } else { PATIENCE });
+        loop {
+            if self.clock.now() > until {
+                return vec![
+                    "not finished a day after the last fault: something waits, or traffic does not end".to_owned(),
+                ];
             }
-            tokio::time::sleep(Duration::from_secs(10)).await;
+            let before = self.traffic().await;
+            tokio::time::sleep(CAUGHT_UP).await;
+            if self.traffic().await == before && (fights || self.nothing_waits().await) {
+                break;
+            }
         }
-        false
+        let before = self.traffic().await;
+        tokio::time::sleep(SILENCE).await;
+        let after = self.traffic().await;
+        if before == after {
+            Vec::new()
+        } else {
+            vec![format!("traffic goes on: {before:?} then {after:?} deliveries and callbacks")]
+        }
     }
 
-    async fn violations(&self) -> Vec<String> {
+    async fn nothing_waits(&self) -> bool {
+        let jobs = self.network.instance.lock().unwrap().jobs_waiting();
+        jobs == 0 && self.store.backlog().await.unwrap().iter().all(|backlog| backlog.waiting == 0)
+    }
+
+    async fn traffic(&self) -> (usize, usize) {
+        (self.deliveries().await.len(), self.service.received())
+    }
+
+    async fn deliveries(&self) -> Vec<Delivery> {
         let query = DeliveryQuery {
             tenant: self.tenant.clone(),
             state: None,
-            incident: None,
+            incidents: Vec::new(),
             direction: None,
             before: None,
             limit: usize::MAX - 1,
         };
-        let deliveries = self.store.deliveries(&query).await.unwrap().deliveries;
-        let accepted = self.lives.iter().map(|life| life.events.len()).sum();
-        let mut violations = checks::deliveries(&deliveries, accepted);
-        violations.extend(checks::tickets(&self.network.instance.lock().unwrap(), &self.lives));
+        let mut deliveries = self.store.deliveries(&query).await.unwrap().deliveries;
+        deliveries.sort_by(|one, other| {
+            (one.direction, &one.incident, one.sequence).cmp(&(other.direction, &other.incident, other.sequence))
+        });
+        deliveries
+    }
+
+    async fn violations(&self) -> Vec<String> {
+        let mut violations = checks::of(self).await;
+        violations.extend(agreement::of(self).await);
         // A frozen worker has not read the answer that asks for quiet, and the others of its process go on. In the field
         // all of a process freezes.
         if self.plan.frozen == 0.0 {
@@ -260,10 +349,61 @@ impl World {
     }
 }
 
+const LIMITS: Limits = Limits { calls_per_second: 20, calls_per_hour: 100_000, concurrency: 4 };
+
+fn instance(plan: &Plan) -> Instance {
+    let mut options = Options { seed: plan.seed, ..Options::default() };
+    options.switches.sys_id_honoured = plan.sys_ids_kept;
+    options.switches.resaved_by_system = plan.resaved;
+    options.switches.fighting_rule.clone_from(&plan.fighting_rule);
+    if plan.user_hidden {
+        options.switches.unreadable_columns.insert("incident.sys_created_by".to_owned());
+    }
+    let mut instance = Instance::new(options);
+    let rule = WebhookRule {
+        payload: if plan.hints { Payload::Hint } else { Payload::Snapshot },
+        skip_user: plan.skips_user.then(|| "snowgate".to_owned()),
+        ..WebhookRule::new("https://snowgate.example/v1/tenants/contoso/webhooks/servicenow", people::HOOK_SECRET)
+    };
+    instance.subscribe(rule).unwrap();
+    instance.set_wire(if plan.silent { Wire::silence() } else { wire(plan) });
+    instance
+}
+
+fn wire(plan: &Plan) -> Wire {
+    if !plan.faulty {
+        return Wire::default();
+    }
+    Wire {
+        drop_percent: 10,
+        repeat_percent: 10,
+        reorder_percent: 10,
+        hold_ms_max: 20_000,
+        seed: plan.seed,
+        silent: false,
+    }
+}
+
+fn callback_url() -> Target {
+    let allow_hosts = vec!["soc.example".parse().unwrap()];
+    let policy = EgressPolicy { allow_hosts, ..EgressPolicy::default() };
+    policy.check("https://soc.example/callbacks", Extent::Path).unwrap()
+}
+
 async fn work(worker: Worker) {
+    let mut idle = Duration::from_secs(1);
     while let Ok(lanes) = Box::pin(worker.turn(1)).await {
         if lanes == 0 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(idle).await;
+            idle = (idle * 2).min(Duration::from_secs(30));
+        } else {
+            idle = Duration::from_secs(1);
         }
+    }
+}
+
+async fn sweep(worker: Worker, tenant: TenantId) {
+    while Box::pin(worker.sweep_tenant(&tenant)).await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(30)).await;
     }
 }

@@ -12,7 +12,7 @@ use snowgate::delivery::outcome::{Class, Outcome};
 use snowgate::delivery::record::{Attempt, Delivery, Direction, Ending, Owner, Parking, State};
 use snowgate::domain::change::ChangeKind;
 use snowgate::domain::id::{DeliveryId, EventKey, IncidentId, SysId, TenantId};
-use snowgate::domain::ticket::Ticket;
+use snowgate::domain::ticket::{Link, Ticket};
 use snowgate::domain::time::{Clock, SharedClock, Timestamp};
 use snowgate::store::memory::MemoryStore;
 use snowgate::store::sqlite::{Options, SqliteStore};
@@ -260,7 +260,14 @@ pub(crate) fn ticket() -> Ticket {
     Ticket { sys_id: SysId::from_bits(7), number: "INC0010001".to_owned(), table: "incident".to_owned() }
 }
 
+/// A link of a ticket to an incident.
+pub(crate) fn link(ticket: u128, about: &str, episode: u32) -> Link {
+    let number = format!("INC{ticket:07}");
+    let ticket = Ticket { sys_id: SysId::from_bits(ticket), number, table: "incident".to_owned() };
+    Link { ticket, incident: incident(about), episode }
+}
+
 pub(crate) fn memory(written: &str) -> LaneMemory {
     let written = [("state".to_owned(), written.to_owned())].into();
-    LaneMemory { ticket: Some(ticket()), written, told: None }
+    LaneMemory { ticket: Some(ticket()), written, ..LaneMemory::default() }
 }

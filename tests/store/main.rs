@@ -10,13 +10,18 @@ mod reopening;
 mod same_answers;
 mod sqlite_file;
 mod sync_order;
+mod upgrading;
 
 mod accepting;
 mod claiming;
+mod following;
 mod leasing;
+mod linking;
 mod parking;
 mod reading;
+mod sweeping;
 mod tenants;
+mod trimming;
 
 /// Runs every case on every engine.
 macro_rules! contract {
@@ -82,6 +87,34 @@ contract! {
         a_postponed_delivery_that_may_be_processed_stays_being_sent
         only_the_newest_tries_are_kept
         time_set_back_holds_no_lane;
+    following:
+        what_follows_waits_in_its_own_lane_and_is_due_at_once
+        what_follows_keeps_its_order
+        what_follows_in_the_settled_lane_comes_behind_what_waits
+        what_follows_wakes_the_settled_lane_when_nothing_else_waits
+        what_follows_waits_behind_a_head_that_was_parked
+        a_known_event_follows_only_once
+        a_lost_lease_stores_neither_the_end_nor_what_follows
+        what_follows_disturbs_nobody_who_has_the_other_lane
+        no_lane_is_too_full_for_what_follows
+        what_follows_stays_with_its_tenant
+        an_echo_stays_one_when_it_is_replayed
+        an_incident_and_its_tickets_are_one_list;
+    linking:
+        a_ticket_finds_its_incident
+        the_newest_word_about_a_ticket_counts
+        an_incidents_tickets_are_newest_first
+        links_are_walked_through_in_pages
+        a_lane_can_be_looked_at
+        an_opening_is_seen_while_it_may_be_under_way;
+    sweeping:
+        a_first_sweep_is_due_and_begins_at_the_start
+        the_next_sweep_is_due_from_where_the_last_one_began
+        one_sweeps_at_a_time
+        a_dead_sweeper_is_followed_from_where_it_came
+        an_unfinished_sweep_does_not_count
+        an_expired_sweep_holds_until_someone_else_takes_it
+        a_tenant_that_comes_back_is_swept_from_where_it_was;
     parking:
         a_blocking_head_holds_its_lane_in_order
         a_skipped_delivery_lets_the_lane_go_on
@@ -99,6 +132,11 @@ contract! {
         what_was_learned_is_kept
         an_unknown_tenant_has_no_record
         the_store_answers_a_ping;
+    trimming:
+        what_ended_long_ago_goes_and_its_lane_goes_on
+        what_is_not_done_stays
+        a_repeat_is_known_for_a_month_whatever_is_asked
+        no_more_go_at_once_than_asked;
     reading:
         a_delivery_shows_what_was_accepted
         a_strange_tenant_sees_nothing

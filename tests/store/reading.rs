@@ -11,7 +11,14 @@ use snowgate::store::{Backlog, DeliveryQuery, NewDelivery, Settlement};
 use crate::harness::{CONTOSO, Subject, attempt, delivered, incident, parked, tenant, ticket};
 
 fn everything() -> DeliveryQuery {
-    DeliveryQuery { tenant: tenant(CONTOSO), state: None, incident: None, direction: None, before: None, limit: 100 }
+    DeliveryQuery {
+        tenant: tenant(CONTOSO),
+        state: None,
+        incidents: Vec::new(),
+        direction: None,
+        before: None,
+        limit: 100,
+    }
 }
 
 async fn listed(subject: &Subject, query: DeliveryQuery) -> Vec<DeliveryId> {
@@ -36,7 +43,7 @@ pub(crate) async fn a_strange_tenant_sees_nothing(subject: Subject) {
     subject.accept(subject.change_of("fabrikam", "MTR-1")).await;
     for stranger in ["fabrikam", "nobody"] {
         assert!(subject.store.delivery(&tenant(stranger), &receipt.delivery).await.unwrap().is_none());
-        let theirs = DeliveryQuery { tenant: tenant(stranger), incident: Some(incident("MTR-1")), ..everything() };
+        let theirs = DeliveryQuery { tenant: tenant(stranger), incidents: vec![incident("MTR-1")], ..everything() };
         assert!(!listed(&subject, theirs).await.contains(&receipt.delivery));
     }
     assert!(subject.store.delivery(&tenant(CONTOSO), &subject.next_id()).await.unwrap().is_none());
@@ -103,7 +110,7 @@ pub(crate) async fn lists_are_filtered(subject: Subject) {
         let query = DeliveryQuery { state: Some(state), ..everything() };
         assert_eq!(listed(&subject, query).await.iter().collect::<Vec<_>>(), expected, "{state:?}");
     }
-    let of_incident = DeliveryQuery { incident: Some(incident("sent")), ..everything() };
+    let of_incident = DeliveryQuery { incidents: vec![incident("sent")], ..everything() };
     assert_eq!(listed(&subject, of_incident.clone()).await, [back.clone(), sent.clone()]);
     let waiting = DeliveryQuery { state: Some(State::Waiting), ..of_incident.clone() };
     assert_eq!(listed(&subject, waiting).await, std::slice::from_ref(&back));
@@ -141,6 +148,7 @@ pub(crate) async fn the_backlog_counts_what_waits_and_what_is_parked(subject: Su
     subject.accept(subject.change_of("fabrikam", "MTR-1")).await;
     let of = |name: &str, waiting, parked, seconds: Option<u64>| Backlog {
         tenant: tenant(name),
+        direction: Direction::ToServicenow,
         waiting,
         parked,
         oldest: seconds.map(|seconds| start.plus(Duration::from_secs(seconds))),
@@ -153,4 +161,9 @@ pub(crate) async fn the_backlog_counts_what_waits_and_what_is_parked(subject: Su
             .await;
     }
     assert_eq!(subject.store.backlog().await.unwrap(), [of(CONTOSO, 2, 1, Some(1))], "behind a parked head they wait");
+    subject.pass(Duration::from_secs(1));
+    let back = NewDelivery { direction: Direction::ToService, ..subject.change("MTR-1", ChangeKind::Updated) };
+    subject.accept(back).await;
+    let back = Backlog { direction: Direction::ToService, ..of(CONTOSO, 1, 0, Some(4)) };
+    assert_eq!(subject.store.backlog().await.unwrap(), [of(CONTOSO, 2, 1, Some(1)), back], "each direction by itself");
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use snowgate::delivery::record::State;
 use snowgate::domain::time::{Clock, Timestamp};
-use snowgate::store::{Accepted, Learned, Pause};
+use snowgate::store::{Accepted, Held, Learned, Pause, Settlement};
 
-use crate::harness::{CONTOSO, LEASE, Subject, again, delivered, memory, tenant};
+use crate::harness::{CONTOSO, LEASE, Subject, again, delivered, link, memory, tenant};
+use crate::sweeping::{cursor, leased};
 use snowgate::domain::change::ChangeKind;
 
 #[tokio::test]
@@ -50,7 +51,7 @@ async fn memory_pauses_and_lessons_are_there_after_a_restart() {
     let claim = subject.claim_one().await;
     subject.settle(&claim.lease, delivered(1)).await;
     subject.update("MTR-1").await;
-    let learned = Learned { fingerprint: "f".to_owned(), honours_sys_id: Some(true), keeps_mark: None };
+    let learned = Learned { fingerprint: "f".to_owned(), honours_sys_id: Some(true), keeps_mark: None, user: None };
     subject.store.learn(&tenant(CONTOSO), learned.clone()).await.unwrap();
     let pause = Pause { until: Timestamp::NEVER, code: "operator".to_owned(), reason: "a change window".to_owned() };
     subject.store.pause_tenant(&tenant(CONTOSO), pause.clone()).await.unwrap();
@@ -78,4 +79,35 @@ async fn a_clock_set_back_over_a_restart_holds_no_lane() {
     assert!(after.now > subject.clock.now());
     subject.pass(LEASE + LEASE / 8);
     assert_eq!(subject.claim(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_settled_and_what_follows_are_there_together_after_a_restart() {
+    let subject = Subject::sqlite();
+    subject.serve(&[(CONTOSO, 1)]).await;
+    let settled = subject.update("MTR-1").await;
+    let follow = subject.change("MTR-2", ChangeKind::Updated);
+    let claim = subject.claim_one().await;
+    let known = link(1, "MTR-1", 1);
+    let settlement = Settlement { follows: vec![follow.clone()], link: Some(known.clone()), ..delivered(1) };
+    subject.settle(&claim.lease, settlement).await;
+    let subject = subject.reopened();
+    subject.serve(&[(CONTOSO, 1)]).await;
+    assert_eq!(subject.state(&settled).await, State::Delivered);
+    assert_eq!(subject.store.link(&tenant(CONTOSO), &known.ticket.sys_id).await.unwrap(), Some(known));
+    assert_eq!(subject.claim_one().await.waiting[0].id, follow.id);
+}
+
+#[tokio::test]
+async fn the_sweep_of_a_dead_process_is_taken_over_at_once_from_where_it_came() {
+    let subject = Subject::sqlite();
+    let dead = leased(&subject, CONTOSO, "one").await.unwrap();
+    assert!(subject.store.save_sweep(&dead, &cursor("a"), LEASE).await.unwrap().is_yes());
+    let subject = subject.reopened();
+    assert_eq!(subject.store.save_sweep(&dead, &cursor("z"), LEASE).await.unwrap(), Held::Lost, "the dead stay dead");
+    let next = leased(&subject, CONTOSO, "one").await.expect("no lease is waited for");
+    assert_eq!((next.fence, &next.cursor), (dead.fence + 1, &cursor("a")));
+    assert!(subject.store.finish_sweep(&next, &cursor("b")).await.unwrap().is_yes());
+    let subject = subject.reopened();
+    assert_eq!(leased(&subject, CONTOSO, "one").await, None, "it began just now");
 }

@@ -5,19 +5,34 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use snowgate::delivery::kind::{Kind, TicketKind};
 use snowgate::delivery::record::{Direction, State};
 use snowgate::domain::change::ChangeKind;
-use snowgate::domain::id::{DeliveryId, EventKey};
+use snowgate::domain::id::{DeliveryId, EventKey, SysId};
+use snowgate::domain::ticket::Link;
 use snowgate::domain::time::{Clock, Timestamp};
-use snowgate::store::{Claim, ClaimRequest, DeliveryQuery, Learned, NewDelivery, Pause, Postponement, Settlement};
+use snowgate::store::{
+    Claim, ClaimRequest, DeliveryQuery, Learned, NewDelivery, Pause, Postponement, Settlement, SweepCursor, SweepLease,
+};
 
 use crate::harness::{
-    LEASE, ManualClock, Subject, attempt, change, delivered, incident, parked, postponed, request, tenant,
+    LEASE, ManualClock, Subject, attempt, change, delivered, incident, link, parked, postponed, request, tenant,
 };
 
 const TENANTS: [&str; 3] = ["adatum", "contoso", "fabrikam"];
-const KINDS: [ChangeKind; 4] =
-    [ChangeKind::Opened, ChangeKind::Updated, ChangeKind::MessageAdded, ChangeKind::AttachmentAdded];
+const INCIDENTS: [&str; 3] = ["MTR-0", "MTR-1", "MTR-2"];
+const KINDS: [Kind; 8] = [
+    Kind::Incident(ChangeKind::Opened),
+    Kind::Incident(ChangeKind::Updated),
+    Kind::Incident(ChangeKind::MessageAdded),
+    Kind::Incident(ChangeKind::AttachmentAdded),
+    Kind::Incident(ChangeKind::Updated),
+    Kind::Ticket(TicketKind::Adopt),
+    Kind::Ticket(TicketKind::Seen),
+    Kind::Ticket(TicketKind::Opened),
+];
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// A number that a step turns into one of what there is at that moment.
 type Pick = usize;
@@ -26,30 +41,88 @@ type Pick = usize;
 enum Step {
     Accept(Vec<(Pick, Pick, Pick, Pick)>),
     Serve([Option<u32>; 3]),
-    Claim { lanes: usize, waiting: usize },
-    Intend { claim: Pick, upto: u64 },
-    Renew { claim: Pick },
-    Settle { claim: Pick, upto: u64, how: Pick },
-    Postpone { claim: Pick, seconds: u64, counted: bool, not_processed: bool },
-    Pause { tenant: Pick, seconds: u64 },
-    Resume { tenant: Pick },
-    Learn { tenant: Pick, yes: bool },
-    Replay { tenant: Pick, delivery: Pick },
-    Drop { tenant: Pick, delivery: Pick },
-    Pass { millis: u64 },
-    SetBack { millis: u64 },
+    Claim {
+        lanes: usize,
+        waiting: usize,
+    },
+    Intend {
+        claim: Pick,
+        upto: u64,
+    },
+    Renew {
+        claim: Pick,
+    },
+    Settle {
+        claim: Pick,
+        upto: u64,
+        how: Pick,
+        follows: Vec<(Pick, Pick, Pick, Pick)>,
+        link: Option<(Pick, Pick, u32)>,
+    },
+    Postpone {
+        claim: Pick,
+        seconds: u64,
+        counted: bool,
+        not_processed: bool,
+    },
+    Pause {
+        tenant: Pick,
+        seconds: u64,
+    },
+    Resume {
+        tenant: Pick,
+    },
+    Learn {
+        tenant: Pick,
+        yes: bool,
+    },
+    Replay {
+        tenant: Pick,
+        delivery: Pick,
+    },
+    Drop {
+        tenant: Pick,
+        delivery: Pick,
+    },
+    LeaseSweep {
+        tenant: Pick,
+        seconds: u64,
+    },
+    SaveSweep {
+        sweep: Pick,
+        cursor: Pick,
+    },
+    FinishSweep {
+        sweep: Pick,
+        cursor: Pick,
+    },
+    Trim {
+        days_ago: u32,
+    },
+    PassDays {
+        days: u32,
+    },
+    Pass {
+        millis: u64,
+    },
+    SetBack {
+        millis: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let pick = || 0_usize..64;
-    let one_change = (0_usize..3, 0_usize..3, 0_usize..8, pick());
+    let one_change = || (0_usize..3, 0_usize..3, 0_usize..8, pick());
+    let one_link = || prop::option::of((0_usize..4, 0_usize..3, 0_u32..3));
     prop_oneof![
-        8 => prop::collection::vec(one_change, 1..4).prop_map(Step::Accept),
+        8 => prop::collection::vec(one_change(), 1..4).prop_map(Step::Accept),
         1 => prop::array::uniform3(prop::option::weighted(0.8, 0_u32..4)).prop_map(Step::Serve),
         8 => (0_usize..5, 1_usize..4).prop_map(|(lanes, waiting)| Step::Claim { lanes, waiting }),
         4 => (pick(), 0_u64..3).prop_map(|(claim, upto)| Step::Intend { claim, upto }),
         1 => pick().prop_map(|claim| Step::Renew { claim }),
-        6 => (pick(), 0_u64..3, 0_usize..4).prop_map(|(claim, upto, how)| Step::Settle { claim, upto, how }),
+        6 => (pick(), 0_u64..3, 0_usize..4, prop::collection::vec(one_change(), 0..3), one_link()).prop_map(
+            |(claim, upto, how, follows, link)| Step::Settle { claim, upto, how, follows, link }
+        ),
         3 => (pick(), 0_u64..100, any::<bool>(), any::<bool>()).prop_map(
             |(claim, seconds, counted, not_processed)| Step::Postpone { claim, seconds, counted, not_processed }
         ),
@@ -58,6 +131,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_usize..3, any::<bool>()).prop_map(|(tenant, yes)| Step::Learn { tenant, yes }),
         2 => (0_usize..3, pick()).prop_map(|(tenant, delivery)| Step::Replay { tenant, delivery }),
         1 => (0_usize..3, pick()).prop_map(|(tenant, delivery)| Step::Drop { tenant, delivery }),
+        2 => (0_usize..3, 0_u64..200).prop_map(|(tenant, seconds)| Step::LeaseSweep { tenant, seconds }),
+        1 => (pick(), pick()).prop_map(|(sweep, cursor)| Step::SaveSweep { sweep, cursor }),
+        1 => (pick(), pick()).prop_map(|(sweep, cursor)| Step::FinishSweep { sweep, cursor }),
+        1 => (0_u32..40).prop_map(|days_ago| Step::Trim { days_ago }),
+        1 => (0_u32..40).prop_map(|days| Step::PassDays { days }),
         3 => (0_u64..100_000).prop_map(|millis| Step::Pass { millis }),
         1 => (0_u64..10_000_000).prop_map(|millis| Step::SetBack { millis }),
     ]
@@ -67,13 +145,14 @@ fn step() -> impl Strategy<Value = Step> {
 struct Run {
     subject: Subject,
     claims: Vec<Claim>,
+    sweeps: Vec<SweepLease>,
     receipts: Vec<DeliveryId>,
     made: u64,
 }
 
 impl Run {
     fn new(subject: Subject) -> Self {
-        Self { subject, claims: Vec::new(), receipts: Vec::new(), made: 0 }
+        Self { subject, claims: Vec::new(), sweeps: Vec::new(), receipts: Vec::new(), made: 0 }
     }
 
     fn id(&mut self) -> DeliveryId {
@@ -89,9 +168,7 @@ impl Run {
     }
 
     fn claim(&self, pick: Pick) -> Option<&Claim> {
-        // The newest half of the time: old leases are stale more often than not.
-        let known = self.claims.len();
-        (known > 0).then(|| &self.claims[known - 1 - (pick % known).min(pick % 4)])
+        newest(&self.claims, pick)
     }
 
     fn changes(&mut self, picks: &[(Pick, Pick, Pick, Pick)]) -> Vec<NewDelivery> {
@@ -100,11 +177,12 @@ impl Run {
 
     fn change(&mut self, (of, about, kind, event): (Pick, Pick, Pick, Pick)) -> NewDelivery {
         let id = self.id();
-        let made = change(event as u64, TENANTS[of], &format!("MTR-{about}"), KINDS[kind % KINDS.len()]);
+        let made = change(event as u64, TENANTS[of], INCIDENTS[about], ChangeKind::Updated);
         // Half of the events are new; the others repeat, now and then with another body.
         let name = if event % 2 == 0 { format!("new-{id}") } else { format!("event-{event}") };
         let direction = if kind < 6 { Direction::ToServicenow } else { Direction::ToService };
-        NewDelivery { id, event: EventKey::new("soc", &name).unwrap(), direction, ..made }
+        let key = EventKey::new("soc", &name).unwrap();
+        NewDelivery { id, event: key, kind: KINDS[kind], direction, is_echo: event % 3 == 0, ..made }
     }
 
     /// Does a step and tells everything that was answered.
@@ -130,9 +208,17 @@ impl Run {
             Step::Intend { .. } | Step::Renew { .. } | Step::Settle { .. } | Step::Postpone { .. } => {
                 self.apply_to_claim(step).await
             }
+            Step::Trim { days_ago } => {
+                let before = self.subject.clock.now().minus(DAY * *days_ago);
+                format!("{}", self.subject.store.trim(before, 1_000).await.unwrap())
+            }
+            Step::PassDays { days } => self.moved(|clock| clock.pass(DAY * *days)).await,
             Step::Pass { millis } => self.moved(|clock| clock.pass(Duration::from_millis(*millis))).await,
             Step::SetBack { millis } => self.moved(|clock| clock.set_back(Duration::from_millis(*millis))).await,
             Step::Pause { .. } | Step::Resume { .. } | Step::Learn { .. } => self.apply_to_tenant(step).await,
+            Step::LeaseSweep { .. } | Step::SaveSweep { .. } | Step::FinishSweep { .. } => {
+                self.apply_to_sweep(step).await
+            }
             Step::Replay { tenant: of, delivery } => {
                 let (id, new) = (self.receipt(*delivery), self.id());
                 format!("{:?}", self.subject.store.replay(&tenant(TENANTS[*of]), &id, new).await.unwrap())
@@ -151,7 +237,8 @@ impl Run {
         String::new()
     }
 
-    async fn apply_to_claim(&self, step: &Step) -> String {
+    async fn apply_to_claim(&mut self, step: &Step) -> String {
+        let follows = if let Step::Settle { follows, .. } = step { self.changes(follows) } else { Vec::new() };
         let store = &self.subject.store;
         let (Step::Intend { claim, .. }
         | Step::Renew { claim }
@@ -165,7 +252,7 @@ impl Run {
         match step {
             Step::Intend { upto, .. } => format!("{:?}", store.intend(lease, lease.head + upto, LEASE).await.unwrap()),
             Step::Renew { .. } => format!("{:?}", store.renew(lease, LEASE).await.unwrap()),
-            Step::Settle { upto, how, .. } => {
+            Step::Settle { upto, how, link, .. } => {
                 let upto = lease.head + upto;
                 let settlement = match how {
                     0 => parked(upto, true),
@@ -173,6 +260,7 @@ impl Run {
                     2 => Settlement { attempt: Some(attempt(claim.now, "http_200")), ..delivered(upto) },
                     _ => delivered(upto),
                 };
+                let settlement = Settlement { follows, link: link.map(a_link), ..settlement };
                 format!("{:?}", store.settle(lease, settlement).await.unwrap())
             }
             Step::Postpone { seconds, counted, not_processed, .. } => {
@@ -184,6 +272,28 @@ impl Run {
                 };
                 format!("{:?}", store.postpone(lease, postponement).await.unwrap())
             }
+            _ => String::new(),
+        }
+    }
+
+    async fn apply_to_sweep(&mut self, step: &Step) -> String {
+        let store = &self.subject.store;
+        let cursor = |number: &Pick| SweepCursor { updated_on: format!("2026-11-{number}"), ..SweepCursor::default() };
+        match step {
+            Step::LeaseSweep { tenant: of, seconds } => {
+                let every = Duration::from_secs(*seconds);
+                let lease = store.lease_sweep(&tenant(TENANTS[*of]), "sweeper", every, LEASE).await.unwrap();
+                self.sweeps.extend(lease.clone());
+                format!("{lease:?}")
+            }
+            Step::SaveSweep { sweep, cursor: number } => match newest(&self.sweeps, *sweep) {
+                Some(lease) => format!("{:?}", store.save_sweep(lease, &cursor(number), LEASE).await.unwrap()),
+                None => String::new(),
+            },
+            Step::FinishSweep { sweep, cursor: number } => match newest(&self.sweeps, *sweep) {
+                Some(lease) => format!("{:?}", store.finish_sweep(lease, &cursor(number)).await.unwrap()),
+                None => String::new(),
+            },
             _ => String::new(),
         }
     }
@@ -209,6 +319,24 @@ impl Run {
         String::new()
     }
 
+    /// What can be read of a tenant's lanes and links.
+    async fn ways_back(&self, name: &str) -> String {
+        let store = &self.subject.store;
+        let of = tenant(name);
+        let mut told = format!("opening {:?}\n", store.opening(&of).await.unwrap());
+        for about in INCIDENTS.map(incident) {
+            for direction in [Direction::ToServicenow, Direction::ToService] {
+                told = format!("{told}{:?}\n", store.lane(&of, direction, &about).await.unwrap());
+            }
+            told = format!("{told}{:?}\n", store.links_of(&of, &about).await.unwrap());
+        }
+        for ticket in (0..4).map(SysId::from_bits) {
+            let page = store.links_page(&of, Some(&ticket), 2).await.unwrap();
+            told = format!("{told}{:?} {page:?}\n", store.link(&of, &ticket).await.unwrap());
+        }
+        format!("{told}{:?}\n", store.links_page(&of, None, 3).await.unwrap())
+    }
+
     /// Everything that can be read.
     async fn everything(&self) -> String {
         let store = &self.subject.store;
@@ -219,7 +347,7 @@ impl Run {
             let all = DeliveryQuery {
                 tenant: tenant(name),
                 state: None,
-                incident: None,
+                incidents: Vec::new(),
                 direction: None,
                 before: None,
                 limit: 1_000,
@@ -227,13 +355,30 @@ impl Run {
             for state in State::ALL {
                 let query = DeliveryQuery { state: Some(state), limit: 2, ..all.clone() };
                 told += &listed(store, &query).await;
-                let query = DeliveryQuery { incident: Some(incident("MTR-1")), ..query };
+                let incidents = ["MTR-2", "MTR-1", "MTR-2"].map(incident).to_vec();
+                let query = DeliveryQuery { incidents, ..query };
                 told += &listed(store, &query).await;
             }
             told += &listed(store, &all).await;
+            told += &self.ways_back(name).await;
         }
         told
     }
+}
+
+/// One of what there is, the newest half of the time: old leases are stale more often than not.
+fn newest<T>(all: &[T], pick: Pick) -> Option<&T> {
+    let known = all.len();
+    (known > 0).then(|| &all[known - 1 - (pick % known).min(pick % 4)])
+}
+
+/// A link of one of a few tickets; now and then without its number.
+fn a_link((ticket, about, episode): (Pick, Pick, u32)) -> Link {
+    let mut link = link(ticket as u128, INCIDENTS[about], episode);
+    if ticket == about {
+        link.ticket.number.clear();
+    }
+    link
 }
 
 async fn listed(store: &snowgate::store::Store, query: &DeliveryQuery) -> String {

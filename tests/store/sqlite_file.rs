@@ -9,9 +9,9 @@ use rusqlite::Connection;
 use snowgate::delivery::record::State;
 use snowgate::domain::change::ChangeKind;
 use snowgate::store::sqlite::{Observer, Options, SqliteStore};
-use snowgate::store::{Accepted, NewDelivery, Store, StoreError, TenantShare};
+use snowgate::store::{Accepted, NewDelivery, Settlement, Store, StoreError, TenantShare};
 
-use crate::harness::{CONTOSO, ManualClock, Subject, change, delivered, options, request, tenant};
+use crate::harness::{CONTOSO, ManualClock, Subject, change, delivered, link, options, request, tenant};
 
 fn refusal(path: &Path) -> String {
     SqliteStore::open(path, options(&ManualClock::new())).unwrap_err().to_string()
@@ -213,4 +213,26 @@ async fn a_command_that_fails_does_not_fail_its_neighbours() {
     }
     assert_eq!(subject.update("MTR-3").await.sequence, 20, "no gap");
     assert_eq!(subject.update("MTR-2").await.sequence, 1, "no trace");
+}
+
+#[tokio::test]
+async fn a_settlement_goes_with_all_that_follows_or_not_at_all() {
+    let subject = Subject::sqlite();
+    subject.serve(&[(CONTOSO, 1)]).await;
+    let receipt = subject.update("MTR-1").await;
+    let taken = subject.update("MTR-2").await.delivery;
+    let claim = subject.claim_one().await;
+    subject.intend(&claim, 1).await;
+    let good = subject.change("MTR-3", ChangeKind::Updated);
+    let broken = NewDelivery { id: taken, ..subject.change("MTR-3", ChangeKind::Updated) };
+    let known = link(1, "MTR-1", 1);
+    let settlement = Settlement { follows: vec![good.clone(), broken], link: Some(known.clone()), ..delivered(1) };
+    assert!(subject.store.settle(&claim.lease, settlement).await.is_err());
+    assert_eq!(subject.state(&receipt).await, State::Sending);
+    assert!(subject.store.delivery(&tenant(CONTOSO), &good.id).await.unwrap().is_none());
+    assert_eq!(subject.store.link(&tenant(CONTOSO), &known.ticket.sys_id).await.unwrap(), None);
+    // The lease still holds: the owner may settle otherwise.
+    let settlement = Settlement { follows: vec![good.clone()], ..delivered(1) };
+    subject.settle(&claim.lease, settlement).await;
+    assert_eq!(subject.delivery(&good.id).await.sequence, 1);
 }

@@ -163,6 +163,14 @@ impl Gateway {
         .await
     }
 
+    /// Replays a parked delivery of `contoso`, and gives the delivery that is under way now.
+    pub(crate) async fn replay(&self, delivery: &str) -> String {
+        self.ask(Method::POST, &format!("/v1/tenants/contoso/deliveries/{delivery}/replay"))
+            .await
+            .expect(200)
+            .delivery()
+    }
+
     /// Waits until nothing waits for any tenant.
     pub(crate) async fn quiet(&self) {
         eventually("nothing waits", async || {

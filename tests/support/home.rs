@@ -29,6 +29,7 @@ pub(crate) struct Tenant {
     auth: &'static str,
     mapping: String,
     settle: &'static str,
+    sweep: &'static str,
     more: String,
 }
 
@@ -44,6 +45,7 @@ impl Tenant {
             auth: BASIC,
             mapping: mappings::PLAIN.to_owned(),
             settle: "3s",
+            sweep: "5m",
             more: String::new(),
         }
     }
@@ -61,17 +63,22 @@ impl Tenant {
         Self { settle, ..self }
     }
 
+    /// With another time between two sweeps.
+    pub(crate) fn sweeping(self, sweep: &'static str) -> Self {
+        Self { sweep, ..self }
+    }
+
     /// With more lines at the end of its file.
     pub(crate) fn and(self, more: &str) -> Self {
         Self { more: more.to_owned(), ..self }
     }
 
     fn file(&self) -> String {
-        let Self { name, instance, auth, settle, more, .. } = self;
+        let Self { name, instance, auth, settle, sweep, more, .. } = self;
         let (hash, hook) = (hash_of(&key_of(name)), hook_variable(name));
         format!(
             "tenant: {name}\nservicenow:\n  instance: {instance}\n  auth: {auth}\n  settle: {settle}\n  \
-             limits: {{calls_per_second: 100, calls_per_hour: 360000, concurrency: 16}}\nmapping: {name}.yaml\n\
+             sweep: {{every: {sweep}}}\n  limits: {{calls_per_second: 100, calls_per_hour: 360000, concurrency: 16}}\nmapping: {name}.yaml\n\
              senders:\n  - {{name: soc, api_key_sha256: \"{hash}\"}}\n  \
              - {{name: rooms, webhook_secret: {{env: {hook}}}}}\n{more}"
         )
@@ -134,6 +141,12 @@ impl Home {
         fs::write(self.path().join(name), text).expect("the folder can be written to");
     }
 
+    /// Writes a tenant's file and mapping anew.
+    pub(crate) fn rewrite(&self, tenant: &Tenant) {
+        self.write(&format!("tenants/{}.yaml", tenant.name), &tenant.file());
+        self.remap(&tenant.name, &tenant.mapping);
+    }
+
     /// Replaces the mapping of a tenant, as a person would before a restart.
     pub(crate) fn remap(&self, tenant: &str, mapping: &str) {
         self.write(&format!("mappings/{tenant}.yaml"), mapping);
@@ -169,7 +182,8 @@ impl Home {
     /// Everything that must never be seen outside of this folder.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let of_tenants = self.tenants.iter().flat_map(|tenant| [key_of(tenant), hook_secret_of(tenant)]);
-        of_tenants.chain([PASSWORD.to_owned(), CLIENT_SECRET.to_owned()]).collect()
+        let hooks = [hook_secret_of("webhook"), hook_secret_of("callback")];
+        of_tenants.chain(hooks).chain([PASSWORD.to_owned(), CLIENT_SECRET.to_owned()]).collect()
     }
 
     /// A file for the log of the next process.

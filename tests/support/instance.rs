@@ -4,12 +4,15 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde_json::Value;
+use snowgate::sim::acts::Act;
 use snowgate::sim::fault_plan::FaultPlan;
+use snowgate::sim::outbound::{CallState, OutboundRecord, WebhookRule, Wire};
 use snowgate::sim::server::{self, Call, Options, OutageKind, Simulator};
 use snowgate::sim::switches::Switches;
 
 use super::events::title;
 use super::reply::text;
+use super::wait::eventually;
 
 /// Secrets with marks by which they are found wherever they must not be.
 pub(crate) const PASSWORD: &str = "canary-password-7fQ2";
@@ -23,6 +26,26 @@ pub(crate) struct Instance(Simulator);
 /// A ticket as the instance holds it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ticket(Value);
+
+/// One row of a journal.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) sys_id: String,
+    pub(crate) element: String,
+    pub(crate) text: String,
+    pub(crate) by: String,
+    pub(crate) at: String,
+}
+
+/// A file of a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attached {
+    pub(crate) sys_id: String,
+    pub(crate) name: String,
+    pub(crate) media_type: String,
+    pub(crate) sha256: String,
+    pub(crate) by: String,
+}
 
 impl Instance {
     /// A current base system.
@@ -90,6 +113,139 @@ impl Instance {
         instance.delete_as(user, "incident", sys_id, now).expect("a person may");
     }
 
+    fn at<T>(&self, does: impl FnOnce(&mut snowgate::sim::instance::Instance, i64) -> T) -> T {
+        let instance = self.0.instance();
+        let now = jiff::Timestamp::now().as_millisecond();
+        does(&mut instance.lock().unwrap_or_else(PoisonError::into_inner), now)
+    }
+
+    /// A person does something to a ticket.
+    pub(crate) fn act(&self, user: &str, sys_id: &str, act: &Act) {
+        self.at(|instance, now| instance.act_as(user, sys_id, act, now)).expect("a person may");
+    }
+
+    /// A script changes columns, and leaves no trace of it.
+    pub(crate) fn edit_silently(&self, sys_id: &str, fields: &[(&str, &str)]) {
+        assert!(self.at(|instance, _| instance.edit_silently("incident", sys_id, fields)), "there is such a ticket");
+    }
+
+    /// Makes a journal entry older than it is.
+    pub(crate) fn backdate_entry(&self, sys_id: &str, at: &str) {
+        let fields = [("sys_created_on", at)];
+        assert!(
+            self.at(|instance, _| instance.edit_silently("sys_journal_field", sys_id, &fields)),
+            "there is such a row"
+        );
+    }
+
+    /// Its business rule, the only one, calls somebody.
+    pub(crate) fn calls_only(&self, rule: WebhookRule) {
+        self.at(|instance, _| {
+            instance.unsubscribe_all();
+            instance.subscribe(rule).expect("a rule");
+        });
+    }
+
+    /// Its business rule calls somewhere else from now on.
+    pub(crate) fn redirected(&self, url: &str) {
+        let rule = self.at(|instance, _| instance.subscriptions().next().map(|(_, rule)| rule.clone()));
+        self.calls_only(WebhookRule { url: url.to_owned(), ..rule.expect("a rule") });
+    }
+
+    /// What the wire does to its calls.
+    pub(crate) fn wire(&self, wire: Wire) {
+        self.0.set_wire(wire);
+    }
+
+    /// A clone of it, on a port of its own.
+    pub(crate) fn clone_as(&self, name: &str) -> Self {
+        Self(self.0.clone_as(name, 99).expect("a free port"))
+    }
+
+    /// The calls it made, oldest first.
+    pub(crate) fn outbound(&self) -> Vec<OutboundRecord> {
+        self.0.outbound_calls()
+    }
+
+    /// Waits until no call of its rules waits or is on its way.
+    pub(crate) async fn quiet(&self) {
+        eventually("the instance's calls end", async || {
+            let waiting = self.at(|instance, _| instance.jobs_waiting());
+            let sent = self.outbound().iter().any(|call| call.state == CallState::Sent);
+            (waiting == 0 && !sent).then_some(())
+        })
+        .await;
+    }
+
+    /// Runs its scheduled jobs, and gives how many tickets they closed.
+    pub(crate) fn runs_jobs(&self) -> usize {
+        self.at(snowgate::sim::instance::Instance::run_jobs)
+    }
+
+    /// Adds a group.
+    pub(crate) fn add_group(&self, name: &str) {
+        let fields = [("name", name), ("active", "true")];
+        self.at(|instance, now| instance.create_as("admin", "sys_user_group", &fields, now)).expect("an admin may");
+    }
+
+    /// Adds a customer's own column to its incidents.
+    pub(crate) fn add_column(&self, name: &str) {
+        self.at(|instance, _| instance.add_column("incident", name, 100));
+    }
+
+    /// Removes a group.
+    pub(crate) fn remove_group(&self, name: &str) {
+        let key = self.group(name);
+        self.at(|instance, now| instance.delete_as("admin", "sys_user_group", &key, now)).expect("an admin may");
+    }
+
+    /// The key of a group.
+    pub(crate) fn group(&self, name: &str) -> String {
+        self.at(|instance, _| instance.find("sys_user_group", "name", name)).into_iter().next().expect("it is there")
+    }
+
+    /// The key of a seeded record.
+    pub(crate) fn seeded(table: &str, name: &str) -> String {
+        snowgate::sim::instance::Instance::seeded(table, name)
+    }
+
+    /// A ticket's journal rows, oldest first.
+    pub(crate) fn entries(&self, sys_id: &str) -> Vec<Entry> {
+        let journal = self.at(|instance, _| instance.journal(sys_id));
+        journal
+            .iter()
+            .map(|entry| Entry {
+                sys_id: entry.sys_id.clone(),
+                element: entry.element.clone(),
+                text: entry.text.clone(),
+                by: entry.by.clone(),
+                at: entry.at.clone(),
+            })
+            .collect()
+    }
+
+    /// A ticket's files, by name.
+    pub(crate) fn files(&self, ticket: &Ticket) -> Vec<Attached> {
+        let rows = self.at(|instance, _| {
+            let keys = instance.find("sys_attachment", "table_sys_id", &ticket.field("sys_id"));
+            keys.iter().filter_map(|key| instance.record("sys_attachment", key)).collect::<Vec<_>>()
+        });
+        let file = |row: std::collections::BTreeMap<String, String>| {
+            let of = |column: &str| row.get(column).cloned().unwrap_or_default();
+            let (sys_id, name, by) = (of("sys_id"), of("file_name"), of("sys_created_by"));
+            Attached { sys_id, name, by, media_type: of("content_type"), sha256: of("hash") }
+        };
+        let mut files: Vec<Attached> = rows.into_iter().map(file).collect();
+        files.sort_by(|one, other| one.name.cmp(&other.name));
+        files
+    }
+
+    /// One ticket.
+    #[track_caller]
+    pub(crate) fn ticket(&self, sys_id: &str) -> Ticket {
+        self.tickets().into_iter().find(|ticket| ticket.field("sys_id") == sys_id).expect("it is there")
+    }
+
     /// Every ticket, in the order of their numbers.
     pub(crate) fn tickets(&self) -> Vec<Ticket> {
         let instance = self.0.instance();
@@ -134,8 +290,14 @@ impl Ticket {
         text(&self.0, &format!("/{name}"))
     }
 
-    /// The texts of a journal column, oldest first.
+    /// The texts of a journal column, oldest first, without the reference under those of ours.
     pub(crate) fn journal(&self, element: &str) -> Vec<String> {
+        let texts = self.whole_journal(element).into_iter();
+        texts.map(|text| text.split("\n[sg ").next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The texts of a journal column as people see them, oldest first.
+    pub(crate) fn whole_journal(&self, element: &str) -> Vec<String> {
         let entries = self.0["journal"].as_array().map(Vec::as_slice).unwrap_or_default();
         entries.iter().filter(|entry| entry["element"] == element).map(|entry| text(entry, "/text")).collect()
     }

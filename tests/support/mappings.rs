@@ -1,5 +1,8 @@
 //! Mapping files of the tests: small ones, so that each call to the instance is one the test knows of.
 
+/// The shipped one, with everything.
+pub(crate) const TEAMS_ROOMS: &str = include_str!("../../mappings/teams-rooms.yaml");
+
 /// Everything that can be said about an incident in four fields, and messages.
 pub(crate) const PLAIN: &str = r#"
 version: 1
@@ -38,4 +41,18 @@ cases:
 /// [`PLAIN`] with more fields, one `name: rule` a line.
 pub(crate) fn plain_with(fields: &[&str]) -> String {
     PLAIN.replace("# MORE", &fields.join("\n    "))
+}
+
+/// [`PLAIN`] with a way back that reads a few columns.
+pub(crate) fn both_ways() -> String {
+    let back = r#"
+to_incident:
+  state: {"1": new, "2": investigating, "6": resolved, "7": closed, "8": cancelled}
+  fields:
+    title: "{{ ticket.short_description }}"
+    recommended_action: {value: "{{ ticket.hold_reason }}", when: "{{ ticket.hold_reason }}"}
+    assignee.name: "{{ ticket.assigned_to.display }}"
+  messages: {comments: public}
+policy:"#;
+    PLAIN.replacen("\npolicy:", back, 1)
 }

@@ -6,19 +6,25 @@
 //! condition, with a deadline.
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 
+pub(crate) mod bridged;
 pub(crate) mod events;
 pub(crate) mod gateway;
 pub(crate) mod home;
 pub(crate) mod instance;
 pub(crate) mod last_look;
 pub(crate) mod mappings;
+pub(crate) mod receiver;
 pub(crate) mod reply;
+pub(crate) mod shelf;
 pub(crate) mod wait;
 pub(crate) mod wire;
 
+pub(crate) use bridged::{Bridged, Sweeps};
 pub(crate) use events::{Event, event};
 pub(crate) use gateway::Gateway;
 pub(crate) use home::{Home, Tenant};
 pub(crate) use instance::Instance;
+pub(crate) use receiver::{Answer, Callback, Receiver};
 pub(crate) use reply::Reply;
+pub(crate) use shelf::{Manner, Shelf};
 pub(crate) use wait::{PATIENCE, eventually, within};

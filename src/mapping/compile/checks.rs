@@ -1,14 +1,14 @@
-//! Checks that need more than one part of the file: lengths, what resolving needs, cases, and states that lead back.
+//! Checks that need more than one part of the file: lengths, what resolving needs, cases, and states.
 
 use super::fields::{Place, Rules};
 use super::{Compiler, said_list};
 use crate::domain::change::ChangeKind;
 use crate::domain::incident::{State, Word};
 use crate::mapping::Policy;
+use crate::mapping::back::WayBack;
 use crate::mapping::diagnostic::At;
-use crate::mapping::raw::{Block, RawMapping, RawStateBack, Recovery};
+use crate::mapping::raw::{Block, RawMapping, Recovery};
 use crate::mapping::rule::Table;
-use crate::mapping::yaml::Key;
 
 /// The lengths of columns on instances nobody changed (ServiceNow's `task` and `incident` tables).
 const KNOWN_LENGTHS: [(&str, usize); 9] = [
@@ -33,7 +33,7 @@ impl Compiler<'_, '_> {
     }
 
     /// The file as a whole.
-    pub(super) fn check_whole(&mut self, raw: &RawMapping, rules: &Rules, policy: Policy) {
+    pub(super) fn check_whole(&mut self, raw: &RawMapping, rules: &Rules, policy: Policy, back: Option<&WayBack>) {
         let start = raw.to_ticket.as_ref().map_or_else(At::default, Block::start);
         if policy.recovery == Recovery::Resolve {
             self.resolving(raw, rules, start);
@@ -43,7 +43,11 @@ impl Compiler<'_, '_> {
             && let Some(table) = &place.rule.table
             && place.rule.value.words().is_some_and(|words| words == State::WORDS)
         {
-            self.states(raw, table);
+            self.states(table);
+        }
+        self.closing(rules, back);
+        if let (Some(to_incident), Some(back)) = (&raw.to_incident, back) {
+            self.check_round(to_incident, rules, back, policy.recovery);
         }
     }
 
@@ -114,8 +118,8 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// What is over must not reopen the ticket, and must be over when it comes back.
-    fn states(&mut self, raw: &RawMapping, table: &Table) {
+    /// What is over must not reopen the ticket.
+    fn states(&mut self, table: &Table) {
         let at =
             self.tables.iter().find(|known| known.table.name == table.name).map_or_else(At::default, |known| known.at);
         let over = |word: &str| State::known(word).is_some_and(State::is_finished);
@@ -129,32 +133,6 @@ impl Compiler<'_, '_> {
         if !reopening.is_empty() {
             let message = format!("over for the managed service, but open in ServiceNow: {}", said_list(&reopening));
             self.notes.warning("M044", at, message).hint("give them rows of their own, such as `closed: 6`");
-        }
-        let states = raw.to_incident.as_ref().and_then(|to_incident| to_incident.state.as_ref());
-        for (key, back) in states.map_or(&[][..], |states| &states.entries) {
-            let there: Vec<&str> =
-                table.rows.iter().filter(|(_, row)| **row == *key.text).map(|(word, _)| &**word).collect();
-            self.comes_back(key, &there, back);
-        }
-    }
-
-    /// What becomes this ticket state must come back as something of the same meaning.
-    fn comes_back(&mut self, key: &Key, there: &[&str], back: &RawStateBack) {
-        let words: Vec<&str> = match back {
-            RawStateBack::Word(word) => vec![word.value.as_str()],
-            RawStateBack::Choice(_, choices) => {
-                let word = |(key, value)| if key == "default" { value } else { key };
-                choices.entries.iter().map(|(key, value)| word((key.text.as_str(), value.text.as_str()))).collect()
-            }
-        };
-        let over = |word: &str| State::known(word).map(State::is_finished);
-        let turned: Vec<&str> =
-            there.iter().copied().filter(|word| words.iter().all(|back| over(back) != over(word))).collect();
-        if !turned.is_empty() {
-            let message = format!("what leaves as {} comes back as {}", said_list(&turned), said_list(&words));
-            self.notes
-                .warning("M044", key.at, message)
-                .hint("a state that comes back with another meaning makes the two sides fight");
         }
     }
 }

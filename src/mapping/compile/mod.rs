@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use super::diagnostic::{At, Diagnostic, Notes, SourceFile, list};
 use super::draft::JournalField;
+use super::lint::is_database_name;
 use super::raw::{Block, FromYaml, Named, OnParked, RawAttachments, RawMapping, RawPolicy, RawTarget, Said, Scalar};
 use super::rule::Table;
 use super::{AttachmentRule, Mapping, Policy, Target, cases, yaml};
 use crate::domain::incident::{Visibility, Word};
-use crate::limits::FIELD_NAME_CHARS_MAX;
 
 mod back;
 mod checks;
 mod fields;
+mod round;
 
 /// Compiles a mapping file. The mapping is there unless a finding is an error.
 pub fn compile(source: &SourceFile) -> (Option<Mapping>, Vec<Diagnostic>) {
@@ -65,19 +66,17 @@ impl Compiler<'_, '_> {
         let messages = self.messages(messages);
         let attachments = raw.to_ticket.as_ref().and_then(|to_ticket| to_ticket.attachments.as_ref());
         let attachments = attachments.map(|raw| self.attachments(raw));
-        if let Some(to_incident) = &raw.to_incident {
-            self.check_back(to_incident);
-        }
-        let cases = self.cases(raw);
+        let back = raw.to_incident.as_ref().map(|to_incident| self.way_back(to_incident));
+        let cases = self.cases(raw, back.as_ref().map(|back| &*back.columns));
         let rules = rules?;
         self.check_rules(&rules);
         // What follows are guesses about the whole, which a broken part would only make noise of.
         if self.notes.usable() {
-            self.check_whole(raw, &rules, policy);
+            self.check_whole(raw, &rules, policy, back.as_ref());
             self.check_tables();
         }
         let name = raw.name.as_ref()?.value.as_str().into();
-        Some(Mapping { name, target: target?, rules: rules.by_kind, messages, attachments, policy, cases })
+        Some(Mapping { name, target: target?, rules: rules.by_kind, messages, attachments, policy, back, cases })
     }
 
     fn target(&mut self, raw: &RawTarget) -> Option<Target> {
@@ -101,9 +100,7 @@ impl Compiler<'_, '_> {
     }
 
     fn name_at(&mut self, name: &str, at: At, what: &str) -> bool {
-        let good = name.len() <= FIELD_NAME_CHARS_MAX
-            && name.starts_with(|first: char| first.is_ascii_lowercase())
-            && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
+        let good = is_database_name(name);
         if !good {
             let lower = name.trim().to_lowercase().replace([' ', '-'], "_");
             let hint = format!("database names are lower case, such as `{lower}`; labels do not work");
@@ -195,9 +192,9 @@ impl Compiler<'_, '_> {
         AttachmentRule { bytes_max, types: types.into() }
     }
 
-    fn cases(&mut self, raw: &RawMapping) -> Box<[cases::Case]> {
+    fn cases(&mut self, raw: &RawMapping, columns: Option<&[Arc<str>]>) -> Box<[cases::Case]> {
         let raw_cases = raw.cases.iter().flatten();
-        raw_cases.filter_map(|case| cases::Case::compile(case, self.notes)).collect()
+        raw_cases.filter_map(|case| cases::Case::compile(case, columns, self.notes)).collect()
     }
 
     fn check_tables(&mut self) {

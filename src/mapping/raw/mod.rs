@@ -12,7 +12,7 @@ use super::yaml::{Kind, Node};
 
 mod read;
 
-pub(crate) use read::{Block, Expected, FromYaml, Json, Named, Said, Scalar};
+pub(crate) use read::{Block, Expected, FromYaml, Json, Named, Said, Scalar, Tree};
 use read::{block, choice};
 
 block! {
@@ -246,14 +246,17 @@ choice! {
 }
 
 block! {
-    /// An example, run by `snowgate check`.
+    /// An example, run by `snowgate check`: an `event` on its way to the ticket, or a `ticket` on its way back.
     RawCase "a case" {
         /// What it shows.
         #[schemars(required)]
         name "name": Said<String>,
         /// The event: its `type`, and what its `data` holds.
-        #[schemars(required)]
         event "event": Json,
+        /// The ticket: raw value by column, or `{value: …, display: …}`. Columns that are not named are empty.
+        ticket "ticket": Named<RawCell>,
+        /// Who raised the incident of the ticket; `customer` if it is not said.
+        origin "origin": Said<CaseOrigin>,
         /// What lookups find: by table, then by value, the `sys_id`.
         lookups "lookups": Named<Named<Scalar>>,
         /// What must come of it.
@@ -273,6 +276,56 @@ block! {
         parked "parked": Vec<Said<String>>,
         /// A message, a file or a recovery that is left out: a part of the reason.
         dropped "dropped": Said<String>,
+        /// What the ticket says about its incident: `{state: resolved, assignee: {name: …}}`.
+        incident "incident": Tree,
+        /// Whether the ticket opens an incident.
+        opens "opens": Said<bool>,
+        /// The visibility under which the entries of each journal leave the tenant; `null` for those that stay.
+        messages "messages": Named<Expected>,
+    }
+}
+
+choice! {
+    /// Who raised an incident.
+    pub(crate) CaseOrigin "who raised an incident" {
+        /// The telemetry of the managed service.
+        System = "system",
+        /// The customer.
+        Customer = "customer",
+    }
+}
+
+/// A column of a ticket in a case.
+#[derive(Debug)]
+pub(crate) enum RawCell {
+    Raw(Scalar),
+    Both(RawCellBody),
+}
+
+block! {
+    /// A column with what people see.
+    RawCellBody "a column" {
+        /// The raw value.
+        #[schemars(required)]
+        value "value": Scalar,
+        /// What people see.
+        display "display": Scalar,
+    }
+}
+
+impl RawExpect {
+    /// Where it speaks of the ticket that is written.
+    pub(crate) fn of_the_event(&self) -> Option<At> {
+        let first = |fields: &Option<Named<Expected>>| fields.as_ref().map(|_| self.at);
+        first(&self.create).or_else(|| first(&self.update))
+    }
+
+    /// Where it speaks of the incident that is told.
+    pub(crate) fn of_the_ticket(&self) -> Option<At> {
+        let incident = self.incident.as_ref().map(|incident| incident.node.at);
+        incident
+            .or_else(|| self.opens.as_ref().map(|opens| opens.at))
+            .or_else(|| self.messages.as_ref().map(|_| self.at))
     }
 }
 
@@ -309,6 +362,17 @@ impl FromYaml for RawStateBack {
     }
 }
 
+impl FromYaml for RawCell {
+    fn from_yaml(node: &Node, notes: &mut Notes<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(_) => RawCellBody::from_yaml(node, notes).map(Self::Both),
+            Kind::Null | Kind::Flag(_) | Kind::Number(_) | Kind::Text(_) | Kind::List(_) => {
+                Scalar::from_yaml(node, notes).map(Self::Raw)
+            }
+        }
+    }
+}
+
 /// The JSON Schema of a value that has a short form and a block form.
 macro_rules! either_schema {
     ($name:ident, $short:ty, $long:ty) => {
@@ -326,6 +390,7 @@ macro_rules! either_schema {
 
 either_schema!(RawField, Scalar, RawFieldBody);
 either_schema!(RawMissing, MissingWord, RawMissingUse);
+either_schema!(RawCell, Scalar, RawCellBody);
 either_schema!(RawStateBack, Said<String>, Named<Scalar>);
 
 /// The JSON Schema of mapping files, for editors.

@@ -77,6 +77,13 @@ impl FromYaml for Said<u64> {
     }
 }
 
+impl FromYaml for Said<bool> {
+    fn from_yaml(node: &Node, notes: &mut Notes<'_>) -> Option<Self> {
+        let flag = if let Kind::Flag(flag) = &node.kind { Some(*flag) } else { None };
+        flag.map(|value| Self { value, at: node.at }).or_else(|| wrong(node, "true or false", notes))
+    }
+}
+
 /// A text, a number, true or false: what can become a ticket value.
 #[derive(Clone, Debug)]
 pub(crate) struct Scalar {
@@ -151,6 +158,31 @@ impl JsonSchema for Json {
 impl FromYaml for Json {
     fn from_yaml(node: &Node, notes: &mut Notes<'_>) -> Option<Self> {
         entries(node, "an event", notes)?;
+        Some(Self { node: node.clone() })
+    }
+}
+
+/// Named values inside each other.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) node: Node,
+}
+
+impl JsonSchema for Tree {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Tree".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object"})
+    }
+}
+
+impl FromYaml for Tree {
+    fn from_yaml(node: &Node, notes: &mut Notes<'_>) -> Option<Self> {
+        entries(node, "the fields of an incident", notes)?;
         Some(Self { node: node.clone() })
     }
 }

@@ -54,9 +54,8 @@ pub fn tidy(now: Timestamp, reply: Result<Answer, TransportFault>) -> Result<Vec
 
 /// The call itself was not sent, and asking for a token again does no harm: nothing here is ever unclear.
 fn of_fault(fault: &TransportFault) -> Outcome {
-    let outcome = fault::of_fault(fault);
-    let class = if outcome.class == Class::Unclear { Class::NotProcessed } else { outcome.class };
-    Outcome { class, code: format!("token_{}", outcome.code), ..outcome }
+    let outcome = fault::of_repeatable(fault);
+    Outcome { code: format!("token_{}", outcome.code), ..outcome }
 }
 
 /// Keeps what is needed, in the shapes the standard prescribes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use oauth2::basic::{BasicClient, BasicTokenResponse};
 use oauth2::{
     AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken, RequestTokenError,
-    ResourceOwnerPassword, ResourceOwnerUsername, TokenResponse as _, TokenUrl,
+    ResourceOwnerPassword, ResourceOwnerUsername, Scope, TokenResponse as _, TokenUrl,
 };
 
 use super::super::message::{HeaderValue, Method, Request};
@@ -23,6 +23,8 @@ use crate::limits::{TOKEN_ANSWER_BYTES_MAX, TOKEN_LIFE, TOKEN_LIFE_MAX, TOKEN_LI
 pub struct TokenEndpoint {
     /// Such as `https://contoso.service-now.com/oauth_token.do`.
     pub url: String,
+    /// What client credentials ask the token to be good for, if that must be said.
+    pub scope: Option<String>,
     /// The way there.
     pub transport: Transport,
     /// For waits that the endpoint asks for.
@@ -74,7 +76,12 @@ pub async fn ask(
             client.exchange_refresh_token(&newest).request_async(&http).await
         }
         Credentials::ClientCredentials { .. } | Credentials::Basic { .. } | Credentials::ApiKey(_) => {
-            client.exchange_client_credentials().request_async(&http).await
+            let mut request = client.exchange_client_credentials();
+            // Several are separated by spaces, which stay as they are.
+            if let Some(scope) = &endpoint.scope {
+                request = request.add_scope(Scope::new(scope.clone()));
+            }
+            request.request_async(&http).await
         }
     };
     match reply {

@@ -34,7 +34,7 @@ const THROTTLED: &str = "http_429_rate_limit";
 const CROWDED: &str = "http_429_busy";
 const REFUSED: &str = "credentials_refused";
 
-/// What a tenant may use of its instance; from the tenant's file.
+/// What a tenant may use of its peer; from the tenant's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Calls that begin in one second.
@@ -102,9 +102,11 @@ pub struct Standing {
     pub hour_calls: u64,
 }
 
-/// All limits of one tenant.
+/// All limits of one tenant at one peer.
 #[derive(Debug)]
 pub struct Pace {
+    /// What people call the peer.
+    peer: &'static str,
     steady: Steady,
     gate: Gate,
     breaker: Breaker,
@@ -117,9 +119,10 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A fresh start: nothing known against the instance.
+    /// A fresh start: nothing known against the peer.
     pub fn new(limits: Limits) -> Self {
         Self {
+            peer: "the instance",
             steady: Steady::default(),
             gate: Gate::default(),
             breaker: Breaker::default(),
@@ -130,6 +133,12 @@ impl Pace {
             refusals: 0,
             hour_spent_until: None,
         }
+    }
+
+    /// The same for another peer than an instance; `peer` is what people read in reasons.
+    #[must_use]
+    pub fn with(self, peer: &'static str) -> Self {
+        Self { peer, ..self }
     }
 
     /// Takes a slot; says whether the call is the breaker's probe.
@@ -180,13 +189,13 @@ impl Pace {
         match outcome.class {
             Class::Throttled => {
                 let until = rounded_up(now, asked.unwrap_or_else(|| now.plus(THROTTLED_WAIT)), luck);
-                self.close(now, until, THROTTLED, "the instance counted us out");
+                self.close(now, until, THROTTLED, "counted us out");
                 self.give_back(told.probe);
                 return Some(self.steady.shown(until));
             }
             Class::Crowded => {
                 let until = rounded_up(now, now.plus(self.slots.crowded(now).max(CROWDED_WAIT_MIN)), luck);
-                self.close(now, until, CROWDED, "the instance's queue is full");
+                self.close(now, until, CROWDED, "has a full queue");
                 self.give_back(told.probe);
                 return Some(self.steady.shown(until));
             }
@@ -278,12 +287,12 @@ impl Pace {
         let pause = AUTH_PAUSES.get(self.refusals.min(AUTH_PAUSES.len() - 1)).copied().unwrap_or(BUSY_WAIT);
         self.refusals += 1;
         let said = if detail.is_empty() { "it says nothing more" } else { detail };
-        let reason = format!("the instance does not accept our credentials: {said}");
+        let reason = format!("{} does not accept our credentials: {said}", self.peer);
         self.gate.close(Closed { until: now.plus(pause), code: REFUSED, reason }, false);
     }
 
     fn close(&mut self, now: Timestamp, until: Timestamp, code: &'static str, why: &str) {
-        let reason = format!("{why}; it is left alone for {}", left(now, until));
+        let reason = format!("{} {why}; it is left alone for {}", self.peer, left(now, until));
         self.gate.close(Closed { until, code, reason }, true);
     }
 
@@ -299,12 +308,16 @@ impl Pace {
             Some(until) => Closed {
                 until,
                 code: "breaker_open",
-                reason: format!("the instance keeps failing (last: {last}); it is asked again in {}", left(now, until)),
+                reason: format!(
+                    "{} keeps failing (last: {last}); it is asked again in {}",
+                    self.peer,
+                    left(now, until)
+                ),
             },
             None => Closed {
                 until: now.plus(PROBE_LOOK),
                 code: "breaker_probing",
-                reason: format!("one call is finding out whether the instance is back (last failure: {last})"),
+                reason: format!("one call is finding out whether {} is back (last failure: {last})", self.peer),
             },
         }
     }

@@ -97,22 +97,44 @@ impl Http {
     /// Sends one request, once, and reads at most what the allowance grants.
     pub async fn send(&self, request: Request, allowance: Allowance) -> Result<Answer, TransportFault> {
         let deadline = Instant::now() + allowance.time;
+        let mut request = request;
         let taken = Arc::new(AtomicBool::new(request.method == Method::Get));
-        let request = self.prepare(request, &taken)?;
+        let body = (request.method != Method::Get).then(|| {
+            let body = std::mem::take(&mut request.body);
+            let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+            (watched(body, Arc::clone(&taken)), bytes)
+        });
+        let response = self.execute(self.prepare(request, body)?, deadline, &taken).await?;
+        Ok(read(response, deadline, allowance.body_bytes_max).await)
+    }
+
+    /// Sends what was prepared, once, and waits for the head of its answer. `taken` says whether a byte may have left.
+    pub(super) async fn execute(
+        &self,
+        prepared: reqwest::Request,
+        deadline: Instant,
+        taken: &AtomicBool,
+    ) -> Result<reqwest::Response, TransportFault> {
+        let begun = Instant::now();
         let known = || Circumstances { sent: taken.load(Ordering::Acquire), proxied: self.proxied };
-        match timeout_at(deadline, self.client.execute(request)).await {
-            Ok(Ok(response)) => Ok(read(response, deadline, allowance.body_bytes_max).await),
+        match timeout_at(deadline, self.client.execute(prepared)).await {
+            Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(faults::of_error(error, known())),
             Err(_) => {
                 let kind = FaultKind::Timeout { sent: known().sent };
-                Err(TransportFault::new(kind, format!("no answer within {} s", allowance.time.as_secs())))
+                Err(TransportFault::new(kind, format!("no answer within {} s", (deadline - begun).as_secs())))
             }
         }
     }
 
-    fn prepare(&self, request: Request, taken: &Arc<AtomicBool>) -> Result<reqwest::Request, TransportFault> {
+    /// The client's own request: with this body of known size, or without any.
+    pub(super) fn prepare(
+        &self,
+        request: Request,
+        body: Option<(reqwest::Body, u64)>,
+    ) -> Result<reqwest::Request, TransportFault> {
         let unbuildable = |why: String| TransportFault::new(FaultKind::Unbuildable, why);
-        let Request { method, origin, mut path_and_query, headers, body } = request;
+        let Request { method, origin, mut path_and_query, headers, body: _ } = request;
         path_and_query.insert_str(0, &origin);
         let url = reqwest::Url::parse(&path_and_query).map_err(|error| unbuildable(error.to_string()))?;
         if !self.proxied {
@@ -126,10 +148,10 @@ impl Http {
         };
         let mut prepared = reqwest::Request::new(verb, url);
         *prepared.headers_mut() = headers;
-        if method != Method::Get {
-            let length = reqwest::header::HeaderValue::from(body.len());
+        if let Some((body, bytes)) = body {
+            let length = reqwest::header::HeaderValue::from(bytes);
             prepared.headers_mut().insert(reqwest::header::CONTENT_LENGTH, length);
-            *prepared.body_mut() = Some(watched(body, Arc::clone(taken)));
+            *prepared.body_mut() = Some(body);
         }
         Ok(prepared)
     }
@@ -144,7 +166,7 @@ fn watched(body: Vec<u8>, taken: Arc<AtomicBool>) -> reqwest::Body {
 }
 
 /// Reads the body chunk by chunk. Whatever ends it early leaves a cut answer: the status is known all the same.
-async fn read(mut response: reqwest::Response, deadline: Instant, bytes_max: usize) -> Answer {
+pub(super) async fn read(mut response: reqwest::Response, deadline: Instant, bytes_max: usize) -> Answer {
     let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
     let mut answer = Answer {
         status: response.status().as_u16(),

@@ -1,4 +1,4 @@
-//! The way to an instance: one request out, one answer in, within a time.
+//! The way to a peer: one request out, one answer in, within a time.
 //!
 //! Owns: deadlines, caps, and the difference between "surely nothing was sent" and "may have been sent".
 //! Never: follows a redirect, keeps a cookie, sends anything twice, judges an answer.
@@ -8,6 +8,7 @@
 
 pub mod addresses;
 mod faults;
+pub mod files;
 pub mod http;
 
 use std::fmt;
@@ -38,7 +39,7 @@ pub struct Allowance {
     pub body_bytes_max: usize,
 }
 
-/// A way to an instance; cheap to clone.
+/// A way to a peer; cheap to clone.
 #[derive(Clone)]
 pub enum Transport {
     /// Over real sockets.

@@ -41,7 +41,7 @@ fn of_success(call: CallKind, answer: &Answer) -> Result<Vec<Row>, Outcome> {
     match answer.status {
         // The session's queue was full and the call was dropped. Undocumented, so a create is looked up all the same.
         202 => {
-            let class = if call == CallKind::Create { Class::Unclear } else { Class::NotProcessed };
+            let class = if call.makes() { Class::Unclear } else { Class::NotProcessed };
             return Err(Outcome { class, ..unclear("http_202_dropped", false) });
         }
         204 | 205 => return Err(unclear("http_204_without_body", false)),
@@ -115,13 +115,15 @@ fn of_too_many(answer: &Answer) -> (Class, Code) {
 
 fn of_client_error(call: CallKind, status: u16, words: Option<&Words<'_>>) -> (Class, Code) {
     // A create that is refused may be the key refusing a second ticket, or a row made before something else failed.
-    let refused = if call == CallKind::Create { Class::RefusedPerhapsDone } else { Class::Refused };
+    let refused = if call.makes() { Class::RefusedPerhapsDone } else { Class::Refused };
     match status {
         400 => of_bad_request(refused, words),
         401 => (Class::Unauthorized, Code::Fixed("http_401")),
         403 => of_forbidden(call, words),
         404 => match (call, words) {
-            (CallKind::Update | CallKind::ReadOne, Some(_)) => (Class::Missing, Code::Fixed("http_404_no_record")),
+            (CallKind::Update | CallKind::ReadOne | CallKind::Upload | CallKind::Download, Some(_)) => {
+                (Class::Missing, Code::Fixed("http_404_no_record"))
+            }
             (CallKind::Create | CallKind::List, Some(_)) => (Class::Misconfigured, Code::Fixed("http_404_no_table")),
             // Not the Table API's own answer: a wrong address, or something in front of the instance.
             (_, None) => (Class::Misconfigured, Code::Fixed("http_404_not_servicenow")),
@@ -129,7 +131,7 @@ fn of_client_error(call: CallKind, status: u16, words: Option<&Words<'_>>) -> (C
         405 | 406 | 411 | 414 | 415 | 421 | 426 | 431 | 494 => (Class::Defect, Code::Status(status)),
         407 => (Class::NotProcessed, Code::Fixed("egress_proxy_failed")),
         408 => (Class::Unclear, Code::Status(status)),
-        409 | 412 if call != CallKind::Create => (Class::Unclear, Code::Status(status)),
+        409 | 412 if !call.makes() => (Class::Unclear, Code::Status(status)),
         410 => (Class::Misconfigured, Code::Status(status)),
         413 => (Class::Refused, Code::Status(status)),
         423..=425 => (Class::NotProcessed, Code::Status(status)),
@@ -152,7 +154,7 @@ fn of_bad_request(refused: Class, words: Option<&Words<'_>>) -> (Class, Code) {
 
 /// `403` by its words (`facts/servicenow.md` 1.7). A write may have been done and only its answer be unreadable.
 fn of_forbidden(call: CallKind, words: Option<&Words<'_>>) -> (Class, Code) {
-    let reading = matches!(call, CallKind::ReadOne | CallKind::List);
+    let reading = call.reads();
     let refused = if reading { Class::Refused } else { Class::RefusedPerhapsDone };
     // Without an envelope it is an address filter in front of the instance, and the same for every call.
     let Some(words) = words else { return (Class::Misconfigured, Code::Fixed("http_403_blocked")) };
@@ -182,7 +184,7 @@ fn of_other(call: CallKind, status: u16, words: Option<&Words<'_>>) -> (Class, C
             (Class::Unclear, Code::Fixed("http_500_cancelled"))
         }
         501 | 505 | 511 => (Class::Misconfigured, Code::Status(status)),
-        503 if call != CallKind::Create => (Class::NotProcessed, Code::Status(status)),
+        503 if !call.makes() => (Class::NotProcessed, Code::Status(status)),
         _ => (Class::Unclear, Code::Status(status)),
     }
 }

@@ -1,7 +1,7 @@
 //! Rows as they come back, and the envelope around them.
 //!
-//! A value may be a bare string (what we ask for), an object with `value` (when a parameter was ignored), or, from
-//! scripted endpoints, a number or a boolean: all become text. What has no text (lists, objects without a value) is
+//! A value may be a bare string, an object with `value` and perhaps `display_value` (where both were asked for, or a
+//! parameter was ignored), or, from scripted endpoints, a number or a boolean: all become text. What has no text (lists, objects without a value) is
 //! left out, as a column that did not come back. Every answer is foreign input: sizes are capped before, keys are
 //! checked here.
 
@@ -15,7 +15,7 @@ use crate::domain::id::SysId;
 
 /// The columns every read and every write asks for.
 pub const FIELDS_ALWAYS: &str =
-    "sys_id,number,correlation_id,correlation_display,sys_created_on,sys_updated_on,sys_mod_count,state";
+    "sys_id,number,correlation_id,correlation_display,sys_created_on,sys_updated_on,sys_created_by,sys_mod_count,state";
 
 /// One record, as far as it was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Row {
     pub number: String,
     /// Every column that came back, `sys_id` and `number` among them, as raw text.
     pub fields: BTreeMap<String, String>,
+    /// What people see in a column, where that was asked for and is not the raw text itself.
+    pub displays: BTreeMap<String, String>,
 }
 
 impl Row {
@@ -34,10 +36,15 @@ impl Row {
         self.fields.get(field).map(String::as_str)
     }
 
-    fn of(fields: BTreeMap<String, String>) -> Option<Self> {
+    /// The key that a column refers to, if it holds one.
+    pub fn key(&self, field: &str) -> Option<SysId> {
+        SysId::parse(&self.get(field)?.to_ascii_lowercase()).ok()
+    }
+
+    fn of(Cells { fields, displays }: Cells) -> Option<Self> {
         let sys_id = SysId::parse(&fields.get("sys_id")?.to_ascii_lowercase()).ok()?;
         let number = fields.get("number").cloned().unwrap_or_default();
-        Some(Self { sys_id, number, fields })
+        Some(Self { sys_id, number, fields, displays })
     }
 }
 
@@ -67,7 +74,7 @@ impl Envelope {
         // A list could stand for an object's fields in order; ServiceNow never means that.
         body.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|first| **first == b'{')?;
         let spelled: Spelled = serde_json::from_slice(body).ok()?;
-        let rows = spelled.result.map(|rows| rows.0.into_iter().map(|cells| Row::of(cells.0)).collect());
+        let rows = spelled.result.map(|rows| rows.0.into_iter().map(Row::of).collect());
         Some(Self { rows, error: spelled.error.map(|error| error.0) })
     }
 }
@@ -120,17 +127,23 @@ impl<'de> Deserialize<'de> for Rows {
 }
 
 /// The cells of one row that have a text.
-struct Cells(BTreeMap<String, String>);
+#[derive(Default)]
+struct Cells {
+    fields: BTreeMap<String, String>,
+    displays: BTreeMap<String, String>,
+}
 
 impl Cells {
     fn collect<'de, A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
-        let mut cells = BTreeMap::new();
+        let mut cells = Self::default();
         while let Some((column, cell)) = map.next_entry::<String, Cell>()? {
-            if let Some(text) = cell.0 {
-                cells.insert(column, text);
+            let Some(text) = cell.text else { continue };
+            if let Some(shown) = cell.shown.filter(|shown| *shown != text) {
+                cells.displays.insert(column.clone(), shown);
             }
+            cells.fields.insert(column, text);
         }
-        Ok(Self(cells))
+        Ok(cells)
     }
 }
 
@@ -152,8 +165,18 @@ impl<'de> Deserialize<'de> for Cells {
     }
 }
 
-/// A cell's raw text, if it has one.
-struct Cell(Option<String>);
+/// A cell's raw text, if it has one, and what people see, if that was told.
+#[derive(Default)]
+struct Cell {
+    text: Option<String>,
+    shown: Option<String>,
+}
+
+impl Cell {
+    const fn of(text: String) -> Self {
+        Self { text: Some(text), shown: None }
+    }
+}
 
 impl<'de> Deserialize<'de> for Cell {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -171,49 +194,51 @@ impl<'de> Visitor<'de> for CellVisitor {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
-        Ok(Cell(Some(text.to_owned())))
+        Ok(Cell::of(text.to_owned()))
     }
 
     fn visit_string<E>(self, text: String) -> Result<Cell, E> {
-        Ok(Cell(Some(text)))
+        Ok(Cell::of(text))
     }
 
     fn visit_unit<E>(self) -> Result<Cell, E> {
-        Ok(Cell(Some(String::new())))
+        Ok(Cell::of(String::new()))
     }
 
     fn visit_bool<E>(self, truth: bool) -> Result<Cell, E> {
-        Ok(Cell(Some(truth.to_string())))
+        Ok(Cell::of(truth.to_string()))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Cell, E> {
-        Ok(Cell(Some(number.to_string())))
+        Ok(Cell::of(number.to_string()))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Cell, E> {
-        Ok(Cell(Some(number.to_string())))
+        Ok(Cell::of(number.to_string()))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Cell, E> {
-        Ok(Cell(Some(number.to_string())))
+        Ok(Cell::of(number.to_string()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Cell, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Cell(None))
+        Ok(Cell::default())
     }
 
     /// `{"value": …, "link": …}` or `{"display_value": …, "value": …}`: the raw value is the text.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Cell, A::Error> {
-        let mut text = None;
+        let mut cell = Cell::default();
         while let Some(part) = map.next_key::<String>()? {
-            if part == "value" {
-                text = map.next_value::<Cell>()?.0;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+            match part.as_str() {
+                "value" => cell.text = map.next_value::<Cell>()?.text,
+                "display_value" => cell.shown = map.next_value::<Cell>()?.text,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
-        Ok(Cell(text))
+        Ok(cell)
     }
 }
 
@@ -250,6 +275,19 @@ mod tests {
         ] {
             assert_eq!(row.get(field), text, "{field}");
         }
+    }
+
+    #[test]
+    fn what_people_see_is_kept_where_it_says_something_else() {
+        let row = only_row(&format!(
+            r#"{{"result":{{"sys_id":{{"display_value":"{ID}","value":"{ID}"}},"state":{{"display_value":"In Progress","value":"2"}},
+                "comments":{{"display_value":"history","value":""}},"close_code":{{"display_value":"","value":""}},
+                "parent":{{"display_value":null,"value":null}}}}}}"#
+        ));
+        let shown: Vec<_> = row.displays.iter().map(|(field, text)| (field.as_str(), text.as_str())).collect();
+        assert_eq!(shown, [("comments", "history"), ("state", "In Progress")]);
+        assert_eq!((row.get("close_code"), row.get("parent"), row.get("comments")), (Some(""), Some(""), Some("")));
+        assert_eq!((row.key("sys_id"), row.key("state")), (SysId::parse(ID).ok(), None));
     }
 
     #[test]

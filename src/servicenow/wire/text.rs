@@ -16,6 +16,9 @@ pub enum UnsafeText {
     /// Not one of our keys.
     #[error("a key in a query has only A-Z, a-z, 0-9, `_`, `.`, `:` and `-`")]
     Key,
+    /// Not a moment.
+    #[error("a moment in a query is UTC to the second, as in `2026-11-22 06:00:00`")]
+    Moment,
     /// Not a value to look something up by.
     #[error("a value to look up has 1 to {LOOKUP_VALUE_CHARS_MAX} characters, no control characters, and is no script")]
     Value,
@@ -35,6 +38,14 @@ pub fn name(text: &str) -> Result<&str, UnsafeText> {
 pub fn key(text: &str) -> Result<&str, UnsafeText> {
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':' | b'-');
     if !text.is_empty() && text.bytes().all(harmless) { Ok(text) } else { Err(UnsafeText::Key) }
+}
+
+/// Accepts a moment as ServiceNow spells it raw: `2026-11-22 06:00:00`, UTC. Literals are compared as they are; the
+/// script functions that make moments would be evaluated in the integration user's time zone.
+pub fn moment(text: &str) -> Result<&str, UnsafeText> {
+    const FORM: &[u8; 19] = b"0000-00-00 00:00:00";
+    let fits = |(form, byte): (&u8, u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == *form };
+    if text.len() == FORM.len() && FORM.iter().zip(text.bytes()).all(fits) { Ok(text) } else { Err(UnsafeText::Moment) }
 }
 
 /// Accepts a free text such as a group's name, with `^` doubled, which is how a query spells one `^`.
@@ -81,6 +92,21 @@ mod tests {
         assert!(key("sg1-abc.DEF:9_").is_ok());
         for bad in ["", "a^b", "a b", "a=b", "é", "a\n", "javascript:x()"] {
             assert!(key(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_digits_in_their_places() {
+        assert!(moment("2026-11-22 06:00:00").is_ok());
+        for bad in [
+            "",
+            "2026-11-22",
+            "2026-11-22T06:00:00",
+            "2026-11-22 06:00:00Z",
+            "2026-11-22 06:00:0^",
+            "javascript:gs.now()",
+        ] {
+            assert_eq!(moment(bad), Err(UnsafeText::Moment), "{bad}");
         }
     }
 

@@ -3,7 +3,12 @@
 //! Sources of the expected answers are named where the behaviour is; here they are only held to.
 
 mod access;
+mod calling;
+mod files;
+mod outbound;
+mod people;
 mod reading;
+mod sweeping;
 mod writing;
 
 use serde_json::Value;

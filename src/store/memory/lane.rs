@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::delivery::lane::LaneMemory;
 use crate::delivery::record::{Attempt, Direction, Ending, State, Urgency};
 use crate::domain::id::{IncidentId, TenantId};
+use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
 use crate::limits::ATTEMPT_RECORDS_MAX;
 use crate::store::contract::{NewDelivery, Settlement, Waiting};
@@ -72,10 +73,15 @@ impl Lane {
         self.events.iter_mut().zip(1_u64..).filter(move |(_, at)| (from..=upto).contains(at)).map(|(event, _)| event)
     }
 
+    /// What has not been settled yet: the head and what is behind it.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = &Event> {
+        let from = usize::try_from(self.head - 1).unwrap_or(usize::MAX);
+        self.events.iter().skip(from)
+    }
+
     /// The most urgent of what waits decides when the lane gets its turn.
     pub(super) fn urgency(&self) -> Urgency {
-        let from = usize::try_from(self.head - 1).unwrap_or(usize::MAX);
-        self.events.iter().skip(from).map(|event| event.change.kind.urgency()).min().unwrap_or(Urgency::Low)
+        self.unsettled().map(|event| event.change.kind.urgency()).min().unwrap_or(Urgency::Low)
     }
 
     pub(super) fn lease_until(&mut self, until: Timestamp) {
@@ -83,8 +89,9 @@ impl Lane {
         self.due = Some(until);
     }
 
-    pub(super) fn settle(&mut self, settlement: Settlement, now: Timestamp) {
-        let Settlement { upto, state, ending, attempt, memory, .. } = settlement;
+    /// Ends what the settlement ends; answers what else is to be stored with it.
+    pub(super) fn settle(&mut self, settlement: Settlement, now: Timestamp) -> (Vec<NewDelivery>, Option<Link>) {
+        let Settlement { upto, state, ending, attempt, memory, follows, link } = settlement;
         let blocks = ending.parking.as_ref().is_some_and(|parking| parking.blocks);
         let by = self.event(upto).map(|last| last.change.id.clone());
         for event in self.events_mut(self.head, upto.saturating_sub(1)) {
@@ -102,6 +109,7 @@ impl Lane {
         self.parked = blocks;
         self.head = if blocks { upto } else { upto + 1 };
         self.due = (!blocks && self.head <= self.tail()).then_some(now);
+        (follows, link)
     }
 
     pub(super) fn unpark(&mut self, now: Timestamp) {
@@ -149,6 +157,7 @@ impl Event {
 pub(super) fn waiting((sequence, event): (u64, &Event)) -> Waiting {
     Waiting {
         id: event.change.id.clone(),
+        event: event.change.event.clone(),
         sequence,
         kind: event.change.kind,
         body: Arc::clone(&event.change.body),

@@ -4,24 +4,28 @@
 //! as durable as the value it lives in.
 
 mod lane;
+mod links;
+mod read;
+mod sweep;
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use self::lane::{Event, Lane, waiting};
+use self::links::Links;
+use self::sweep::Sweep;
 use super::admission::{Admission, Known, admit, store};
 use super::contract::{
-    Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, Learned, Lease, NewDelivery, Pause,
-    Postponement, REPLAY_SOURCE, Receipt, Replayed, Settlement, TenantRecord, TenantShare,
+    Accepted, Claim, ClaimRequest, Held, Learned, Lease, NewDelivery, Pause, Postponement, REPLAY_SOURCE, Receipt,
+    Replayed, Settlement, TenantShare,
 };
 use super::steady::SteadyClock;
-use crate::delivery::record::{Delivery, Direction, Ending, State};
+use crate::delivery::record::{Direction, Ending, State};
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use crate::domain::time::{SharedClock, Timestamp};
+use crate::limits::EVENTS_REMEMBERED;
 
 /// The in-memory engine.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ struct Tables {
     by_key: HashMap<(TenantId, EventKey), Place>,
     by_id: BTreeMap<DeliveryId, Place>,
     tenants: BTreeMap<TenantId, TenantRow>,
+    links: Links,
+    sweeps: HashMap<TenantId, Sweep>,
     served: u64,
     /// Only for proving that a simulation notices what the fence prevents.
     unfenced: bool,
@@ -111,6 +117,11 @@ impl MemoryStore {
             event.state = State::Sending;
             event.sending_since = Some(now);
         }
+        // What was begun together with these and refused is begun anew.
+        for event in lane.events_mut(upto + 1, u64::MAX).filter(|event| event.state == State::Sending) {
+            event.state = State::Waiting;
+            event.sending_since = None;
+        }
         Held::Yes(now)
     }
 
@@ -129,8 +140,36 @@ impl MemoryStore {
         if !(lane.head..=lane.tail()).contains(&settlement.upto) {
             return Held::Lost;
         }
-        lane.settle(settlement, now);
+        let tenant = lane.tenant.clone();
+        let (follows, link) = lane.settle(settlement, now);
+        if let Some(link) = link {
+            tables.links.keep(&tenant, link, now);
+        }
+        for change in follows {
+            tables.follow(NewDelivery { tenant: tenant.clone(), ..change }, now);
+        }
         Held::Yes(())
+    }
+
+    pub(super) fn trim(&self, before: Timestamp, most: usize) -> usize {
+        let before = before.min(self.clock.now().minus(EVENTS_REMEMBERED));
+        let mut tables = self.tables();
+        let done = |event: &Event| event.state.is_end() && event.state != State::Parked;
+        let ended = |(lane, sequence): &Place| {
+            let event = tables.lanes[*lane].event(*sequence);
+            event.is_some_and(|event| done(event) && event.ended_at.is_some_and(|at| at < before))
+        };
+        let gone: Vec<Place> = tables.by_id.values().copied().filter(ended).take(most).collect();
+        for (lane, sequence) in &gone {
+            let Some(event) = tables.lanes[*lane].event_mut(*sequence) else { continue };
+            // Its place in the lane stays; nothing leads there any more.
+            event.change.body = "".into();
+            let key = (event.change.tenant.clone(), event.change.event.clone());
+            let id = event.change.id.clone();
+            tables.by_key.remove(&key);
+            tables.by_id.remove(&id);
+        }
+        gone.len()
     }
 
     pub(super) fn postpone(&self, lease: &Lease, postponement: Postponement) -> Held<()> {
@@ -174,56 +213,6 @@ impl MemoryStore {
 
     pub(super) fn learn(&self, tenant: &TenantId, learned: Learned) {
         self.tables().tenants.entry(tenant.clone()).or_default().learned = learned;
-    }
-
-    pub(super) fn tenant(&self, tenant: &TenantId) -> TenantRecord {
-        let now = self.clock.now();
-        let tables = self.tables();
-        let Some(row) = tables.tenants.get(tenant) else { return TenantRecord::default() };
-        let pause = row.pause.clone().filter(|pause| pause.until > now);
-        TenantRecord { pause, learned: row.learned.clone() }
-    }
-
-    pub(super) fn backlog(&self) -> Vec<Backlog> {
-        let tables = self.tables();
-        let mut backlogs: BTreeMap<&TenantId, Backlog> = BTreeMap::new();
-        for (lane, event) in tables.lanes.iter().flat_map(|lane| lane.events.iter().map(move |event| (lane, event))) {
-            let backlog = backlogs.entry(&lane.tenant).or_insert_with(|| Backlog {
-                tenant: lane.tenant.clone(),
-                waiting: 0,
-                parked: 0,
-                oldest: None,
-            });
-            if event.state == State::Parked {
-                backlog.parked += 1;
-            } else if !event.state.is_end() {
-                backlog.waiting += 1;
-                backlog.oldest = Some(backlog.oldest.map_or(event.accepted_at, |oldest| oldest.min(event.accepted_at)));
-            }
-        }
-        backlogs.into_values().filter(|backlog| backlog.waiting + backlog.parked > 0).collect()
-    }
-
-    pub(super) fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Option<Delivery> {
-        let tables = self.tables();
-        tables.find(tenant, id).and_then(|place| tables.view(place))
-    }
-
-    pub(super) fn deliveries(&self, query: &DeliveryQuery) -> DeliveryPage {
-        let tables = self.tables();
-        let older = tables.by_id.iter().rev().filter(|(id, _)| query.before.as_ref().is_none_or(|before| *id < before));
-        let wanted = older.map(|(_, place)| *place).filter(|(lane, sequence)| {
-            let lane = &tables.lanes[*lane];
-            lane.tenant == query.tenant
-                && query.incident.as_ref().is_none_or(|incident| *incident == lane.incident)
-                && query.direction.is_none_or(|direction| direction == lane.direction)
-                && lane.event(*sequence).is_some_and(|event| query.state.is_none_or(|state| state == event.state))
-        });
-        let mut deliveries: Vec<_> = wanted.take(query.limit + 1).filter_map(|place| tables.view(place)).collect();
-        let more = deliveries.len() > query.limit;
-        deliveries.truncate(query.limit);
-        let next = if more { deliveries.last().map(|last| last.id.clone()) } else { None };
-        DeliveryPage { deliveries, next }
     }
 
     pub(super) fn replay(&self, tenant: &TenantId, id: &DeliveryId, new: DeliveryId) -> Replayed {
@@ -276,6 +265,13 @@ impl Tables {
         }
         let key = (change.tenant.clone(), change.direction, change.incident.clone());
         Known::New { waiting: self.lane_of.get(&key).map_or(0, |index| self.lanes[*index].waiting()) }
+    }
+
+    /// Appends what follows from a settlement, unless its event is known.
+    fn follow(&mut self, change: NewDelivery, now: Timestamp) {
+        if !self.by_key.contains_key(&(change.tenant.clone(), change.event.clone())) {
+            self.append(change, now);
+        }
     }
 
     fn append(&mut self, change: NewDelivery, now: Timestamp) -> Receipt {
@@ -352,26 +348,5 @@ impl Tables {
 
     fn find(&self, tenant: &TenantId, id: &DeliveryId) -> Option<Place> {
         self.by_id.get(id).copied().filter(|(lane, _)| self.lanes[*lane].tenant == *tenant)
-    }
-
-    fn view(&self, (index, sequence): Place) -> Option<Delivery> {
-        let lane = &self.lanes[index];
-        let event = lane.event(sequence)?;
-        Some(Delivery {
-            id: event.change.id.clone(),
-            tenant: lane.tenant.clone(),
-            direction: lane.direction,
-            incident: lane.incident.clone(),
-            sequence,
-            event: event.change.event.clone(),
-            kind: event.change.kind,
-            state: event.state,
-            accepted_at: event.accepted_at,
-            ended_at: event.ended_at,
-            ending: event.ending.clone(),
-            attempts: event.attempts.clone(),
-            due: if event.state.is_end() { None } else { lane.due },
-            body: RawValue::from_string(event.change.body.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
-        })
     }
 }

@@ -46,11 +46,24 @@ impl Session {
     /// Appends a change to its lane, which is made if it is the first.
     pub(super) fn append(&mut self, change: &NewDelivery, now: Timestamp) -> Result<Receipt, Fault> {
         let tenant = self.tenants.row(&self.connection, &change.tenant)?;
+        self.append_for(tenant, change, now)
+    }
+
+    /// Appends what follows from a settlement to a lane of the same tenant, unless its event is known.
+    pub(super) fn follow(&mut self, tenant: i64, change: &NewDelivery, now: Timestamp) -> Result<(), Fault> {
+        let known = "SELECT 1 FROM delivery WHERE tenant = ?1 AND event = ?2";
+        if !self.connection.prepare_cached(known)?.exists(params![tenant, change.event.as_str()])? {
+            self.append_for(tenant, change, now)?;
+        }
+        Ok(())
+    }
+
+    fn append_for(&mut self, tenant: i64, change: &NewDelivery, now: Timestamp) -> Result<Receipt, Fault> {
         let rank = change.kind.urgency().rank();
         let (lane, sequence) = self.lengthen(tenant, change, rank, now)?;
         self.connection.prepare_cached("INSERT INTO body (text) VALUES (?1)")?.execute(params![change.body])?;
         let delivery = "INSERT INTO delivery (lane, sequence, tenant, receipt, event, kind, rank, accepted_at, body, \
-                        body_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                        body_hash, is_echo) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         self.connection.prepare_cached(delivery)?.execute(params![
             lane,
             sequence,
@@ -62,6 +75,7 @@ impl Session {
             now.millis(),
             self.connection.last_insert_rowid(),
             change.body_hash.as_slice(),
+            change.is_echo,
         ])?;
         self.tenants.wake(tenant, now);
         Ok(Receipt { delivery: change.id.clone(), sequence: unsigned(sequence) })
@@ -96,7 +110,7 @@ impl Session {
 
     /// A change that was accepted before, to be appended once more.
     pub(super) fn stored_change(&self, lane: i64, sequence: u64) -> Result<NewDelivery, Fault> {
-        let sql = "SELECT t.name, l.direction, l.incident, d.receipt, d.event, d.kind, d.body_hash, b.text \
+        let sql = "SELECT t.name, l.direction, l.incident, d.receipt, d.event, d.kind, d.body_hash, b.text, d.is_echo \
                    FROM delivery d JOIN lane l ON l.id = d.lane JOIN tenant t ON t.id = d.tenant \
                    JOIN body b ON b.id = d.body WHERE d.lane = ?1 AND d.sequence = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;

@@ -12,7 +12,7 @@ use super::session::Session;
 use super::tenants::Candidate;
 use crate::delivery::lane::LaneMemory;
 use crate::delivery::record::Urgency;
-use crate::domain::id::TenantId;
+use crate::domain::id::{EventKey, TenantId};
 use crate::domain::time::Timestamp;
 use crate::store::contract::{Claim, ClaimRequest, Lease, Waiting};
 
@@ -110,7 +110,7 @@ impl Session {
     }
 
     fn waiting(&self, lease: &Lease, waiting_max: usize) -> Result<Vec<Waiting>, Fault> {
-        let sql = "SELECT d.receipt, d.sequence, d.kind, b.text, d.accepted_at, d.sending_since \
+        let sql = "SELECT d.receipt, d.sequence, d.kind, b.text, d.accepted_at, d.sending_since, d.is_echo, d.event \
                    FROM delivery d CROSS JOIN body b ON b.id = d.body \
                    WHERE d.lane = ?1 AND d.sequence >= ?2 ORDER BY d.sequence LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -118,14 +118,16 @@ impl Session {
         let mut rows = statement.query(params![lease.lane, super::rows::signed(lease.head), most])?;
         let mut waiting = Vec::new();
         while let Some(row) = rows.next()? {
+            let event = row.get_ref(7)?.as_str().map_err(|error| Fault::nonsense("delivery.event", error))?;
             waiting.push(Waiting {
                 id: receipt_of(row.get(0)?),
+                event: EventKey::parse(event).map_err(|error| Fault::nonsense("delivery.event", error))?,
                 sequence: unsigned(row.get(1)?),
                 kind: kind_of(row.get_ref(2)?.as_str().map_err(|error| Fault::nonsense("delivery.kind", error))?)?,
                 body: row.get(3)?,
                 accepted_at: Timestamp::from_millis(row.get(4)?),
                 sending_since: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_millis),
-                is_echo: false,
+                is_echo: row.get(6)?,
             });
         }
         Ok(waiting)

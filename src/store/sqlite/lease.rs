@@ -28,6 +28,10 @@ impl Session {
         let sql = "UPDATE delivery SET sending_since = ?4 WHERE lane = ?1 AND sequence BETWEEN ?2 AND ?3";
         let row = params![lease.lane, signed(lease.head), signed(upto), now.millis()];
         self.connection.prepare_cached(sql)?.execute(row)?;
+        // What was begun together with these and refused is begun anew.
+        let sql = "UPDATE delivery SET sending_since = NULL WHERE lane = ?1 AND sequence > ?2 AND sending_since IS NOT NULL \
+                   AND state = 0";
+        self.connection.prepare_cached(sql)?.execute(params![lease.lane, signed(upto)])?;
         Ok(Held::Yes(now))
     }
 
@@ -56,16 +60,22 @@ impl Session {
     pub(super) fn settle(&mut self, lease: &Lease, settlement: &Settlement) -> Result<Held<()>, Fault> {
         let now = self.now();
         let waits = |lane: &Holding| (lease.head..=lane.tail).contains(&settlement.upto);
-        if !self.holding(lease)?.as_ref().is_some_and(waits) {
-            return Ok(Held::Lost);
-        }
+        let Some(lane) = self.holding(lease)?.filter(waits) else { return Ok(Held::Lost) };
         self.end(lease, settlement, now)?;
         let memory = "INSERT INTO lane_memory (lane, memory) VALUES (?1, ?2) \
                       ON CONFLICT (lane) DO UPDATE SET memory = excluded.memory";
         self.connection.prepare_cached(memory)?.execute(params![lease.lane, json(&settlement.memory)?])?;
         let blocks = settlement.ending.parking.as_ref().is_some_and(|parking| parking.blocks);
         let head = if blocks { settlement.upto } else { settlement.upto + 1 };
-        self.give_back(lease.lane, head, blocks, now).map(Held::Yes)
+        self.give_back(lease.lane, head, blocks, now)?;
+        if let Some(link) = &settlement.link {
+            self.keep_link(lane.tenant, link, now)?;
+        }
+        // After the lane is given back: what follows in the very same lane comes behind what waits there.
+        for change in &settlement.follows {
+            self.follow(lane.tenant, change, now)?;
+        }
+        Ok(Held::Yes(()))
     }
 
     /// Ends the deliveries of a settlement: the last as it says, those before it superseded by it.

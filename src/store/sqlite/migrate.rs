@@ -15,8 +15,10 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 1] =
-    [Migration { name: "0001_lanes", sql: include_str!("../../../migrations/sqlite/0001_lanes.sql") }];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { name: "0001_lanes", sql: include_str!("../../../migrations/sqlite/0001_lanes.sql") },
+    Migration { name: "0002_way_back", sql: include_str!("../../../migrations/sqlite/0002_way_back.sql") },
+];
 
 /// Brings the file to the newest schema, or says why not.
 pub(super) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(), StoreError> {

@@ -12,19 +12,23 @@
 //! Proved by: `tests/store`, and `benches/store.rs` for the speed.
 
 mod accept;
+mod backlog;
 mod checkpoint;
 mod claim;
 mod connection;
 mod fault;
 mod lease;
+mod links;
 mod migrate;
 mod operate;
 mod place;
 mod read;
 mod rows;
 mod session;
+mod sweep;
 mod tenants;
 mod thread;
+mod trim;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -42,12 +46,13 @@ use self::session::{Halt, Session};
 use self::tenants::Tenants;
 use self::thread::Desk;
 use super::contract::{
-    Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, Learned, Lease, NewDelivery, Pause,
-    Postponement, Replayed, Settlement, StoreError, TenantRecord, TenantShare,
+    Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, LaneView, Learned, Lease, NewDelivery,
+    Pause, Postponement, Replayed, Settlement, StoreError, SweepCursor, SweepLease, TenantRecord, TenantShare,
 };
 use super::steady::SteadyClock;
-use crate::delivery::record::Delivery;
-use crate::domain::id::{DeliveryId, TenantId};
+use crate::delivery::record::{Delivery, Direction};
+use crate::domain::id::{DeliveryId, IncidentId, SysId, TenantId};
+use crate::domain::ticket::Link;
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::{STORE_QUEUE_MAX, STORE_READS_MAX};
 
@@ -186,6 +191,67 @@ impl SqliteStore {
         self.quick.ask(move |reader| reader.tenant(&tenant)).await
     }
 
+    pub(super) async fn link(&self, tenant: &TenantId, ticket: &SysId) -> Result<Option<Link>, StoreError> {
+        let (tenant, ticket) = (tenant.clone(), ticket.clone());
+        self.quick.ask(move |reader| reader.link(&tenant, &ticket)).await
+    }
+
+    pub(super) async fn links_of(&self, tenant: &TenantId, incident: &IncidentId) -> Result<Vec<Link>, StoreError> {
+        let (tenant, incident) = (tenant.clone(), incident.clone());
+        self.quick.ask(move |reader| reader.links_of(&tenant, &incident)).await
+    }
+
+    pub(super) async fn links_page(
+        &self,
+        tenant: &TenantId,
+        after: Option<&SysId>,
+        limit: usize,
+    ) -> Result<Vec<Link>, StoreError> {
+        let (tenant, after) = (tenant.clone(), after.cloned());
+        self.lists.ask(move |reader| reader.links_page(&tenant, after.as_ref(), limit)).await
+    }
+
+    pub(super) async fn lane(
+        &self,
+        tenant: &TenantId,
+        direction: Direction,
+        incident: &IncidentId,
+    ) -> Result<Option<LaneView>, StoreError> {
+        let (tenant, incident) = (tenant.clone(), incident.clone());
+        self.quick.ask(move |reader| reader.lane(&tenant, direction, &incident)).await
+    }
+
+    pub(super) async fn opening(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        let tenant = tenant.clone();
+        self.quick.ask(move |reader| reader.opening(&tenant)).await
+    }
+
+    pub(super) async fn lease_sweep(
+        &self,
+        tenant: &TenantId,
+        owner: &str,
+        every: Duration,
+        lease_for: Duration,
+    ) -> Result<Option<SweepLease>, StoreError> {
+        let (tenant, owner) = (tenant.clone(), owner.to_owned());
+        self.writer.ask(move |session| session.lease_sweep(&tenant, &owner, every, lease_for)).await
+    }
+
+    pub(super) async fn save_sweep(
+        &self,
+        lease: &SweepLease,
+        cursor: &SweepCursor,
+        lease_for: Duration,
+    ) -> Result<Held<()>, StoreError> {
+        let (lease, cursor) = (lease.clone(), cursor.clone());
+        self.writer.ask(move |session| session.save_sweep(&lease, &cursor, lease_for)).await
+    }
+
+    pub(super) async fn finish_sweep(&self, lease: &SweepLease, cursor: &SweepCursor) -> Result<Held<()>, StoreError> {
+        let (lease, cursor) = (lease.clone(), cursor.clone());
+        self.writer.ask(move |session| session.finish_sweep(&lease, &cursor)).await
+    }
+
     pub(super) async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         self.lists.ask(|reader| reader.backlog()).await
     }
@@ -215,6 +281,14 @@ impl SqliteStore {
         self.writer.ask(move |session| session.drop_parked(&tenant, &id)).await
     }
 
+    pub(super) async fn trim(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {
+        let ended = self.lists.ask(move |reader| reader.ended(before, most)).await?;
+        if ended.is_empty() {
+            return Ok(0);
+        }
+        self.writer.ask(move |session| session.trim(&ended)).await
+    }
+
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         self.writer.ask(Session::prove).await
     }
@@ -239,6 +313,7 @@ fn stored_time(connection: &Connection) -> rusqlite::Result<Timestamp> {
 
 /// The process that held these leases is dead: the lock says so. What it was sending stays marked as being sent.
 fn release_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
+    connection.execute("UPDATE sweep SET leased_until = NULL, owner = NULL WHERE leased_until IS NOT NULL", [])?;
     let sql = "UPDATE lane INDEXED BY lane_leased SET leased_until = NULL, due = ?1 WHERE leased_until IS NOT NULL";
     connection.execute(sql, params![now.millis()])
 }

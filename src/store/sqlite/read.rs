@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::mpsc;
 
 use super::fault::Fault;
 use super::rows::{
-    DELIVERY_COLUMNS, OPEN, STATE_NUMBERS, delivery, direction_number, from_json, receipt_bytes, state_number, unsigned,
+    DELIVERY_COLUMNS, STATE_NUMBERS, delivery, direction_number, from_json, json, receipt_bytes, state_number, unsigned,
 };
 use super::session::{Halt, halt};
 use super::thread::BoxedJob;
-use crate::delivery::record::{Delivery, State};
+use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::{Backlog, DeliveryPage, DeliveryQuery, Pause, StoreError, TenantRecord};
+use crate::store::contract::{DeliveryPage, DeliveryQuery, LaneView, Pause, StoreError, TenantRecord};
 use crate::store::steady::SteadyClock;
 
 /// What a reading thread owns.
@@ -67,29 +67,34 @@ impl Reader {
         Ok(TenantRecord { pause, learned: from_json(learned.as_deref())? })
     }
 
-    pub(super) fn backlog(&self) -> Result<Vec<Backlog>, Fault> {
-        let sql = "SELECT name, \
-                     (SELECT count(*) FROM delivery INDEXED BY delivery_state WHERE tenant = t.id AND state = ?1), \
-                     (SELECT count(*) FROM delivery INDEXED BY delivery_state WHERE tenant = t.id AND state = ?2), \
-                     (SELECT accepted_at FROM delivery INDEXED BY delivery_state \
-                        WHERE tenant = t.id AND state = ?1 ORDER BY receipt LIMIT 1) \
-                   FROM tenant t ORDER BY name";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![OPEN, state_number(State::Parked)])?;
-        let mut backlogs = Vec::new();
-        while let Some(row) = rows.next()? {
-            let name: String = row.get(0)?;
-            let backlog = Backlog {
-                tenant: TenantId::parse(&name).map_err(|error| Fault::nonsense("tenant.name", error))?,
-                waiting: unsigned(row.get(1)?),
-                parked: unsigned(row.get(2)?),
-                oldest: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis),
-            };
-            if backlog.waiting + backlog.parked > 0 {
-                backlogs.push(backlog);
-            }
-        }
-        Ok(backlogs)
+    pub(super) fn lane(
+        &self,
+        tenant: &TenantId,
+        direction: Direction,
+        incident: &IncidentId,
+    ) -> Result<Option<LaneView>, Fault> {
+        // A parked head waits for a person, not for its turn.
+        let sql = "SELECT m.memory, l.tail + 1 - l.head - l.parked, \
+                     EXISTS (SELECT 1 FROM delivery d \
+                             WHERE d.lane = l.id AND d.sequence >= l.head AND d.sending_since IS NOT NULL) \
+                   FROM lane l LEFT JOIN lane_memory m ON m.lane = l.id \
+                   WHERE l.tenant = (SELECT id FROM tenant WHERE name = ?1) AND l.incident = ?2 AND l.direction = ?3";
+        let view = |row: &Row<'_>| {
+            let memory: Option<String> = row.get(0)?;
+            // A cache: what cannot be read is found again in ServiceNow.
+            let memory = from_json(memory.as_deref()).unwrap_or_default();
+            Ok(LaneView { memory, waiting: unsigned(row.get(1)?), sending: row.get(2)? })
+        };
+        let lane = params![tenant.as_str(), incident.as_str(), direction_number(direction)];
+        Ok(self.connection.prepare_cached(sql)?.query_row(lane, view).optional()?)
+    }
+
+    pub(super) fn opening(&self, tenant: &TenantId) -> Result<bool, Fault> {
+        // The words of the index: they must stand here as they stand there.
+        let sql = "SELECT 1 FROM delivery INDEXED BY delivery_opening \
+                   WHERE tenant = (SELECT id FROM tenant WHERE name = ?1) \
+                     AND kind = 'ticket.opened' AND sending_since IS NOT NULL";
+        Ok(self.connection.prepare_cached(sql)?.exists(params![tenant.as_str()])?)
     }
 
     pub(super) fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Delivery>, Fault> {
@@ -113,10 +118,8 @@ impl Reader {
 
     pub(super) fn deliveries(&self, query: &DeliveryQuery) -> Result<DeliveryPage, Fault> {
         let Some(tenant) = self.tenant_row(&query.tenant)? else { return Ok(DeliveryPage::default()) };
-        let mut deliveries = match &query.incident {
-            Some(_) => self.of_incident(tenant, query)?,
-            None => self.of_states(tenant, query)?,
-        };
+        let deliveries = if query.incidents.is_empty() { Self::of_states } else { Self::of_incidents };
+        let mut deliveries = deliveries(self, tenant, query)?;
         let more = deliveries.len() > query.limit;
         deliveries.truncate(query.limit);
         let next = if more { deliveries.last().map(|last| last.id.clone()) } else { None };
@@ -154,12 +157,13 @@ impl Reader {
         Ok(found)
     }
 
-    /// The same over an incident's lanes, which are two at most.
-    fn of_incident(&self, tenant: i64, query: &DeliveryQuery) -> Result<Vec<Delivery>, Fault> {
+    /// The same over some incidents' lanes, which are two each at most.
+    fn of_incidents(&self, tenant: i64, query: &DeliveryQuery) -> Result<Vec<Delivery>, Fault> {
         let sql = format!(
-            "SELECT {DELIVERY_COLUMNS} FROM lane l CROSS JOIN delivery d ON d.lane = l.id \
-             CROSS JOIN body b ON b.id = d.body \
-             WHERE l.tenant = ?1 AND l.incident = ?7 AND d.receipt < ?3 AND (?2 IS NULL OR d.state = ?2) \
+            "SELECT {DELIVERY_COLUMNS} FROM (SELECT DISTINCT value AS incident FROM json_each(?7)) wanted \
+             CROSS JOIN lane l ON l.tenant = ?1 AND l.incident = wanted.incident \
+             CROSS JOIN delivery d ON d.lane = l.id CROSS JOIN body b ON b.id = d.body \
+             WHERE d.receipt < ?3 AND (?2 IS NULL OR d.state = ?2) \
                AND (?4 IS NULL OR l.direction = ?4) AND (?5 IS NULL OR (d.sending_since IS NOT NULL) = ?5) \
              ORDER BY d.receipt DESC LIMIT ?6"
         );
@@ -171,7 +175,7 @@ impl Reader {
             query.direction.map(direction_number),
             sending(query.state),
             most(query),
-            query.incident.as_ref().map(IncidentId::as_str)
+            json(&query.incidents)?
         ])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {

@@ -129,7 +129,7 @@ pub(super) fn delivery(tenant: &TenantId, row: &Row<'_>) -> Result<Delivery, Fau
     })
 }
 
-/// Reads a change as it was accepted: tenant, direction, incident, receipt, event, kind, hash, body.
+/// Reads a change as it was accepted: tenant, direction, incident, receipt, event, kind, hash, body, echo.
 pub(super) fn change(row: &Row<'_>) -> Result<NewDelivery, Fault> {
     let tenant: String = row.get(0)?;
     let event: String = row.get(4)?;
@@ -143,6 +143,6 @@ pub(super) fn change(row: &Row<'_>) -> Result<NewDelivery, Fault> {
         kind: kind_of(row.get_ref(5)?.as_str().map_err(|error| Fault::nonsense("delivery.kind", error))?)?,
         body: row.get(7)?,
         body_hash: row.get(6)?,
-        is_echo: false,
+        is_echo: row.get(8)?,
     })
 }

@@ -7,7 +7,10 @@ use tracing::{debug, info, warn};
 
 use super::label;
 use crate::domain::id::TenantId;
-use crate::telemetry::catalogue::{BREAKER, CALL_SECONDS, CALLS, PAUSED, TOKENS};
+use crate::telemetry::catalogue::{
+    BREAKER, CALL_SECONDS, CALLBACK_SECONDS, CALLBACKS, CALLS, DRIFT, FIRST_RESPONSES_OVERDUE, PAUSED, SWEEP_SECONDS,
+    SWEPT, TOKENS,
+};
 
 /// A call to ServiceNow ended, one way or another.
 #[derive(Debug)]
@@ -32,6 +35,82 @@ impl CallFinished<'_> {
         histogram!(CALL_SECONDS, "tenant" => label(tenant), "class" => class).record(took);
         debug!(tenant.id = %tenant, class, operation, status, took_secs = took.as_secs_f64(),
             "ServiceNow answered: {operation}, {class}");
+    }
+}
+
+/// A call to the managed service ended, one way or another.
+#[derive(Debug)]
+pub struct CallbackFinished<'a> {
+    /// Whose.
+    pub tenant: &'a TenantId,
+    /// How the answer was classified, by its stable name.
+    pub class: &'static str,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl CallbackFinished<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        let Self { tenant, class, status, took } = self;
+        counter!(CALLBACKS, "tenant" => label(tenant), "class" => class).increment(1);
+        histogram!(CALLBACK_SECONDS, "tenant" => label(tenant), "class" => class).record(took);
+        debug!(tenant.id = %tenant, class, status, took_secs = took.as_secs_f64(),
+            "The managed service answered a callback: {class}");
+    }
+}
+
+/// A sweep of an instance ended.
+#[derive(Debug)]
+pub struct Swept<'a> {
+    /// Whose instance.
+    pub tenant: &'a TenantId,
+    /// Tickets looked at.
+    pub tickets: usize,
+    /// Tickets with something that no webhook had told.
+    pub drifted: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Swept<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        let Self { tenant, tickets, drifted, took } = self;
+        counter!(SWEPT, "tenant" => label(tenant)).increment(tickets as u64);
+        counter!(DRIFT, "tenant" => label(tenant)).increment(drifted as u64);
+        histogram!(SWEEP_SECONDS, "tenant" => label(tenant)).record(took);
+        if drifted > 0 {
+            info!(tenant.id = %tenant, tickets, drifted, took_secs = took.as_secs_f64(),
+                "A sweep of {tickets} tickets found {drifted} with news that no webhook had told");
+        } else {
+            debug!(tenant.id = %tenant, tickets, took_secs = took.as_secs_f64(), "A sweep of {tickets} tickets found nothing new");
+        }
+    }
+}
+
+/// A batch of open tickets was looked at for late first answers.
+#[derive(Debug)]
+pub struct FirstResponses<'a> {
+    /// Whose instance.
+    pub tenant: &'a TenantId,
+    /// Tickets looked at.
+    pub looked_at: usize,
+    /// Of those, tickets whose first answer is late.
+    pub overdue: usize,
+}
+
+impl FirstResponses<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        let Self { tenant, looked_at, overdue } = self;
+        let overdue_now = u32::try_from(overdue).unwrap_or(u32::MAX);
+        gauge!(FIRST_RESPONSES_OVERDUE, "tenant" => label(tenant)).set(f64::from(overdue_now));
+        if overdue > 0 {
+            warn!(tenant.id = %tenant, looked_at, overdue, "{overdue} of {looked_at} open tickets wait too long for a first answer");
+        }
     }
 }
 

@@ -1,18 +1,18 @@
 //! What happens at the door: accepted, refused, authenticated, recognised as our own echo.
 
 use metrics::counter;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::label;
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
-use crate::telemetry::catalogue::{ACCEPTED, AUTHENTICATED, DUPLICATES, ECHOES, REFUSED};
+use crate::telemetry::catalogue::{ACCEPTED, AUTHENTICATED, DUPLICATES, ECHOES, REFUSED, WEBHOOKS_READ};
 
 /// A change is durable and was acknowledged.
 #[derive(Debug)]
 pub struct Accepted<'a> {
     /// Whose.
     pub tenant: &'a TenantId,
-    /// `to_ticket` or `to_incident`.
+    /// `to_servicenow` or `to_service`.
     pub direction: &'static str,
     /// What it is about.
     pub incident: &'a IncidentId,
@@ -54,6 +54,30 @@ impl Refused<'_> {
         let tenant = tenant.map_or("", TenantId::as_str);
         counter!(REFUSED, "tenant" => label(&tenant), "code" => code).increment(1);
         info!(tenant.id = tenant, code, status, "Refused a request: {reason}");
+    }
+}
+
+/// A webhook of ServiceNow was understood.
+#[derive(Debug)]
+pub struct WebhookRead<'a> {
+    /// Whose.
+    pub tenant: &'a TenantId,
+    /// `snapshot`, `hint`, `flat` or `salvaged`.
+    pub form: &'static str,
+    /// What is wrong with a body that was salvaged; never a part of it.
+    pub flaw: Option<&'a str>,
+}
+
+impl WebhookRead<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        let Self { tenant, form, flaw } = self;
+        counter!(WEBHOOKS_READ, "tenant" => label(tenant), "form" => form).increment(1);
+        if let Some(flaw) = flaw {
+            warn!(tenant.id = %tenant, form, flaw, "Saved only the sys_id of a broken webhook: {flaw}");
+        } else {
+            debug!(tenant.id = %tenant, form, "Read a webhook as a {form}");
+        }
     }
 }
 
@@ -119,7 +143,7 @@ mod tests {
         let delivery = DeliveryId::from_bits(1);
         let accepted = |duplicate| Accepted {
             tenant: &tenant,
-            direction: "to_ticket",
+            direction: "to_servicenow",
             incident: &incident,
             delivery: &delivery,
             duplicate,
@@ -130,7 +154,7 @@ mod tests {
             accepted(true).emit();
         })
         .unwrap();
-        let labels = r#"{tenant="contoso",direction="to_ticket"}"#;
+        let labels = r#"{tenant="contoso",direction="to_servicenow"}"#;
         assert!(text.contains(&format!("snowgate_changes_accepted_total{labels} 1")), "{text}");
         assert!(text.contains(&format!("snowgate_changes_duplicate_total{labels} 2")), "{text}");
     }

@@ -11,8 +11,11 @@ mod intake;
 mod lanes;
 mod process;
 
-pub use calls::{BreakerChanged, BreakerState, CallFinished, TenantPaused, TenantResumed, TokenFetched};
-pub use intake::{Accepted, Authenticated, EchoCut, Refused};
+pub use calls::{
+    BreakerChanged, BreakerState, CallFinished, CallbackFinished, FirstResponses, Swept, TenantPaused, TenantResumed,
+    TokenFetched,
+};
+pub use intake::{Accepted, Authenticated, EchoCut, Refused, WebhookRead};
 pub use lanes::{Delivered, FieldDropped, Folded, Parked, Retried, Waiting};
 pub use process::{SettingsApplied, SettingsRefused, StoreCommitted, TaskPanicked};
 

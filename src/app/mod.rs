@@ -1,0 +1,337 @@
+//! The composition root: opens the store, loads the tenants, binds the listeners, starts the worker, and stops it all.
+//!
+//! Owns: the order of starting and stopping. Never: decides anything about an event. Fails: with a [`StartError`] that
+//! says what to do, before anything was served.
+
+mod upkeep;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpServer, middleware};
+
+use crate::domain::time::SharedClock;
+use crate::http::operators::{Operators, Role};
+use crate::http::{self, Face};
+use crate::limits::{ACCEPT_AFTER_STOP, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE, STORE_CLOSE_WAIT};
+use crate::peer::transport::Transport;
+use crate::peer::transport::addresses::AddressFilter;
+use crate::peer::transport::http::{Http, HttpOptions, HttpOptionsError};
+use crate::runtime::drain::{self, StillRunning, Stopper};
+use crate::runtime::readiness::Readiness;
+use crate::runtime::tasks;
+use crate::runtime::wake::Wake;
+use crate::security::address;
+use crate::settings::{self, Settings, StoreSettings, StoreUrl};
+use crate::store::memory::MemoryStore;
+use crate::store::sqlite::{self, Batch, Observer, SqliteStore};
+use crate::store::{Store, StoreError, TenantShare};
+use crate::telemetry::events::StoreCommitted;
+use crate::telemetry::metrics::{Metrics, MetricsError};
+use crate::tenants::{Registry, Tenant};
+use crate::worker::Protections;
+use crate::worker::bridges::{Bridges, Surroundings, Ways};
+use crate::worker::dispatcher::Worker;
+use crate::worker::spool::{Files, Spool};
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store is not safe to use, or somebody else uses it.
+    #[error("the store did not open")]
+    Store(#[from] StoreError),
+    /// A listener could not be bound.
+    #[error("cannot listen on {address} ({purpose}); choose another address in `server:`")]
+    Listen {
+        /// What was asked for.
+        address: String,
+        /// `server.listen` or `server.admin_listen`.
+        purpose: &'static str,
+        /// What the machine said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is no room for files on their way.
+    #[error("cannot make a directory in {path} for files on their way; set TMPDIR to one that may be written")]
+    Spool {
+        /// Where it should be.
+        path: std::path::PathBuf,
+        /// What the machine said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The HTTP client could not be built.
+    #[error("the HTTP client could not be built")]
+    Client(#[from] HttpOptionsError),
+    /// The metrics could not be set up.
+    #[error("the metrics could not be set up")]
+    Metrics(#[from] MetricsError),
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    public: SocketAddr,
+    admin: SocketAddr,
+    servers: Vec<ServerHandle>,
+    stopper: Stopper,
+    worker: tokio::task::JoinHandle<()>,
+    store: Store,
+}
+
+/// What a gateway is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The checked settings.
+    pub settings: Settings,
+    /// The tenants to serve.
+    pub tenants: Vec<Tenant>,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+impl Gateway {
+    /// Starts everything; when it returns, both listeners answer.
+    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+        let Parts { settings, tenants, clock } = parts;
+        let public = listen(settings.server.listen, "server.listen")?;
+        let admin = listen(settings.server.admin_listen, "server.admin_listen")?;
+        let metrics = Metrics::install()?;
+        let store = open(&settings.store, &clock)?;
+        let (stopper, stop) = drain::channel();
+        let readiness = Readiness::default();
+        let starting = readiness.latch("starting");
+
+        let registry = Arc::new(Registry::default());
+        registry.replace(tenants);
+        store.serve_tenants(shares(&registry)).await?;
+        try_again(&store, &registry).await?;
+
+        let (accepted, settled) = (Wake::default(), Wake::default());
+        let ways = ways(&settings)?;
+        let surroundings = Surroundings {
+            deployment_key: Arc::from(settings.deployment_key.as_str()),
+            files: files(&settings, &ways)?,
+            ways,
+            clock: Arc::clone(&clock),
+        };
+        let bridges = Arc::new(Bridges::new(Arc::clone(&registry), surroundings));
+        let (resumed, stood) = (Arc::clone(&bridges), Arc::clone(&bridges));
+        let worker = Worker {
+            store: store.clone(),
+            bridges,
+            clock: Arc::clone(&clock),
+            accepted: accepted.clone(),
+            settled: settled.clone(),
+            owner: format!("{}", std::process::id()),
+            protections: Protections::ALL,
+        };
+        let stop_face = stop.clone();
+        let operators = Arc::new(operators(&settings));
+        let face = Face {
+            store: store.clone(),
+            registry,
+            clock,
+            accepted,
+            settled,
+            stop: stop_face,
+            readiness,
+            metrics,
+            operators,
+            resumed: Arc::new(move |tenant| resumed.resumed(tenant)),
+            standing: Arc::new(move |tenant| stood.standings(tenant).map(upkeep::standing)),
+        };
+        let addresses = (local(&public)?, local(&admin)?);
+        let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let workers = settings.server.workers.unwrap_or(processors);
+        let servers =
+            [serve(public, face.clone(), Listener::Public { workers })?, serve(admin, face.clone(), Listener::Admin)?];
+        let handles = servers.iter().map(Server::handle).collect();
+        for server in servers {
+            drop(tasks::spawn("http", server));
+        }
+        drop(tasks::spawn("backlog report", upkeep::report_backlog(face.clone(), stop.clone())));
+        drop(tasks::spawn("forget old records", upkeep::forget(face, stop.clone())));
+        drop(tasks::spawn("sweep", worker.clone().sweep(stop.clone())));
+        let worker = tasks::spawn("worker", worker.run(stop));
+        drop(starting);
+        Ok(Self { public: addresses.0, admin: addresses.1, servers: handles, stopper, worker, store })
+    }
+
+    /// Where events are taken.
+    pub fn public_url(&self) -> String {
+        format!("http://{}", self.public)
+    }
+
+    /// Where operators look.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    /// The store, for those who compose a gateway themselves.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Asks everything to stop; hand it to whoever listens for signals.
+    pub const fn stopper(&self) -> &Stopper {
+        &self.stopper
+    }
+
+    /// Waits until a stop is requested, keeps accepting for a moment (load balancers lag), then closes the listeners and
+    /// waits for deliveries in flight. What did not end by the deadline is listed; it is safe on disk.
+    pub async fn run_until_stopped(self, accept_for: Duration) -> Result<(), StillRunning> {
+        let stop = self.stopper.stop();
+        stop.requested().await;
+        tokio::time::sleep(accept_for).await;
+        for server in &self.servers {
+            server.stop(true).await;
+        }
+        let drained = self.stopper.drained().await;
+        if drained.is_ok() {
+            // The loop ends by itself; a panic in it was reported where it happened.
+            drop(self.worker.await);
+        }
+        self.store.close(STORE_CLOSE_WAIT).await;
+        drained
+    }
+
+    /// Stops now, within the usual grace and without waiting for load balancers.
+    pub async fn stop(self) -> Result<(), StillRunning> {
+        self.stopper.request(STOP_GRACE);
+        self.run_until_stopped(Duration::ZERO).await
+    }
+
+    /// How long a stopping gateway keeps accepting.
+    pub const ACCEPT_AFTER_STOP: Duration = ACCEPT_AFTER_STOP;
+}
+
+#[derive(Clone, Copy)]
+enum Listener {
+    Public { workers: usize },
+    Admin,
+}
+
+fn serve(socket: TcpListener, face: Face, listener: Listener) -> Result<Server, StartError> {
+    let address = local(&socket)?.to_string();
+    let server = HttpServer::new(move || {
+        let app = App::new().wrap(middleware::from_fn(http::track));
+        match listener {
+            Listener::Public { .. } => app.configure(http::public(face.clone())),
+            Listener::Admin => app.configure(http::admin::routes(face.clone())),
+        }
+    });
+    let (workers, purpose) = match listener {
+        Listener::Public { workers } => (workers, "server.listen"),
+        Listener::Admin => (1, "server.admin_listen"),
+    };
+    let bound = server
+        .workers(workers)
+        .client_request_timeout(REQUEST_HEAD_WAIT)
+        .keep_alive(KEEP_ALIVE)
+        // The server counts per thread.
+        .max_connections((CONNECTIONS_MAX / workers).max(1))
+        .shutdown_timeout(10)
+        .disable_signals()
+        .listen(socket)
+        .map_err(|source| StartError::Listen { address, purpose, source })?;
+    Ok(bound.run())
+}
+
+fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source| StartError::Listen { address: address.to_string(), purpose, source })
+}
+
+fn local(socket: &TcpListener) -> Result<SocketAddr, StartError> {
+    socket.local_addr().map_err(|source| StartError::Listen { address: String::new(), purpose: "server", source })
+}
+
+/// The store that the settings name.
+fn open(settings: &StoreSettings, clock: &SharedClock) -> Result<Store, StoreError> {
+    match &settings.url {
+        StoreUrl::Memory => Ok(Store::Memory(Arc::new(MemoryStore::new(Arc::clone(clock))))),
+        StoreUrl::Sqlite(path) => {
+            let options = sqlite::Options {
+                accept_data_loss: settings.accept_data_loss,
+                observer: Some(Observer::new(tell_commit)),
+                ..sqlite::Options::new(Arc::clone(clock))
+            };
+            let store = SqliteStore::open(path, options)?;
+            for warning in store.warnings() {
+                tracing::warn!("The store: {warning}");
+            }
+            Ok(Store::Sqlite(Arc::new(store)))
+        }
+        StoreUrl::Postgres { .. } => Err(StoreError::Refused(
+            "PostgreSQL is not available yet: use `store: {url: \"sqlite:data/snowgate.db\"}`".to_owned(),
+        )),
+    }
+}
+
+fn tell_commit(batch: Batch) {
+    let Batch { commands, unreadable, took } = batch;
+    StoreCommitted { rows: u32::try_from(commands).unwrap_or(u32::MAX), took }.emit();
+    if unreadable > 0 {
+        tracing::error!(
+            lanes = unreadable,
+            "{unreadable} due lanes cannot be read and were set aside; is the file damaged?"
+        );
+    }
+}
+
+/// The ways to all instances: they dial only what the operator's egress rules allow, whatever a name resolves to.
+fn ways(settings: &Settings) -> Result<Ways, HttpOptionsError> {
+    let private = Arc::new(settings.egress.allow_private.clone());
+    let opened = Arc::clone(&private);
+    let encrypted: AddressFilter = Arc::new(move |dialled| {
+        address::is_forbidden(dialled, &private).map_or(Ok(()), |why| Err(format!("{dialled} is {why}")))
+    });
+    let plain: AddressFilter = Arc::new(move |dialled| {
+        let is_opened = address::is_opened(dialled, &opened);
+        if is_opened { Ok(()) } else { Err(format!("{dialled} is not opened for plain http")) }
+    });
+    let way = |filter| Ok(Transport::Http(Arc::new(Http::new(&HttpOptions::new(filter))?)));
+    Ok(Ways { encrypted: way(encrypted)?, plain: way(plain)? })
+}
+
+/// A directory of our own for files on their way, readable by nobody else.
+fn files(settings: &Settings, ways: &Ways) -> Result<Files, StartError> {
+    let base = std::env::temp_dir();
+    let spool = Spool::make(&base).map_err(|source| StartError::Spool { path: base, source })?;
+    Ok(Files { spool: Arc::new(spool), egress: Arc::new(settings.egress.clone()), ways: ways.clone() })
+}
+
+fn operators(settings: &Settings) -> Operators {
+    Operators::new(settings.operators.iter().map(|operator| {
+        let role = match operator.role {
+            settings::Role::Read => Role::Read,
+            settings::Role::Operate => Role::Operate,
+            settings::Role::Admin => Role::Admin,
+        };
+        (operator.name.clone(), role, operator.key)
+    }))
+}
+
+fn shares(registry: &Registry) -> Vec<TenantShare> {
+    let enabled = registry.all().into_iter().filter(|tenant| tenant.is_enabled());
+    enabled
+        .map(|tenant| TenantShare {
+            tenant: tenant.id().clone(),
+            lanes_max: tenant.settings().servicenow.limits.concurrency,
+        })
+        .collect()
+}
+
+/// A start is a new try: what was wrong with credentials or configuration may have been mended. What the instance asked
+/// for, and what an operator ordered, stays.
+async fn try_again(store: &Store, registry: &Registry) -> Result<(), StoreError> {
+    for tenant in registry.all() {
+        let pause = store.tenant(tenant.id()).await?.pause;
+        if pause.is_some_and(|pause| !matches!(pause.code.as_str(), "operator" | "throttled" | "crowded")) {
+            store.resume_tenant(tenant.id()).await?;
+        }
+    }
+    Ok(())
+}

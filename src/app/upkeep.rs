@@ -1,0 +1,96 @@
+//! What a gateway does beside its work: keeps the gauges true, forgets old records, and says how its peers stand.
+//!
+//! Owns: when these happen. Never: delivers. Fails: by trying again next time; work goes on meanwhile.
+//! Proved by: `tests/it/operators.rs`; what may be forgotten, by `tests/store`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::delivery::record::Direction;
+use crate::domain::id::TenantId;
+use crate::http::Face;
+use crate::http::standing::{PeerStanding, Standing, SweepStanding};
+use crate::limits::{BACKLOG_REPORT_EVERY, EVENTS_REMEMBERED, TRIM_DELIVERIES_MAX, TRIM_EVERY, TRIM_REST};
+use crate::peer::pace;
+use crate::runtime::drain::Stop;
+use crate::store::StoreError;
+use crate::telemetry::events::{TenantResumed, Waiting};
+use crate::worker::bridges::Standings;
+
+/// How a tenant's peers stand, in the form in which operators see it.
+pub(super) fn standing(standings: Standings) -> Standing {
+    let Standings { servicenow, callback, sweep } = standings;
+    Standing {
+        servicenow: peer(servicenow),
+        callback: callback.map(peer),
+        sweep: sweep.map(|(began, found)| SweepStanding::of(began.to_string(), found.tickets, found.drifted)),
+    }
+}
+
+fn peer(standing: pace::Standing) -> PeerStanding {
+    let pace::Standing { breaker, closed, in_flight, concurrency, hour_used, hour_calls } = standing;
+    let closed_until = closed.as_ref().map(|closed| closed.until.to_string());
+    let words = String::new();
+    let peer = PeerStanding { words, breaker, closed_until, in_flight, concurrency, hour_used, hour_calls };
+    peer.said(closed.as_ref().map(|closed| closed.reason.as_str()))
+}
+
+/// Forgets what ended long ago, a little at a time, so that work never waits for it.
+pub(super) async fn forget(face: Face, stop: Stop) {
+    while !stop.is_requested() {
+        let rest = match face.store.trim(face.clock.now().minus(EVENTS_REMEMBERED), TRIM_DELIVERIES_MAX).await {
+            // A full batch: there is more.
+            Ok(gone) if gone >= TRIM_DELIVERIES_MAX => TRIM_REST,
+            Ok(_) => TRIM_EVERY,
+            Err(failed) => {
+                tracing::warn!(error = %failed, "Cannot forget old records: {failed}");
+                TRIM_EVERY
+            }
+        };
+        tokio::select! {
+            () = stop.requested() => {}
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+}
+
+/// Keeps the gauges of what waits and who is paused true; they are read from the store, so that none can drift.
+pub(super) async fn report_backlog(face: Face, stop: Stop) {
+    let mut paused: HashMap<TenantId, String> = HashMap::new();
+    while !stop.is_requested() {
+        if let Err(failed) = report_once(&face, &mut paused).await {
+            tracing::warn!(error = %failed, "Cannot read the backlog: {failed}");
+        }
+        face.metrics.fold_samples();
+        tokio::select! {
+            () = stop.requested() => {}
+            () = tokio::time::sleep(BACKLOG_REPORT_EVERY) => {}
+        }
+    }
+}
+
+async fn report_once(face: &Face, paused: &mut HashMap<TenantId, String>) -> Result<(), StoreError> {
+    let backlog = face.store.backlog().await?;
+    let now = face.clock.now();
+    for tenant in face.registry.all() {
+        let id = tenant.id();
+        for (direction, word) in [(Direction::ToServicenow, "to_servicenow"), (Direction::ToService, "to_service")] {
+            let waits = backlog.iter().find(|waits| waits.tenant == *id && waits.direction == direction);
+            Waiting {
+                tenant: id,
+                direction: word,
+                backlog: waits.map_or(0, |waits| waits.waiting),
+                oldest: waits.and_then(|waits| waits.oldest).map_or(Duration::ZERO, |oldest| now.since(oldest)),
+            }
+            .emit();
+        }
+        // A pause that ran out by itself has nobody to say so.
+        let pause = face.store.tenant(id).await?.pause.map(|pause| pause.code);
+        let before = paused.remove(id);
+        if let Some(over) = before.filter(|before| Some(before) != pause.as_ref()) {
+            TenantResumed { tenant: id, reason: &over }.emit();
+        }
+        paused.extend(pause.map(|code| (id.clone(), code)));
+    }
+    Ok(())
+}
