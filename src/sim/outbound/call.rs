@@ -10,7 +10,7 @@ use crate::limits::SIM_OUTBOUND_LOG_MAX;
 /// One HTTP POST that is to be sent now.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OutboundCall {
-    /// Names the call towards [`Instance::call_ended`] and in the log.
+    /// Names the call towards `Instance::call_ended` and in the log.
     pub id: u64,
     /// Host and port, what the limit of four connections counts.
     pub host: String,
