@@ -149,3 +149,50 @@ fn joined(mut read: Vec<JournalEntry>, sent: Vec<JournalEntry>) -> Vec<JournalEn
     }
     read
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::SysId;
+
+    fn entry(key: Option<u128>, element: &str, value: &str) -> JournalEntry {
+        JournalEntry {
+            sys_id: key.map(SysId::from_bits),
+            element: element.to_owned(),
+            value: value.to_owned(),
+            created_on: None,
+            created_by: None,
+        }
+    }
+
+    fn comment(key: Option<u128>, value: &str) -> JournalEntry {
+        entry(key, "comments", value)
+    }
+
+    #[test]
+    fn an_entry_with_a_key_takes_the_place_of_its_text_alone() {
+        let read = vec![comment(None, "ok \n"), comment(None, "Done.")];
+        assert_eq!(joined(read, vec![comment(Some(1), "ok")]), [comment(Some(1), "ok"), comment(None, "Done.")]);
+    }
+
+    #[test]
+    fn equal_texts_are_as_many_entries_as_there_are_keys_or_texts() {
+        let both = [comment(Some(1), "ok"), comment(Some(2), "ok")];
+        assert_eq!(joined(vec![comment(None, "ok"), comment(None, "ok")], both.to_vec()), both);
+        assert_eq!(joined(vec![comment(None, "ok")], both.to_vec()), both);
+        let one_known = joined(vec![comment(None, "ok"), comment(None, "ok")], vec![comment(Some(1), "ok")]);
+        assert_eq!(one_known, [comment(Some(1), "ok"), comment(None, "ok")]);
+    }
+
+    #[test]
+    fn what_was_read_with_its_key_is_not_there_twice() {
+        let read = vec![comment(Some(1), "ok"), comment(None, "ok")];
+        assert_eq!(joined(read.clone(), vec![comment(Some(1), "ok")]), read);
+    }
+
+    #[test]
+    fn the_same_words_in_another_journal_are_another_entry() {
+        let (public, internal) = (comment(None, "ok"), entry(Some(1), "work_notes", "ok"));
+        assert_eq!(joined(vec![public.clone()], vec![internal.clone()]), [public, internal]);
+    }
+}
