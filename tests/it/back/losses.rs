@@ -166,7 +166,7 @@ async fn an_instance_that_hides_its_journal_rows_still_has_its_comments_told() {
     bridged.comments("abel.tuter", &ticket, "By sweep");
     bridged.restarted(|setup| setup.sweeps = Sweeps::Always).await;
     bridged.sweep().await;
-    // The rows cannot be read, so the sweep alone has no comments: the next webhook of the ticket brings them along.
+    // The rows cannot be read; the sweep told the text alone, and the next webhook brings the key of it along.
     bridged.instance.wire(Wire::default());
     bridged.comments("abel.tuter", &ticket, "By webhook again");
     bridged.receiver.has(3, "message_added").await;
