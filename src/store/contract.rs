@@ -209,15 +209,9 @@ pub struct SweepCursor {
     /// The latest `sys_updated_on` of a page that was stored whole, raw as ServiceNow writes it; empty at the start.
     #[serde(default)]
     pub updated_on: String,
-    /// The latest `sys_created_on` of attachments that was stored whole.
-    #[serde(default)]
-    pub attached_on: String,
     /// The last ticket that the rotating full compare looked at; `None` between two rotations.
     #[serde(default)]
     pub compared: Option<SysId>,
-    /// When the present rotation of the full compare began.
-    #[serde(default)]
-    pub rotation_began: Timestamp,
 }
 
 /// The right to sweep one tenant until it ends or is taken away.

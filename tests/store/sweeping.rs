@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use snowgate::domain::id::SysId;
-use snowgate::domain::time::Timestamp;
 use snowgate::store::{Held, SweepCursor, SweepLease};
 
 use crate::harness::{CONTOSO, LEASE, Subject, tenant};
@@ -14,12 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const NEARLY_A_LEASE: Duration = Duration::from_secs(119);
 
 pub(crate) fn cursor(updated_on: &str) -> SweepCursor {
-    SweepCursor {
-        updated_on: updated_on.to_owned(),
-        attached_on: "2026-11-22 09:00:00".to_owned(),
-        compared: Some(SysId::from_bits(3)),
-        rotation_began: Timestamp::from_millis(5),
-    }
+    SweepCursor { updated_on: updated_on.to_owned(), compared: Some(SysId::from_bits(3)) }
 }
 
 pub(crate) async fn leased(subject: &Subject, of: &str, owner: &str) -> Option<SweepLease> {
