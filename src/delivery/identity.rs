@@ -17,6 +17,14 @@ pub struct Identity {
     pub correlation_id: String,
 }
 
+/// How all our correlation ids begin.
+pub const OUR_KEYS: &str = "sg1-";
+
+/// Whether a `correlation_id` is of our making, whatever the deployment.
+pub fn is_ours(correlation_id: &str) -> bool {
+    correlation_id.starts_with(OUR_KEYS)
+}
+
 /// Which ticket of an incident is meant: a new episode has a ticket of its own, and so has an episode whose ticket was
 /// closed for good while the incident went on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +50,7 @@ pub fn derive(deployment_key: &str, tenant: &TenantId, subject: &Subject) -> Ide
     }
     let digest = hasher.finalize();
     let key = digest.iter().take(16).fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
-    Identity { sys_id: SysId::from_bits(key), correlation_id: format!("sg1-{}", base32(&digest, 40)) }
+    Identity { sys_id: SysId::from_bits(key), correlation_id: format!("{OUR_KEYS}{}", base32(&digest, 40)) }
 }
 
 /// The high-water mark written to `correlation_display` with every write: the lane sequence that was applied, and which

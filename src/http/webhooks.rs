@@ -22,7 +22,7 @@ use crate::delivery::record::Direction;
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, SysId, TenantId};
 use crate::domain::sighting::{ReadSighting, Sighting, SightingFault};
 use crate::limits::{WEBHOOK_BODY_BYTES_MAX, WEBHOOK_RETRY_AFTER, WEBHOOK_STORE_WAIT};
-use crate::mapping::{JournalField, Mapping};
+use crate::mapping::Mapping;
 use crate::runtime::{entropy, failpoint};
 use crate::store::{Accepted, NewDelivery, Receipt};
 use crate::telemetry::events as told;
@@ -112,15 +112,11 @@ fn is_guid(text: &str) -> bool {
 
 /// Only what the mapping reads is kept: a private note, or a column that nobody asked for, is not even stored.
 fn stripped(mut read: ReadSighting, mapping: &Mapping) -> ReadSighting {
-    let leaves = |element: &str| {
-        let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
-        journal.is_some_and(|journal| mapping.leaves_as(journal).is_some())
-    };
     if let Some(fields) = &mut read.sighting.fields {
         fields.retain(|column, _| mapping.ticket_columns().iter().any(|wanted| **wanted == **column));
     }
     if let Some(journal) = &mut read.sighting.journal {
-        journal.retain(|entry| leaves(&entry.element));
+        journal.retain(|entry| mapping.entry_leaves_as(&entry.element).is_some());
     }
     if mapping.attachments_back().is_none() {
         read.sighting.attachments = None;

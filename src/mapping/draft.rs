@@ -105,6 +105,11 @@ impl JournalField {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Comments, Self::WorkNotes];
 
+    /// The journal of that database name.
+    pub fn known(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|journal| journal.as_str() == name)
+    }
+
     /// Its database name.
     pub const fn as_str(self) -> &'static str {
         match self {

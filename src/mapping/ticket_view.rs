@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::path::{DISPLAY, TICKET};
+use crate::domain::sighting::Sighting;
 use crate::domain::wire::{Node, Record};
 
 /// A ticket as a webhook, a sweep or a read saw it.
@@ -28,6 +29,15 @@ pub struct Cell {
 }
 
 impl TicketView {
+    /// The columns of a sighting; none of a bare hint.
+    pub fn of(sighting: &Sighting) -> Self {
+        let mut view = Self::default();
+        for (column, cell) in sighting.fields.iter().flatten() {
+            view.set(column.as_str(), cell.value.as_str(), cell.display.clone());
+        }
+        view
+    }
+
     /// Says what a column holds, in place of what was said before.
     pub fn set(&mut self, column: impl Into<String>, value: impl Into<String>, display: Option<String>) {
         self.columns.insert(column.into(), Cell { value: value.into(), display });

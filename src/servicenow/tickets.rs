@@ -14,14 +14,12 @@ use super::wire::lists::{Listed, Rows};
 use super::wire::query::{After, Query};
 use super::wire::rows::Row;
 use super::wire::text::UnsafeText;
+use crate::delivery::identity::OUR_KEYS;
 use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::id::SysId;
 use crate::domain::sighting::{Cell, Sighting};
 use crate::limits::{KEYS_IN_A_QUERY_MAX, MOVED_ROWS_SHARE};
 use crate::peer::permit::Permit;
-
-/// How all our correlation ids begin.
-const OUR_KEYS: &str = "sg1-";
 
 /// The columns that hold no value but the text of a journal.
 const JOURNALS: [&str; 3] = ["comments", "work_notes", "comments_and_work_notes"];

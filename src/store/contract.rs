@@ -192,6 +192,13 @@ pub struct Settlement {
     pub link: Option<Link>,
 }
 
+impl Settlement {
+    /// The good end of what goes up to that sequence, from which nothing else follows.
+    pub const fn delivered(upto: u64, ending: Ending, memory: LaneMemory) -> Self {
+        Self { upto, state: State::Delivered, ending, attempt: None, memory, follows: Vec::new(), link: None }
+    }
+}
+
 /// How a lane stands, as others of its tenant need to know.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LaneView {

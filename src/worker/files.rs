@@ -20,7 +20,7 @@ use crate::callback::client::Client;
 use crate::callback::files::FileToFetch;
 use crate::delivery::kind::TicketKind;
 use crate::delivery::outcome::{Class, Outcome};
-use crate::delivery::record::{Direction, Ending, State};
+use crate::delivery::record::{Direction, Ending};
 use crate::delivery::verdict;
 use crate::domain::change::ChangeKind;
 use crate::domain::id::{DeliveryId, IncidentId};
@@ -119,8 +119,7 @@ impl Journey<'_> {
                 follows.push(self.note(&errand.incident, &first.id, &name, &why));
             }
         }
-        let (upto, state, memory) = (first.sequence, State::Delivered, self.claim.memory.clone());
-        Ok(Settlement { upto, state, ending, attempt: None, memory, follows, link: None })
+        Ok(Settlement { follows, ..Settlement::delivered(first.sequence, ending, self.claim.memory.clone()) })
     }
 
     async fn attach(
@@ -166,8 +165,7 @@ impl Journey<'_> {
         attachment: &Attachment,
         rule: &AttachmentRule,
     ) -> Result<Result<Fetched, Refused>, Stop> {
-        let permit = callback.permit(self.claim.attempts > 1).await;
-        let permit = permit.map_err(|closed| Stop::wait_until(self.on_store(closed.until)))?;
+        let permit = self.permit_to_tell(callback).await?;
         let come = match self.held(callback.fetch_file(permit, wanted)).await? {
             Ok(come) => come,
             Err(outcome) if outcome.class == Class::Refused => return Ok(Err(Refused(in_words(&outcome)))),

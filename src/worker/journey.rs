@@ -12,10 +12,11 @@ use super::looking::Standing;
 use super::stop::{Head, Stop};
 use super::work::{Unreadable, Work};
 use super::{Protections, report};
+use crate::callback;
 use crate::delivery::kind::{Kind, TicketKind};
 use crate::delivery::marker::Marker;
 use crate::delivery::outcome::{Class, Outcome};
-use crate::delivery::record::{Attempt, Direction, Ending, Owner, Parking, State};
+use crate::delivery::record::{Attempt, Direction, Ending, Owner, Parking};
 use crate::delivery::verdict::Situation;
 use crate::domain::change::Change;
 use crate::domain::id::SysId;
@@ -138,8 +139,7 @@ impl Journey<'_> {
             memory.told = Some(memory.told_with(&change.incident));
         }
         let ending = Ending { ticket: memory.ticket.clone(), how: "echo".to_owned(), ..Ending::default() };
-        let (upto, state) = (first.sequence, State::Delivered);
-        let settlement = Settlement { upto, state, ending, attempt: None, memory, follows: Vec::new(), link: None };
+        let settlement = Settlement::delivered(first.sequence, ending, memory);
         let held = self.store.settle(&self.claim.lease, settlement).await?;
         report::held(self, held.is_yes());
         Ok(())
@@ -252,6 +252,12 @@ impl Journey<'_> {
     pub(super) async fn permit(&self) -> Result<Permit, Stop> {
         let retry = self.claim.attempts > 1;
         self.bridge.client.permit(retry).await.map_err(|closed| Stop::wait_until(self.on_store(closed.until)))
+    }
+
+    /// The same for a call to the managed service.
+    pub(super) async fn permit_to_tell(&self, callback: &callback::client::Client) -> Result<Permit, Stop> {
+        let retry = self.claim.attempts > 1;
+        callback.permit(retry).await.map_err(|closed| Stop::wait_until(self.on_store(closed.until)))
     }
 
     /// The same for a call that only reads.

@@ -10,7 +10,7 @@ use super::stop::Stop;
 use super::there::{Course, There};
 use super::work::{Fields, Work, fields_to_create, fields_to_update, remember_ours, remember_written, set_beside};
 use crate::delivery::outcome::{Class, Outcome};
-use crate::delivery::record::{Ending, Owner, State};
+use crate::delivery::record::{Ending, Owner};
 use crate::delivery::verdict::{self, Situation, Verdict};
 use crate::domain::ticket::Ticket;
 use crate::domain::time::Timestamp;
@@ -342,15 +342,7 @@ fn keep_journal_alone(draft: &mut Draft) {
 fn settled_without_ticket(work: &Work, draft: &Draft) -> Settlement {
     let ending = Ending { left_out: left_out(draft), how: "nothing_to_write".to_owned(), ..Ending::default() };
     let memory = work.memory.clone();
-    Settlement {
-        upto: work.upto,
-        state: State::Delivered,
-        ending,
-        attempt: None,
-        memory,
-        follows: Vec::new(),
-        link: None,
-    }
+    Settlement::delivered(work.upto, ending, memory)
 }
 
 fn left_out(draft: &Draft) -> Vec<String> {
@@ -362,15 +354,7 @@ pub(super) fn settled_at(work: &Work, draft: &Draft, ticket: Ticket, how: &str) 
     memory.ticket = Some(ticket.clone());
     remember_written(&mut memory, draft);
     let ending = Ending { ticket: Some(ticket), left_out: left_out(draft), how: how.to_owned(), ..Ending::default() };
-    Settlement {
-        upto: work.upto,
-        state: State::Delivered,
-        ending,
-        attempt: None,
-        memory,
-        follows: Vec::new(),
-        link: None,
-    }
+    Settlement::delivered(work.upto, ending, memory)
 }
 
 /// Notes what ServiceNow stored otherwise than asked.

@@ -151,6 +151,16 @@ impl Mapping {
         messages.iter().find(|(listed, _)| *listed == journal).map(|(_, visibility)| *visibility)
     }
 
+    /// The same for an entry as an instance names it.
+    pub fn entry_leaves_as(&self, element: &str) -> Option<Visibility> {
+        self.leaves_as(JournalField::known(element)?)
+    }
+
+    /// Whether entries of any journal leave the tenant at all.
+    pub fn tells_messages(&self) -> bool {
+        JournalField::ALL.into_iter().any(|journal| self.leaves_as(journal).is_some())
+    }
+
     /// Which files leave the tenant; `None`: none.
     pub fn attachments_back(&self) -> Option<&AttachmentRule> {
         self.back.as_ref()?.attachments.as_ref()

@@ -158,7 +158,7 @@ fn change(raw: &RawCase, notes: &mut Notes<'_>) -> Option<Change> {
 
 fn compare(operation: &str, expected: &Values, draft: &Draft, differences: &mut Vec<String>) {
     for (name, expected) in expected {
-        let journal = JournalField::ALL.iter().any(|journal| journal.as_str() == &**name);
+        let journal = JournalField::known(name).is_some();
         let noun = if journal { "entry" } else { "value" };
         differences.extend(difference(&format!("{operation}.{name}"), noun, expected.as_deref(), draft.value(name)));
     }

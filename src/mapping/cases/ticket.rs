@@ -86,7 +86,7 @@ impl TicketCase {
             }
         }
         for (journal, expected) in &self.messages {
-            let found = JournalField::ALL.into_iter().find(|known| known.as_str() == &**journal);
+            let found = JournalField::known(journal);
             let found = found.and_then(|journal| mapping.leaves_as(journal)).map(Visibility::as_str);
             differences.extend(difference(&format!("messages.{journal}"), "visibility", expected.as_deref(), found));
         }
@@ -186,7 +186,7 @@ fn unknown_name(path: &str, at: At, notes: &mut Notes<'_>) {
 fn expected_messages(expect: &RawExpect, notes: &mut Notes<'_>) -> Values {
     let mut messages = Vec::new();
     for (key, expected) in expect.messages.iter().flat_map(|messages| &messages.entries) {
-        if !JournalField::ALL.iter().any(|journal| journal.as_str() == key.text) {
+        if JournalField::known(&key.text).is_none() {
             notes
                 .error("M006", key.at, format!("`{}` is not a journal field", key.text))
                 .nearest(&key.text, JournalField::ALL.map(JournalField::as_str));

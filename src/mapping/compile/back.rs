@@ -237,7 +237,7 @@ impl Compiler<'_, '_> {
     fn messages_back(&mut self, raw: Option<&Named<Said<String>>>) -> Box<[(JournalField, Visibility)]> {
         let mut messages = Vec::new();
         for (key, visibility) in raw.map_or(&[][..], |raw| &raw.entries) {
-            let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == key.text);
+            let journal = JournalField::known(&key.text);
             if journal.is_none() {
                 self.notes
                     .error("M006", key.at, format!("`{}` is not a journal field", key.text))

@@ -79,7 +79,7 @@ impl Compiler<'_, '_> {
                 )
                 .hint("write to a field of your own, such as `u_external_id`");
         }
-        let journal = JournalField::ALL.iter().any(|journal| journal.as_str() == key.text);
+        let journal = JournalField::known(&key.text).is_some();
         if journal && rule.write != Write::Create {
             self.notes
                 .error("M047", key.at, format!("`{}` is a journal: each write adds an entry", key.text))

@@ -146,7 +146,7 @@ impl Compiler<'_, '_> {
                     .nearest(&key.text, Visibility::WORDS.iter().copied());
                 continue;
             };
-            let Some(journal) = JournalField::ALL.into_iter().find(|journal| journal.as_str() == field.value) else {
+            let Some(journal) = JournalField::known(&field.value) else {
                 self.notes
                     .error("M006", field.at, format!("`{}` is not a journal field", field.value))
                     .nearest(&field.value, JournalField::ALL.map(JournalField::as_str));

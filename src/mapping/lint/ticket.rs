@@ -23,7 +23,7 @@ impl Lint<'_, '_> {
                 .hint("`ticket.state` is the raw value, `ticket.assigned_to.display` what people see");
             return;
         };
-        let journal = column == "comments_and_work_notes" || JournalField::ALL.iter().any(|it| it.as_str() == column);
+        let journal = column == "comments_and_work_notes" || JournalField::known(column).is_some();
         if journal {
             self.error("M049", at, format!("`{column}` is a journal, which has entries and no value"))
                 .hint("`to_incident.messages` says which entries leave the tenant");

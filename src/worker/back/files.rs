@@ -63,8 +63,7 @@ impl Journey<'_> {
         ];
         let media_type = said.media_type.as_deref().or(come.media_type.as_deref()).unwrap_or_default();
         let file = FileToSend { path: spooled.path(), bytes: come.bytes, media_type, attributes: &attributes };
-        let permit = callback.permit(self.claim.attempts > 1).await;
-        let permit = permit.map_err(|closed| Stop::wait_until(self.on_store(closed.until)))?;
+        let permit = self.permit_to_tell(callback).await?;
         match self.held(callback.send_file(permit, event, &file)).await? {
             Ok(_) => Ok(self.told(waiting, "told")),
             Err(outcome) => Err(self.callback_failed(outcome)),
@@ -83,8 +82,7 @@ impl Journey<'_> {
             data.insert("refused".to_owned(), why.into());
         }
         let body = serde_json::to_vec(&event).map_err(|error| Stop::unreadable(&error.to_string()))?;
-        let permit = callback.permit(self.claim.attempts > 1).await;
-        let permit = permit.map_err(|closed| Stop::wait_until(self.on_store(closed.until)))?;
+        let permit = self.permit_to_tell(callback).await?;
         match callback.send(permit, &body, &event.id).await {
             Ok(_) => {
                 let mut settlement = self.told(waiting, "told");

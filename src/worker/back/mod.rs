@@ -30,7 +30,7 @@ use crate::callback::event::Event;
 use crate::delivery::identity;
 use crate::delivery::kind::{Kind, TicketKind};
 use crate::delivery::lane::LaneMemory;
-use crate::delivery::record::{Direction, Ending, Owner, State};
+use crate::delivery::record::{Direction, Ending, Owner};
 use crate::domain::id::IncidentId;
 use crate::domain::sighting::Sighting;
 use crate::domain::ticket::{Link, Ticket};
@@ -161,13 +161,13 @@ impl Journey<'_> {
         let memory = LaneMemory { ticket: ticket.clone(), seen: Some(Box::new(seen)), ..LaneMemory::default() };
         let follows = events.into_iter().map(|(kind, event)| self.callback(kind, &event, ticket.as_ref())).collect();
         let ending = Ending { ticket, left_out, how: how.to_owned(), ..Ending::default() };
-        Settlement { upto, state: State::Delivered, ending, attempt: None, memory, follows, link }
+        Settlement { follows, link, ..Settlement::delivered(upto, ending, memory) }
     }
 
     /// A sighting that ends without a word.
     fn ended(upto: u64, memory: LaneMemory, how: &str) -> Settlement {
         let ending = Ending { ticket: memory.ticket.clone(), how: how.to_owned(), ..Ending::default() };
-        Settlement { upto, state: State::Delivered, ending, attempt: None, memory, follows: Vec::new(), link: None }
+        Settlement::delivered(upto, ending, memory)
     }
 
     /// A clone of production calls with production's secrets. What it says is about other tickets.

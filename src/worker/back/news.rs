@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::outbox::ticket_json;
 use crate::callback::event::Event;
+use crate::delivery::identity;
 use crate::delivery::kind::TicketKind;
 use crate::delivery::marker::Marker;
 use crate::delivery::seen::{Compared, Ours, Seen, print};
@@ -20,7 +21,7 @@ use crate::domain::sighting::{FileEntry, JournalEntry, Operation, Sighting};
 use crate::domain::ticket::{Link, Ticket};
 use crate::domain::time::Timestamp;
 use crate::limits::TOLD_TIMES_MAX;
-use crate::mapping::{IncidentDraft, JournalField, Mapping, MappingFault, TicketPhase, TicketView};
+use crate::mapping::{IncidentDraft, Mapping, MappingFault, TicketPhase, TicketView};
 use crate::worker::Protections;
 
 /// Everything a comparison is made from.
@@ -109,11 +110,11 @@ impl Comparison<'_> {
     /// A ticket without an incident: the mapping says whether it opens one.
     fn of_stranger(&self, mut news: News) -> Result<News, Trouble> {
         let key = self.sighting.correlation_id.as_deref().unwrap_or_default();
-        let view = self.view();
+        let view = TicketView::of(self.sighting);
         let state = view.get("state").map(|state| state.value.as_str()).unwrap_or_default();
         let is_over = self.sighting.operation == Some(Operation::Delete)
             || self.mapping.ticket_phase(state) == TicketPhase::Final;
-        news.how = if key.starts_with("sg1-") {
+        news.how = if identity::is_ours(key) {
             "unknown_key"
         } else if is_over || !key.is_empty() {
             // Over and done, or another integration's.
@@ -164,7 +165,7 @@ impl Comparison<'_> {
         if linked.sending && self.protections.value {
             return Err(Trouble::Writing);
         }
-        let view = self.view();
+        let view = TicketView::of(self.sighting);
         let changed = self.changed(linked, &news.seen, version);
         if changed.is_empty() {
             if linked.ours.values().any(|ours| Some(ours.version) > news.seen.version) {
@@ -325,7 +326,7 @@ impl Comparison<'_> {
                 echoes.extend(by_us.then_some("actor").or(Some("marker")));
                 continue;
             }
-            match self.leaves_as(&entry.element) {
+            match self.mapping.entry_leaves_as(&entry.element) {
                 Some(visibility) => new.push(self.message_of(entry, &key, visibility)),
                 None => private += 1,
             }
@@ -334,11 +335,6 @@ impl Comparison<'_> {
             left_out.push(format!("journal: {private} entries stay private, as the mapping does not list them"));
         }
         new
-    }
-
-    fn leaves_as(&self, element: &str) -> Option<Visibility> {
-        let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element)?;
-        self.mapping.leaves_as(journal)
     }
 
     fn message_of(&self, entry: &JournalEntry, key: &str, visibility: Visibility) -> Value {
@@ -376,14 +372,6 @@ impl Comparison<'_> {
             let (kind, id) = (TicketKind::AttachmentAdded, file.sys_id.to_string());
             news.events.push((kind, self.event(kind, id, data, Some(linked))));
         }
-    }
-
-    fn view(&self) -> TicketView {
-        let mut view = TicketView::default();
-        for (column, cell) in self.sighting.fields.iter().flatten() {
-            view.set(column.as_str(), cell.value.as_str(), cell.display.clone());
-        }
-        view
     }
 
     fn version(&self) -> u64 {

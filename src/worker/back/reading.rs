@@ -8,10 +8,11 @@
 
 use super::super::journey::Journey;
 use super::super::stop::Stop;
+use crate::delivery::identity;
 use crate::delivery::seen::Seen;
 use crate::domain::sighting::{JournalEntry, Operation, Sighting};
 use crate::limits::{JOURNAL_ENTRIES_SENT, JOURNAL_ROWS_MAX};
-use crate::mapping::{IncidentDraft, JournalField, TicketView};
+use crate::mapping::{IncidentDraft, TicketView};
 use crate::servicenow::journal::parse_history;
 
 /// The word in place of an event's id by which a look after an opening is known: nobody has told what hung on the ticket.
@@ -33,7 +34,7 @@ impl Journey<'_> {
         // A key of ours whose owner is not known: the ticket's mark says whose it is.
         let needs_mark = unlinked
             && sighting.correlation_display.is_none()
-            && sighting.correlation_id.as_deref().is_some_and(|key| key.starts_with("sg1-"));
+            && sighting.correlation_id.as_deref().is_some_and(identity::is_ours);
         let whole = sighting.version.is_some() && (stale || self.covers(&sighting)) && !needs_mark;
         let mut sighting = if whole && sighting.fields.is_some() {
             sighting
@@ -51,10 +52,7 @@ impl Journey<'_> {
     }
 
     fn covers(&self, sighting: &Sighting) -> bool {
-        let mut view = TicketView::default();
-        for (column, cell) in sighting.fields.iter().flatten() {
-            view.set(column.as_str(), cell.value.as_str(), cell.display.clone());
-        }
+        let view = TicketView::of(sighting);
         // A script may send labels in the place of values: what the mapping does not know is read, not guessed.
         let knows = |draft: IncidentDraft| draft.dropped.is_empty();
         self.bridge.mapping.covers(&view) && self.bridge.mapping.to_incident(&view).is_ok_and(knows)
@@ -64,7 +62,11 @@ impl Journey<'_> {
         let columns: Vec<&str> = self.bridge.mapping.ticket_columns().iter().map(AsRef::as_ref).collect();
         let permit = self.permit_to_read().await?;
         let table = hint.table.as_deref().filter(|table| **table == *self.bridge.table).unwrap_or(&self.bridge.table);
-        let read = self.bridge.client.read_ticket(permit, (table, &hint.sys_id), &columns, self.reads_journals()).await;
+        let read = self
+            .bridge
+            .client
+            .read_ticket(permit, (table, &hint.sys_id), &columns, self.bridge.mapping.tells_messages())
+            .await;
         let Some(read) = read.map_err(|outcome| self.read_failed(outcome))? else { return Ok(None) };
         let mut sighting = read.sighting;
         sighting.event.clone_from(&hint.event);
@@ -77,7 +79,7 @@ impl Journey<'_> {
         for (element, text) in [("comments", &comments), ("work_notes", &work_notes)] {
             shown.extend(parse_history(element, text));
         }
-        shown.retain(|entry| self.leaves(&entry.element));
+        shown.retain(|entry| self.bridge.mapping.entry_leaves_as(&entry.element).is_some());
         if shows_something_new(&shown, seen) {
             let rows = self.read_journal(&sighting).await?;
             // An instance that hides the rows still shows the text.
@@ -99,17 +101,11 @@ impl Journey<'_> {
         let tickets = [sighting.sys_id.clone()];
         let rows = self.bridge.client.journal_of(permit, &tickets, None, JOURNAL_ROWS_MAX).await;
         let rows = rows.map_err(|outcome| self.read_failed(outcome))?;
-        Ok(rows.into_iter().map(|(_, entry)| entry).filter(|entry| self.leaves(&entry.element)).collect())
-    }
-
-    /// Whether any journal leaves the tenant at all: what does not is not even read.
-    fn reads_journals(&self) -> bool {
-        JournalField::ALL.into_iter().any(|journal| self.bridge.mapping.leaves_as(journal).is_some())
-    }
-
-    pub(super) fn leaves(&self, element: &str) -> bool {
-        let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
-        journal.is_some_and(|journal| self.bridge.mapping.leaves_as(journal).is_some())
+        Ok(rows
+            .into_iter()
+            .map(|(_, entry)| entry)
+            .filter(|entry| self.bridge.mapping.entry_leaves_as(&entry.element).is_some())
+            .collect())
     }
 }
 

@@ -19,6 +19,7 @@ use super::super::bridges::Bridge;
 use super::super::dispatcher::Worker;
 use super::news::same_user;
 use super::outbox;
+use crate::delivery::identity;
 use crate::delivery::outcome::Outcome;
 use crate::delivery::record::Direction;
 use crate::delivery::seen::{Compared, Seen};
@@ -29,7 +30,7 @@ use crate::limits::{
     COMPARE_BATCH, JOURNAL_ROWS_MAX, SWEEP_LEASE, SWEEP_OVERLAP, SWEEP_PAGES_MAX, SWEEP_POLL, SWEEP_ROWS,
     SWEEP_ROWS_MIN, SWEEP_START, SWEEPS_AT_ONCE,
 };
-use crate::mapping::{JournalField, TicketView};
+use crate::mapping::TicketView;
 use crate::peer::permit::Permit;
 use crate::runtime::drain::Stop;
 use crate::servicenow::tickets::Page;
@@ -233,7 +234,7 @@ impl Sweep<'_> {
             let journals = self.journals(batch, since).await?;
             let files = self.files(batch, since).await?;
             // No row of any journal: there is none, or they are hidden. Then the tickets are read, which shows the texts.
-            let hidden = journals.is_empty() && self.reads_journals();
+            let hidden = journals.is_empty() && self.bridge.mapping.tells_messages();
             let mut news = Vec::new();
             for (row, seen) in batch {
                 let sighting = with_entries(row, &journals, &files);
@@ -252,7 +253,7 @@ impl Sweep<'_> {
         let mut kept = Vec::new();
         for row in rows {
             let seen = self.seen(&row.sys_id).await?;
-            let keyed = row.correlation_id.as_deref().is_some_and(|key| key.starts_with("sg1-"));
+            let keyed = row.correlation_id.as_deref().is_some_and(identity::is_ours);
             if keyed || seen.opened || self.store.link(self.tenant, &row.sys_id).await?.is_some() || self.opens(&row) {
                 kept.push((row, seen));
             }
@@ -261,21 +262,8 @@ impl Sweep<'_> {
     }
 
     fn opens(&self, row: &Sighting) -> bool {
-        let mut view = TicketView::default();
-        for (column, cell) in row.fields.iter().flatten() {
-            view.set(column.as_str(), cell.value.as_str(), cell.display.clone());
-        }
         // What cannot be decided is shown to the comparison, which parks it for whoever keeps the mapping.
-        self.bridge.mapping.opens(&view).unwrap_or(true)
-    }
-
-    fn leaves(&self, element: &str) -> bool {
-        let journal = JournalField::ALL.into_iter().find(|journal| journal.as_str() == element);
-        journal.is_some_and(|journal| self.bridge.mapping.leaves_as(journal).is_some())
-    }
-
-    fn reads_journals(&self) -> bool {
-        JournalField::ALL.iter().any(|journal| self.leaves(journal.as_str()))
+        self.bridge.mapping.opens(&TicketView::of(row)).unwrap_or(true)
     }
 
     /// The files that were added to these tickets, if any leave at all.
@@ -294,14 +282,14 @@ impl Sweep<'_> {
         batch: &[(Sighting, Seen)],
         since: Option<&str>,
     ) -> Result<Vec<(SysId, JournalEntry)>, Cut> {
-        if batch.is_empty() || !self.reads_journals() {
+        if batch.is_empty() || !self.bridge.mapping.tells_messages() {
             return Ok(Vec::new());
         }
         let tickets: Vec<SysId> = batch.iter().map(|(row, _)| row.sys_id.clone()).collect();
         let permit = self.permit().await?;
         let rows = self.bridge.client.journal_of(permit, &tickets, since, JOURNAL_ROWS_MAX).await;
         let mut rows = rows.map_err(Cut::Instance)?;
-        rows.retain(|(_, entry)| self.leaves(&entry.element));
+        rows.retain(|(_, entry)| self.bridge.mapping.entry_leaves_as(&entry.element).is_some());
         Ok(rows)
     }
 

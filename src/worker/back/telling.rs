@@ -13,7 +13,7 @@ use crate::callback::classify::Answered;
 use crate::callback::event::Event;
 use crate::delivery::kind::TicketKind;
 use crate::delivery::outcome::{Class, Outcome};
-use crate::delivery::record::{Ending, Owner, State};
+use crate::delivery::record::{Ending, Owner};
 use crate::delivery::verdict::{self, Verdict};
 use crate::domain::id::SysId;
 use crate::domain::sighting::Sighting;
@@ -42,8 +42,7 @@ impl Journey<'_> {
         if kind == TicketKind::AttachmentAdded && event.data.get("refused").is_none() {
             return self.tell_file(waiting, callback, &event).await;
         }
-        let retry = self.claim.attempts > 1;
-        let permit = callback.permit(retry).await.map_err(|closed| Stop::wait_until(self.on_store(closed.until)))?;
+        let permit = self.permit_to_tell(callback).await?;
         if kind == TicketKind::Opened {
             // Whoever creates tickets for this tenant waits for the answer: it may name the incident of this one.
             match self.store.intend(&self.claim.lease, waiting.sequence, LEASE).await? {
@@ -61,8 +60,7 @@ impl Journey<'_> {
     pub(super) fn told(&self, waiting: &Waiting, how: &str) -> Settlement {
         let memory = self.claim.memory.clone();
         let ending = Ending { ticket: memory.ticket.clone(), how: how.to_owned(), ..Ending::default() };
-        let (upto, state) = (waiting.sequence, State::Delivered);
-        Settlement { upto, state, ending, attempt: None, memory, follows: Vec::new(), link: None }
+        Settlement::delivered(waiting.sequence, ending, memory)
     }
 
     /// The managed service took a customer's ticket; if it says as which incident, both are linked from here on.
