@@ -12,7 +12,7 @@ use crate::domain::id::{DeliveryId, TenantId};
 use crate::domain::incident::Incident;
 use crate::domain::ticket::Ticket;
 use crate::domain::time::Timestamp;
-use crate::mapping::{Draft, DraftField, Write};
+use crate::mapping::{Draft, DraftField, Mapping, Write};
 use crate::servicenow::differences::respelled;
 use crate::servicenow::wire::rows::Row;
 use crate::store::{Claim, Waiting};
@@ -142,9 +142,10 @@ impl Work {
     }
 
     /// Whether it carries text that must never be written twice.
-    pub(super) fn has_journal(&self) -> bool {
+    pub(super) fn has_journal(&self, mapping: &Mapping) -> bool {
         // A quiet recovery writes its word as a comment.
-        self.change.message.is_some() || self.change.kind == ChangeKind::Resolved
+        let kind = self.change.kind;
+        self.change.message.is_some() || kind == ChangeKind::Resolved || mapping.notes(kind)
     }
 }
 
