@@ -4,6 +4,7 @@
 //! Exit codes: 0 done, 1 something is wrong with what was given (findings, a refused request), 2 wrong usage,
 //! 3 the gateway could not start or be reached.
 
+mod admin;
 mod check;
 mod deliveries;
 mod demo;
