@@ -9,6 +9,7 @@ mod check;
 mod deliveries;
 mod demo;
 mod key;
+mod plan;
 mod preview;
 mod print;
 mod schema;
@@ -70,6 +71,8 @@ enum Command {
     Check(check::Arguments),
     /// Show what would be sent for an event, and why each field has its value; sends nothing
     Preview(preview::Arguments),
+    /// Show what another mapping would make of the same events, ticket by ticket; sends nothing
+    Plan(plan::Arguments),
     /// See what waits and what is parked; replay or drop it (asks a running gateway)
     Deliveries(deliveries::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
@@ -121,6 +124,7 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Simulate(simulate) => simulate::run(simulate, printer),
         Command::Check(check) => check::run(config, check, printer, environment),
         Command::Preview(preview) => preview::run(config, preview, printer, environment),
+        Command::Plan(plan) => plan::run(config, plan, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
         Command::Key(key) => key::run(key, printer),
         Command::Schema { of } => Ok(schema::run(*of, printer)),

@@ -25,6 +25,7 @@ mod lint;
 mod native;
 mod path;
 mod raw;
+mod rehearsal;
 mod rule;
 mod syntax;
 mod template;
@@ -41,6 +42,7 @@ pub use draft::{
 };
 pub use incident_draft::{IncidentDraft, Output};
 pub use raw::{ClosedTicket, OnParked, Recovery, schema};
+pub use rehearsal::{Apart, Calls, Entry, FieldDifference, Rehearsal, TicketDifference};
 pub use ticket_view::{Cell, TicketView};
 
 use crate::domain::change::ChangeKind;

@@ -231,14 +231,9 @@ pub(super) fn fields_to_update(
     marker: &Marker<'_>,
     holds: impl Fn(&str, &str) -> bool,
 ) -> Fields {
-    let wanted = |field: &&DraftField| match field.write {
-        Write::Always => true,
-        Write::Change => {
-            let never_set = field.value.is_empty() && !work.memory.written.contains_key(&*field.name);
-            let known = work.memory.has_written(&field.name, &field.hash()) || holds(&field.name, &field.value);
-            !never_set && !known
-        }
-        Write::Create => false,
+    let wanted = |field: &&DraftField| {
+        let is_due = field.is_due(work.memory.written.get(&*field.name).map(String::as_str));
+        is_due && (field.write == Write::Always || !holds(&field.name, &field.value))
     };
     let mut fields: Fields = draft.fields.iter().filter(wanted).map(pair).collect();
     fields.extend(journal(draft, marker));
