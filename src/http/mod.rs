@@ -30,6 +30,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::tenants::Registry;
 
 use error::{ApiError, Code};
+pub use events::deliveries_of;
 use operators::Operators;
 pub use request::track;
 pub use webhooks::delivery_of;
