@@ -1,6 +1,6 @@
 //! The real binary between real senders and a simulated instance: what users and operators notice.
 //!
-//! `intake` and `door` cover what comes in and who may send it, `webhooks` the same for the instance, `receipts` what senders are told, `operators` the admin
+//! `intake` and `door` cover what comes in and who may send it, `source_route` the same for tools, `webhooks` for the instance, `receipts` what senders are told, `operators` the admin
 //! listener, `escalations` what goes to somebody else, `parking` what needs a person, `stored` what the instance does with values, `keys` how a ticket is found again, `outages` and `throttling` an
 //! instance that is not well, `isolation` its neighbours, `folding` what waiting updates become. `back` is the other direction.
 
@@ -19,6 +19,7 @@ mod operators;
 mod outages;
 mod parking;
 mod receipts;
+mod source_route;
 mod stored;
 mod throttling;
 mod webhooks;
