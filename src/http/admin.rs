@@ -13,7 +13,7 @@ use serde_json::json;
 use super::error::{ApiError, Code};
 use super::operators::{Concerning, Looks, Operator, Steers, unknown_tenant};
 use super::standing::Standing;
-use super::{Face, health, nothing_here, resource};
+use super::{Face, configuration, health, nothing_here, resource};
 use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::domain::ticket::{Link, Ticket};
@@ -36,6 +36,8 @@ pub fn routes(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
             .service(resource("/metrics", web::get().to(metrics)))
             .service(resource("/livez", web::get().to(health::livez)))
             .service(resource("/readyz", web::get().to(health::readyz)))
+            .service(resource("/v1/configuration", web::get().to(configuration::present)))
+            .service(resource("/v1/reload", web::post().to(configuration::reload)))
             .service(resource("/v1/tenants", web::get().to(tenants)))
             .service(resource("/v1/tenants/{tenant}", web::get().to(tenant)))
             .service(resource("/v1/tenants/{tenant}/pause", web::post().to(pause)))

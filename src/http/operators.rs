@@ -5,10 +5,12 @@
 
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
+use arc_swap::ArcSwap;
 
 use super::Face;
 use super::error::{ApiError, Code};
@@ -28,8 +30,12 @@ pub enum Role {
 }
 
 /// The operators, or nobody: then the listener is a loopback one and asks for nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Operators {
+/// A reload replaces all of them at once.
+#[derive(Debug, Default)]
+pub struct Operators(ArcSwap<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
     names: Vec<(String, Role)>,
     hashes: Vec<ApiKeyHash>,
 }
@@ -37,23 +43,27 @@ pub struct Operators {
 impl Operators {
     /// With each operator's name, role and the hash of their token.
     pub fn new(operators: impl IntoIterator<Item = (String, Role, ApiKeyHash)>) -> Self {
-        let mut known = Self::default();
-        for (name, role, hash) in operators {
-            known.names.push((name, role));
-            known.hashes.push(hash);
-        }
+        let known = Self::default();
+        known.replace(operators);
         known
+    }
+
+    /// Lets in these from now on, and nobody else.
+    pub fn replace(&self, operators: impl IntoIterator<Item = (String, Role, ApiKeyHash)>) {
+        let (names, hashes) = operators.into_iter().map(|(name, role, hash)| ((name, role), hash)).unzip();
+        self.0.store(Arc::new(Known { names, hashes }));
     }
 
     /// Whether this request may do what needs `role`.
     fn check(&self, request: &HttpRequest, role: Role) -> Result<(), ApiError> {
-        if self.hashes.is_empty() {
+        let known = self.0.load();
+        if known.hashes.is_empty() {
             return from_this_machine(request);
         }
         let header = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let token = header.strip_prefix("Bearer ").unwrap_or_default();
         // A search compares with as many hashes as a tenant may have senders; more operators are more searches.
-        let mut chunks = self.hashes.chunks(SENDERS_PER_TENANT_MAX).zip(self.names.chunks(SENDERS_PER_TENANT_MAX));
+        let mut chunks = known.hashes.chunks(SENDERS_PER_TENANT_MAX).zip(known.names.chunks(SENDERS_PER_TENANT_MAX));
         let found = chunks.find_map(|(hashes, names)| names.get(api_key::find(token, hashes)?));
         match found {
             Some((_, held)) if *held >= role => Ok(()),
@@ -73,6 +83,13 @@ pub(super) enum Looks {}
 
 /// Asks for [`Role::Operate`].
 pub(super) enum Steers {}
+
+/// Asks for [`Role::Admin`].
+pub(super) enum Governs {}
+
+impl Asks for Governs {
+    const ROLE: Role = Role::Admin;
+}
 
 impl Asks for Looks {
     const ROLE: Role = Role::Read;

@@ -4,8 +4,8 @@
 //! Never: changes anything. Start-up and reload are this same call.
 //! Fails: with every finding of all files at once. Proved by: `tests/tenants.rs`.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -24,6 +24,10 @@ pub struct Loaded {
     pub tenants: Vec<Tenant>,
     /// Everything, file by file: settings, tenants, mappings.
     pub findings: Vec<Finding>,
+    /// Every file and directory that was looked at, whether or not it is there.
+    pub files: BTreeSet<PathBuf>,
+    /// Over the settings' files and secrets.
+    settings_digest: [u8; 32],
 }
 
 /// A configuration without errors, ready to be served.
@@ -35,6 +39,10 @@ pub struct Prepared {
     pub tenants: Vec<Tenant>,
     /// What somebody should look at.
     pub warnings: Vec<Finding>,
+    /// Every file and directory that was looked at.
+    pub files: BTreeSet<PathBuf>,
+    /// Over all of it: differs if anything does. No secret can be guessed from it.
+    pub digest: [u8; 32],
 }
 
 impl Loaded {
@@ -42,7 +50,10 @@ impl Loaded {
     pub fn strict(self) -> Result<Prepared, Vec<Finding>> {
         match self.settings {
             Some(settings) if !self.findings.iter().any(Finding::is_error) => {
-                Ok(Prepared { settings, tenants: self.tenants, warnings: self.findings })
+                let mut digest = Sha256::new_with_prefix(self.settings_digest);
+                self.tenants.iter().for_each(|tenant| digest.update(tenant.digest));
+                let (tenants, warnings, digest) = (self.tenants, self.findings, digest.finalize().into());
+                Ok(Prepared { settings, tenants, warnings, files: self.files, digest })
             }
             Some(_) | None => Err(self.findings),
         }
@@ -51,8 +62,17 @@ impl Loaded {
 
 /// Reads the settings file at `path`, every tenant, and every mapping that a tenant names.
 pub fn load(path: &Path, environment: &Environment) -> Loaded {
-    let settings::Loaded { settings, tenants, mut findings } = settings::load(path, environment);
-    let Some(settings) = settings else { return Loaded { settings: None, tenants: Vec::new(), findings } };
+    load_over(path, environment, None)
+}
+
+/// The same for a gateway that runs with these settings: what it cannot change without a restart is an error as well.
+pub fn load_over(path: &Path, environment: &Environment, running: Option<&Settings>) -> Loaded {
+    let settings::Loaded { settings, tenants, mut findings, mut files, digest: settings_digest } =
+        settings::load_over(path, environment, running);
+    let Some(settings) = settings else {
+        return Loaded { settings: None, tenants: Vec::new(), findings, files, settings_digest };
+    };
+    files.extend(tenants.iter().map(|tenant| settings.mappings.join(&tenant.mapping)));
     let mut shelf = Shelf { directory: &settings.mappings, environment, files: BTreeMap::new(), findings: Vec::new() };
     let tenants = tenants.into_iter().filter_map(|tenant| {
         let compiled = shelf.mapping(&tenant)?;
@@ -61,7 +81,7 @@ pub fn load(path: &Path, environment: &Environment) -> Loaded {
     });
     let tenants = tenants.collect();
     findings.append(&mut shelf.findings);
-    Loaded { settings: Some(settings), tenants, findings }
+    Loaded { settings: Some(settings), tenants, findings, files, settings_digest }
 }
 
 /// The mapping files that have been read, each compiled once and shared.
