@@ -16,6 +16,13 @@ use crate::settings::{self, Environment};
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Where a running gateway is, and who asks it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Reach {
     /// The admin listener of the gateway; by default the one that the settings name
     #[arg(long, global = true, value_name = "URL")]
     admin: Option<String>,
@@ -84,13 +91,8 @@ pub(super) fn run(
     printer: &Printer,
     environment: &Environment,
 ) -> anyhow::Result<u8> {
-    let base = match &arguments.admin {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{}", admin_address(config, environment)?),
-    };
     let (method, path) = request(&arguments.command);
-    let url = format!("{base}/v1/tenants/{path}");
-    let (status, answer) = runtime()?.block_on(call(method, &url, arguments.token.as_deref()))?;
+    let (status, answer) = arguments.reach.ask(method, &format!("/v1/tenants/{path}"), (config, environment))?;
     if !status.is_success() {
         let detail = answer["detail"].as_str().unwrap_or("no detail");
         printer.note(format_args!("{} {status}: {detail}", printer.ink(Ink::Bad, "refused:")));
@@ -108,6 +110,22 @@ pub(super) fn run(
         Command::Drop(_) => printer.line(format_args!("dropped {}", text(&answer["dropped"]))),
     }
     Ok(DONE)
+}
+
+impl Reach {
+    /// Asks the gateway. Where nobody says where it is, the settings do.
+    pub(super) fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        (config, environment): (&Path, &Environment),
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let base = match &self.admin {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", admin_address(config, environment)?),
+        };
+        runtime()?.block_on(call(method, &format!("{base}{path}"), self.token.as_deref()))
+    }
 }
 
 fn admin_address(config: &Path, environment: &Environment) -> anyhow::Result<String> {
@@ -255,11 +273,11 @@ fn last_outcome(delivery: &Value) -> &str {
     list_of(&delivery["attempts"]).last().map_or("", |attempt| text(&attempt["outcome"]["code"]))
 }
 
-fn list_of(value: &Value) -> &[Value] {
+pub(super) fn list_of(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 

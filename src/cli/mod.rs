@@ -10,6 +10,7 @@ mod demo;
 mod key;
 mod preview;
 mod print;
+mod reload;
 mod schema;
 mod serve;
 mod simulate;
@@ -71,6 +72,8 @@ enum Command {
     Preview(preview::Arguments),
     /// See what waits and what is parked; replay or drop it (asks a running gateway)
     Deliveries(deliveries::Arguments),
+    /// Make a running gateway read its files now, and say what that changed
+    Reload(reload::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
     Key(key::Arguments),
     /// Print the JSON Schema of a file, for editors
@@ -121,6 +124,7 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Check(check) => check::run(config, check, printer, environment),
         Command::Preview(preview) => preview::run(config, preview, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
+        Command::Reload(reload) => reload::run(config, reload, printer, environment),
         Command::Key(key) => key::run(key, printer),
         Command::Schema { of } => Ok(schema::run(*of, printer)),
     }

@@ -3,8 +3,9 @@
 //! Owns: the check, and the extractors by which no handler can forget it. Never: knows what a handler does. Fails: with 401,
 //! 403, or 404 for a tenant that is not there, in this order. Proved by: the tests here and `tests/it/operators.rs`.
 
-use std::future::{Ready, ready};
+use std::future::{Future, Ready, ready};
 use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -17,6 +18,7 @@ use super::error::{ApiError, Code};
 use crate::domain::id::TenantId;
 use crate::limits::SENDERS_PER_TENANT_MAX;
 use crate::security::api_key::{self, ApiKeyHash};
+use crate::store::DeliveryQuery;
 
 /// What an operator may do; each role includes the ones before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,15 +125,30 @@ impl<A: Asks> FromRequest for Operator<A> {
 
 impl<A: Asks> FromRequest for Concerning<A> {
     type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(checked::<A>(request).and_then(|face| {
-            let named = TenantId::parse(request.match_info().query("tenant")).ok();
-            let tenant = named.filter(|id| face.registry.find(id).is_some()).ok_or_else(unknown_tenant)?;
-            Ok(Self { face, tenant, asks: PhantomData })
-        }))
+        let named = TenantId::parse(request.match_info().query("tenant"));
+        let face = checked::<A>(request);
+        Box::pin(async move {
+            let (face, tenant) = (face?, named.map_err(|_| unknown_tenant())?);
+            if is_known(&face, &tenant).await? {
+                Ok(Self { face, tenant, asks: PhantomData })
+            } else {
+                Err(unknown_tenant())
+            }
+        })
     }
+}
+
+/// Whether there is such a tenant, or was one: the records of a removed tenant stay readable for operators.
+async fn is_known(face: &Face, tenant: &TenantId) -> Result<bool, ApiError> {
+    if face.registry.find(tenant).is_some() {
+        return Ok(true);
+    }
+    let (state, incidents, direction, before) = (None, Vec::new(), None, None);
+    let any = DeliveryQuery { tenant: tenant.clone(), state, incidents, direction, before, limit: 1 };
+    Ok(!face.store.deliveries(&any).await?.deliveries.is_empty())
 }
 
 fn checked<A: Asks>(request: &HttpRequest) -> Result<Data<Face>, ApiError> {
