@@ -193,6 +193,10 @@ impl Reloader {
             Ok(prepared) => self.apply(&mut running, prepared, asked).await,
             Err(findings) => Err(NotReloaded::Findings(findings)),
         };
+        if let Err(NotReloaded::Store(_) | NotReloaded::Defect) = applied {
+            // It is not the files' fault, so no change of them would bring the next try.
+            running.watch = Watch::default();
+        }
         applied.inspect_err(|refused| self.tell_refused(refused))
     }
 

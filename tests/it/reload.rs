@@ -299,7 +299,7 @@ async fn a_change_that_needs_a_restart_is_refused_with_everything_beside_it() {
 }
 
 #[tokio::test]
-async fn narrowed_egress_refuses_tenants_that_need_more_and_is_used_once_they_are_gone() {
+async fn narrowed_egress_is_refused_while_a_tenant_needs_more() {
     let instance = Instance::start();
     let home = home_of(&[Tenant::named("contoso", instance.url())]);
     let gateway = home.start().await;
@@ -311,7 +311,7 @@ async fn narrowed_egress_refuses_tenants_that_need_more_and_is_used_once_they_ar
     assert!(found.iter().any(|one| one.starts_with("tenants/contoso.yaml:3")), "{found:?}");
     gateway.post(&Event::updated("MTR-1", 2, "low")).await.expect(202);
     gateway.quiet().await;
-    // An address range that is still opened, but not for this instance: the settings are fine, and the call is not made.
+    // Other addresses stay open, this instance's does not.
     home.write("snowgate.yaml", &text.replace("[127.0.0.0/8]", "[127.0.0.2/32]"));
     let found = refused(&gateway).await;
     assert!(found.iter().any(|one| one.starts_with("tenants/contoso.yaml:3")), "{found:?}");
@@ -427,7 +427,6 @@ async fn operators_are_replaced_and_only_an_admin_may_reload() {
     eventually("the new role", async || Some(ask("sgk_ada").await).filter(|reply| reply.status == 200)).await;
 }
 
-/// The kind of event that the plain mapping has no field for; it must not be lost when mappings change.
 #[tokio::test]
 async fn mappings_change_under_load_and_every_event_is_delivered_once() {
     let instance = Instance::start();
