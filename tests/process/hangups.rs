@@ -34,5 +34,5 @@ async fn a_hangup_reads_the_files_and_broken_ones_end_nothing() {
     })
     .await;
     gateway.signal("TERM");
-    assert_eq!(gateway.ended(Duration::from_secs(60)).await.code(), Some(0));
+    assert_eq!(gateway.ended(Duration::from_mins(1)).await.code(), Some(0));
 }
