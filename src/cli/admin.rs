@@ -47,13 +47,18 @@ impl Admin {
 
     /// Asks, and gives the answer; `None` after saying why it was refused.
     pub(super) fn ask(&self, method: Method, path: &str, printer: &Printer) -> anyhow::Result<Option<Value>> {
-        let (status, answer) = runtime()?.block_on(self.call(method, path))?;
+        let (status, answer) = self.answer(method, path)?;
         if status.is_success() {
             return Ok(Some(answer));
         }
         let detail = answer["detail"].as_str().unwrap_or("no detail");
         printer.note(format_args!("{} {status}: {detail}", printer.ink(Ink::Bad, "refused:")));
         Ok(None)
+    }
+
+    /// The same with a refusal as it came.
+    pub(super) fn answer(&self, method: Method, path: &str) -> anyhow::Result<(StatusCode, Value)> {
+        runtime()?.block_on(self.call(method, path))
     }
 
     async fn call(&self, method: Method, path: &str) -> anyhow::Result<(StatusCode, Value)> {

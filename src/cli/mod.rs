@@ -12,6 +12,7 @@ mod key;
 mod plan;
 mod preview;
 mod print;
+mod reload;
 mod schema;
 mod serve;
 mod simulate;
@@ -75,6 +76,8 @@ enum Command {
     Plan(plan::Arguments),
     /// See what waits and what is parked; replay or drop it (asks a running gateway)
     Deliveries(deliveries::Arguments),
+    /// Make a running gateway read its files now, and say what that changed
+    Reload(reload::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
     Key(key::Arguments),
     /// Print the JSON Schema of a file, for editors
@@ -127,6 +130,7 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Preview(preview) => preview::run(config, preview, printer, environment),
         Command::Plan(plan) => plan::run(config, plan, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
+        Command::Reload(reload) => reload::run(config, reload, printer, environment),
         Command::Key(key) => key::run(key, printer),
         Command::Schema { of } => Ok(schema::run(*of, printer)),
     }

@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod cloudevents;
+pub mod configuration;
 mod deliveries;
 pub mod error;
 mod events;
@@ -61,6 +62,8 @@ pub struct Face {
     pub resumed: Resumed,
     /// How a tenant's peers stand, handed in likewise.
     pub standing: Standings,
+    /// The configuration that runs, and reading it anew, handed in likewise.
+    pub configured: configuration::Configured,
 }
 
 /// How a tenant's peers and its sweep stand; `None` before the first delivery.

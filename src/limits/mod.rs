@@ -2,12 +2,14 @@
 //!
 //! Relations between bounds are checked while compiling, at the end of this file.
 
+mod reload;
 mod simulator;
 mod sources;
 mod way_back;
 
 use std::time::Duration;
 
+pub use reload::*;
 pub use simulator::*;
 pub use sources::*;
 pub use way_back::*;
