@@ -10,13 +10,15 @@ use base64::engine::general_purpose::STANDARD;
 use snowgate::domain::id::TenantId;
 use snowgate::domain::time::Timestamp;
 use snowgate::security::api_key::ApiKey;
+use snowgate::security::scope::Access;
 use snowgate::security::signature::{SignatureError, SignedHeaders, WebhookSecret, sign};
 use snowgate::settings::{Environment, Finding};
 use snowgate::tenants::{
-    Authenticated, Credential, Diff, InstanceCredential, Loaded, Registry, SignedRequest, Unauthenticated, load,
+    Authenticated, Credential, Diff, InstanceCredential, Loaded, Registry, SignedRequest, Unauthenticated, Wanted, load,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_327_200_000);
+const EVENTS: Wanted<'static> = Wanted { access: Access::Events, now: NOW };
 const SECRETS: [&str; 3] = [
     "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
@@ -194,7 +196,7 @@ fn a_key_opens_its_own_tenant_and_no_other() {
     site.tenant("a", &sender_a);
     site.tenant("b", &sender_b);
     site.load_into(&registry).unwrap();
-    let enter = |tenant: &str, key: &str| registry.authenticate(tenant, Credential::ApiKey(key));
+    let enter = |tenant: &str, key: &str| registry.authenticate(tenant, Credential::ApiKey(key), EVENTS);
     let caller = enter("a", key_a.expose()).unwrap();
     assert_eq!((caller.tenant.id().as_str(), &*caller.sender, caller.credential), ("a", "soc", "api_key"));
     assert!(enter("b", key_b.expose()).is_ok());
@@ -231,7 +233,7 @@ fn both_signatures_of_a_rotation_open_and_it_is_told_which_did() {
         let timestamp = NOW.seconds().to_string();
         let headers = SignedHeaders { id: "msg_1", timestamp: &timestamp, signature: &signature };
         let request = SignedRequest { headers, body: b"{}", now: NOW };
-        let sender = registry.authenticate(tenant, Credential::Signature(request));
+        let sender = registry.authenticate(tenant, Credential::Signature(request), EVENTS);
         let instance = registry.authenticate_instance(tenant, InstanceCredential::Signed(request));
         let told = |caller: Result<Authenticated, Unauthenticated>| {
             caller.map(|caller| format!("{} {}", caller.sender, caller.credential)).map_err(|error| error.to_string())

@@ -15,6 +15,7 @@ use actix_web::{App, HttpServer, middleware};
 use crate::domain::time::SharedClock;
 use crate::http::operators::{Operators, Role};
 use crate::http::{self, Face};
+use crate::issuers::{self, Issuers};
 use crate::limits::{ACCEPT_AFTER_STOP, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE, STORE_CLOSE_WAIT};
 use crate::peer::transport::Transport;
 use crate::peer::transport::addresses::AddressFilter;
@@ -111,6 +112,7 @@ impl Gateway {
 
         let (accepted, settled) = (Wake::default(), Wake::default());
         let ways = ways(&settings)?;
+        let issuers = Arc::new(issuers(&settings, &ways, &clock));
         let surroundings = Surroundings {
             deployment_key: Arc::from(settings.deployment_key.as_str()),
             files: files(&settings, &ways)?,
@@ -134,6 +136,9 @@ impl Gateway {
             store: store.clone(),
             registry,
             clock,
+            issuers,
+            attempts: Arc::default(),
+            proxies: Arc::new(settings.server.trusted_proxies.clone()),
             accepted,
             settled,
             stop: stop_face,
@@ -294,6 +299,13 @@ fn ways(settings: &Settings) -> Result<Ways, HttpOptionsError> {
     });
     let way = |filter| Ok(Transport::Http(Arc::new(Http::new(&HttpOptions::new(filter))?)));
     Ok(Ways { encrypted: way(encrypted)?, plain: way(plain)? })
+}
+
+/// Who issues the tokens of callers is asked over the same ways, and only where the operator allows.
+fn issuers(settings: &Settings, ways: &Ways, clock: &SharedClock) -> Issuers {
+    let Ways { encrypted, plain } = ways.clone();
+    let egress = Arc::new(settings.egress.clone());
+    Issuers::new(issuers::Surroundings { encrypted, plain, egress, clock: Arc::clone(clock) })
 }
 
 /// A directory of our own for files on their way, readable by nobody else.

@@ -13,13 +13,12 @@ use super::finding::{Finding, Severity};
 use super::layers;
 use super::reader::{Reader, read_text, reason};
 use super::shape::{self, Shape};
-use super::tenant::{self, SenderCredential, TenantSettings};
+use super::tenant::{self, Against, TenantSettings};
 use super::tree::Document;
 use super::{Environment, codes, schema};
 use crate::domain::id::TenantId;
 use crate::limits::{SETTINGS_FILE_BYTES_MAX, TENANTS_MAX};
 use crate::security::api_key::ApiKeyHash;
-use crate::security::target::EgressPolicy;
 
 /// What could be understood, and everything that was found.
 #[derive(Debug)]
@@ -60,7 +59,11 @@ pub fn load(path: &Path, environment: &Environment) -> Loaded {
     let mut findings = Vec::new();
     let parts = load_settings(path, environment, &mut findings);
     let tenants = match &parts.tenants {
-        Some(directory) => load_tenants(directory, parts.egress.as_ref(), environment, &mut findings),
+        Some(directory) => {
+            let against =
+                Against { egress: parts.egress.as_ref(), trusts_a_proxy: parts.trusts_a_proxy, now: environment.now() };
+            load_tenants(directory, &against, environment, &mut findings)
+        }
         // Where they are is what is broken; that was reported.
         None => Vec::new(),
     };
@@ -109,7 +112,7 @@ fn load_settings(path: &Path, environment: &Environment, findings: &mut Vec<Find
 
 fn load_tenants(
     directory: &Path,
-    egress: Option<&EgressPolicy>,
+    against: &Against<'_>,
     environment: &Environment,
     findings: &mut Vec<Finding>,
 ) -> Vec<TenantSettings> {
@@ -128,7 +131,7 @@ fn load_tenants(
     let mut seen = Seen::default();
     let mut tenants = Vec::with_capacity(files.len());
     for file in files {
-        match load_tenant(&file, egress, environment, &mut seen) {
+        match load_tenant(&file, against, environment, &mut seen) {
             (Some(tenant), found) => {
                 tenants.push(tenant);
                 findings.extend(found);
@@ -151,7 +154,7 @@ struct Seen {
 
 fn load_tenant(
     file: &Path,
-    egress: Option<&EgressPolicy>,
+    against: &Against<'_>,
     environment: &Environment,
     seen: &mut Seen,
 ) -> (Option<TenantSettings>, Vec<Finding>) {
@@ -162,14 +165,14 @@ fn load_tenant(
     let shape = shape::check(&document, schema::tenant());
     let layers = std::slice::from_ref(&document);
     let mut reader = Reader::new(layers, document.root.to_json(), shape, environment);
-    let tenant = tenant::tenant(&mut reader, egress, &document.name);
+    let tenant = tenant::tenant(&mut reader, against, &document.name);
     check_name(&mut reader, file, &document.name, seen);
     if let Some(tenant) = &tenant {
         check_credentials(&mut reader, tenant, seen);
     }
     let (findings, digest) = reader.finish();
     let tenant = tenant.filter(|_| !findings.iter().any(Finding::is_error));
-    (tenant.map(|tenant| TenantSettings { digest: tenant::digest(digest, egress), ..tenant }), findings)
+    (tenant.map(|tenant| TenantSettings { digest: tenant::digest(digest, against.egress), ..tenant }), findings)
 }
 
 /// A tenant is described once, and its file is named after it.
@@ -189,9 +192,10 @@ fn check_name(reader: &mut Reader<'_>, file: &Path, shown: &str, seen: &mut Seen
 
 /// A key or secret that is used twice does not tell who is calling.
 fn check_credentials(reader: &mut Reader<'_>, tenant: &TenantSettings, seen: &mut Seen) {
-    let senders = tenant.senders.iter().enumerate().map(|(index, sender)| match &sender.credential {
-        SenderCredential::ApiKey(hash) => (format!("senders.{index}.api_key_sha256"), hash.digest()),
-        SenderCredential::Webhook(secret, _) => (format!("senders.{index}.webhook_secret"), secret.digest()),
+    let senders = tenant.senders.iter().enumerate();
+    let senders = senders.flat_map(|(index, sender)| {
+        let digests = sender.credential.digests().into_iter();
+        digests.map(move |(key, digest)| (format!("senders.{index}.{key}"), digest))
     });
     let webhook = tenant.webhook.iter().flat_map(|webhook| webhook.secrets.iter().enumerate());
     let webhook = webhook.map(|(index, secret)| (format!("webhook.secrets.{index}"), secret.digest()));
@@ -209,7 +213,7 @@ fn check_credentials(reader: &mut Reader<'_>, tenant: &TenantSettings, seen: &mu
         match seen.credentials.get(&digest) {
             Some(other) => {
                 reader.error(codes::DUPLICATE_CREDENTIAL, &path, format!("this is used already, as {other}"));
-                reader.hint("every sender, webhook and callback needs a secret of its own");
+                reader.hint("every sender, webhook and callback needs a credential of its own");
             }
             None => {
                 seen.credentials.insert(digest, format!("`{path}` of `{}`", tenant.tenant));
