@@ -181,6 +181,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["peer", "cli", "sim"]),
     ("oauth2", &["peer"]),
     ("governor", &["peer"]),
+    ("jsonwebtoken", &["peer", "security"]),
     ("rusqlite", &["store"]),
     ("actix_web", &["http", "app", "sim", "cli"]),
     (

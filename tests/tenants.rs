@@ -344,3 +344,58 @@ fn resident_kib() -> usize {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
+
+/// The reason for the log, or the sender and its credential.
+fn told(caller: Result<Authenticated, Unauthenticated>) -> String {
+    caller.map_or_else(|why| why.to_string(), |caller| format!("{} {}", caller.sender, caller.credential))
+}
+
+#[test]
+fn a_rotation_overlaps_until_the_old_key_ends_and_it_is_told_which_one_is_used() {
+    let (site, registry) = (Site::new(), Registry::default());
+    let (old, new) = (ApiKey::from_entropy([1; 32]), ApiKey::from_entropy([2; 32]));
+    let end = NOW.plus(std::time::Duration::from_hours(1));
+    site.tenant(
+        "a",
+        &format!(
+            "senders:\n  - {{name: soc, api_key_sha256: \"{}\", expires: \"{end}\"}}\n  - {{name: soc, api_key_sha256: \"{}\"}}\n",
+            old.hash(),
+            new.hash()
+        ),
+    );
+    site.load_into(&registry).unwrap();
+    let enter = |key: &ApiKey, now: Timestamp| {
+        told(registry.authenticate("a", Credential::ApiKey(key.expose()), Wanted { access: Access::Events, now }))
+    };
+    let before = Timestamp::from_millis(end.millis() - 1);
+    assert_eq!((enter(&old, before), enter(&new, before)), ("soc api_key".to_owned(), "soc api_key_2".to_owned()));
+    let ended = format!("the credential of sender `soc` expired at {end}");
+    assert_eq!((enter(&old, end), enter(&new, end)), (ended, "soc api_key_2".to_owned()));
+}
+
+#[test]
+fn a_key_in_an_address_is_taken_where_its_sender_allows_it() {
+    let (site, registry) = (Site::new(), Registry::default());
+    let (open, closed) = (ApiKey::from_entropy([1; 32]), ApiKey::from_entropy([2; 32]));
+    site.tenant(
+        "a",
+        &format!(
+            "senders:\n  - {{name: tool, api_key_sha256: \"{}\", key_in_url: true, scopes: [sources/alertmanager]}}\n  \
+             - {{name: soc, api_key_sha256: \"{}\"}}\n",
+            open.hash(),
+            closed.hash()
+        ),
+    );
+    site.load_into(&registry).unwrap();
+    let enter = |tenant: &str, key: &ApiKey, source: &str| {
+        let wanted = Wanted { access: Access::Source(source), now: NOW };
+        told(registry.authenticate(tenant, Credential::KeyInUrl(key.expose()), wanted))
+    };
+    assert_eq!(enter("a", &open, "alertmanager"), "tool key_in_url");
+    assert_eq!(
+        enter("a", &open, "grafana"),
+        "sender `tool` is confined by `scopes`, and `sources/grafana` is none of them"
+    );
+    assert_eq!(enter("a", &closed, "alertmanager"), "the key in the address belongs to a sender without `key_in_url`");
+    assert_eq!(enter("b", &open, "alertmanager"), "no tenant of that name has that key");
+}

@@ -60,10 +60,11 @@ impl Keeper {
     /// See [`super::Issuers::keys`].
     pub(super) async fn keys(self: &Arc<Self>, key_id: &str) -> Keys {
         let mut ended = self.ended.subscribe();
+        let asked_at = self.clock.now();
         match self.look(key_id) {
             Look::Here(keys) => return Keys::Known(keys),
             Look::Later(wait) => return Keys::Later(wait),
-            Look::Ask => self.begin(),
+            Look::Ask => self.begin(Some(key_id)),
             Look::Asking => {}
         }
         if timeout(ISSUER_CALLER_WAIT, ended.changed()).await.is_err() {
@@ -72,10 +73,8 @@ impl Keeper {
         let now = self.clock.now();
         let state = self.state();
         match state.usable(now) {
-            // Fetched just now: a key that is not among them does not exist. Older ones only serve those they have.
-            Some(keys) if keys.has(key_id) || now.since(state.fetched_at) < ISSUER_FETCH_GAP => {
-                Keys::Known(Arc::clone(keys))
-            }
+            // Fetched for this: a key that is not among them does not exist. Older ones only serve those they have.
+            Some(keys) if keys.has(key_id) || state.fetched_at >= asked_at => Keys::Known(Arc::clone(keys)),
             Some(_) | None => Keys::Later(state.next_at.since(now).max(ISSUER_CALLER_WAIT)),
         }
     }
@@ -92,7 +91,7 @@ impl Keeper {
                 let is_old = now.since(state.fetched_at) >= ISSUER_KEYS_FRESH;
                 drop(state);
                 if is_old && may_ask {
-                    self.begin();
+                    self.begin(None);
                 }
                 Look::Here(keys)
             }
@@ -103,7 +102,7 @@ impl Keeper {
     }
 
     /// Begins to fetch, unless somebody else has just begun.
-    fn begin(self: &Arc<Self>) {
+    fn begin(self: &Arc<Self>, key_id: Option<&str>) {
         {
             let mut state = self.state();
             if state.is_fetching {
@@ -111,12 +110,12 @@ impl Keeper {
             }
             state.is_fetching = true;
         }
-        let fetching = Fetching { keeper: Arc::clone(self), fetched: None };
+        let fetching = Fetching { keeper: Arc::clone(self), key_id: key_id.map(str::to_owned), fetched: None };
         // On its own: it goes on when the caller that wanted it hangs up.
         drop(tasks::spawn("issuer keys", fetching.run()));
     }
 
-    fn end(&self, fetched: Option<Result<KeySet, FetchError>>) {
+    fn end(&self, key_id: Option<&str>, fetched: Option<Result<KeySet, FetchError>>) {
         let now = self.clock.now();
         let issuer = &*self.issuer.name;
         {
@@ -126,7 +125,8 @@ impl Keeper {
             match fetched {
                 Some(Ok(keys)) => {
                     IssuerKeysFetched { issuer, outcome: "fetched", keys: keys.len(), detail: "" }.emit();
-                    state.next_at = now.plus(ISSUER_FETCH_GAP);
+                    // Whoever makes up keys waits for the pause to end; a key that was there deserved the look.
+                    state.next_at = if key_id.is_none_or(|id| keys.has(id)) { now } else { now.plus(ISSUER_FETCH_GAP) };
                     state.fetched_at = now;
                     state.keys = Some(Arc::new(keys));
                 }
@@ -155,6 +155,8 @@ impl State {
 /// A fetch under way; however it ends, those who wait for it are told.
 struct Fetching {
     keeper: Arc<Keeper>,
+    /// The key it is for; a renewal is for none.
+    key_id: Option<String>,
     fetched: Option<Result<KeySet, FetchError>>,
 }
 
@@ -166,6 +168,6 @@ impl Fetching {
 
 impl Drop for Fetching {
     fn drop(&mut self) {
-        self.keeper.end(self.fetched.take());
+        self.keeper.end(self.key_id.as_deref(), self.fetched.take());
     }
 }

@@ -1,11 +1,11 @@
 //! The keys of OAuth issuers, whose tokens prove callers.
 //!
 //! Owns: one memory for all tenants of which issuer publishes which keys, and when it is asked again: for a key that is
-//! not known, or after an hour, never twice within a minute, one fetch at a time. A caller waits for a fetch for seconds at
+//! not known, or after an hour, one fetch at a time, and not within a minute after a look that was in vain. A caller waits for a fetch for seconds at
 //! most, and no other caller waits with it. Keys that cannot be renewed serve for a day.
 //! Never: follows a redirect or an address that the operator's egress policy forbids; verifies a token; knows a tenant.
 //! Fails: by saying [`Keys::Later`]. A caller whose token cannot be judged is asked to come back; refused, it would give up.
-//! Proved by: the tests in [`keeper`], and `tests/it/callers.rs` with a real OAuth server that rotates its keys.
+//! Proved by: the tests below, and `tests/it/callers.rs` with a real OAuth server that rotates its keys.
 
 mod fetch;
 mod keeper;
@@ -85,3 +85,6 @@ impl fmt::Debug for Issuers {
         f.write_str("Issuers")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,7 @@ pub const ISSUER_CALLER_WAIT: Duration = Duration::from_secs(3);
 pub const ISSUER_KEYS_FRESH: Duration = Duration::from_hours(1);
 /// How long keys serve while nothing newer can be had: an issuer's outage must not become ours at once.
 pub const ISSUER_KEYS_KEPT: Duration = Duration::from_hours(24);
-/// Between two fetches from one issuer, whatever callers show: made-up key ids must not become a cannon.
+/// After a fetch that did not bring the key it was for, the issuer is left alone: made-up key ids must not become a cannon.
 pub const ISSUER_FETCH_GAP: Duration = Duration::from_mins(1);
 /// Between two fetches if the first one failed: an issuer's short trouble should not keep its callers out for long.
 pub const ISSUER_FAILURE_GAP: Duration = Duration::from_secs(10);

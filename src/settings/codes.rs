@@ -23,7 +23,7 @@ codes! {
     NO_SECRET_FILE = "S012", "The file that should hold a secret is missing, unreadable, empty or too large.";
     BAD_SECRET = "S013", "The secret was found but is not of the right form. Its content is never shown.";
     TARGET = "S020", "The URL must not be called: not https, not on the operator's list, an address, …";
-    EGRESS = "S021", "A host pattern or block of addresses in `egress` cannot be read.";
+    EGRESS = "S021", "A host pattern or block of addresses in `egress` or `server.trusted_proxies` cannot be read.";
     LISTEN = "S022", "An address to listen on cannot be read, or is used twice.";
     OPEN_ADMIN = "S023", "The admin listener can be reached from other machines, and no operator is named.";
     STORE_URL = "S024", "The store's URL cannot be read.";

@@ -43,5 +43,5 @@ pub use load::{Configuration, Loaded, load, load_strict};
 pub use raw::{LogFormat, Role};
 pub use raw_tenant::CreateStrategy;
 pub(crate) use reader::read_text;
-pub use senders::{KeyInUrl, Sender, SenderCredential};
+pub use senders::{KeyInUrl, Sender, SenderCredential, parse_end};
 pub use tenant::{CallLimits, ServiceNowSettings, SweepSettings, TenantSettings};

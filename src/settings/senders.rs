@@ -254,8 +254,8 @@ fn expires(reader: &mut Reader<'_>, now: Option<Timestamp>, raw: &RawSender, pat
     Some(Some(end))
 }
 
-/// A date is the last day on which it is taken, in UTC.
-fn parse_end(text: &str) -> Option<Timestamp> {
+/// When a credential ends: a moment such as `2027-01-31T12:00:00Z`, or the end of a day such as `2027-01-31` in UTC.
+pub fn parse_end(text: &str) -> Option<Timestamp> {
     if let Ok(moment) = text.parse::<jiff::Timestamp>() {
         return Some(Timestamp::from_millis(moment.as_millisecond()));
     }

@@ -18,6 +18,7 @@ fn every_command_explains_itself() {
         "deliveries",
         "deliveries list",
         "key",
+        "key new",
         "key sign",
         "schema",
     ] {

@@ -188,6 +188,13 @@ impl Gateway {
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
     }
 
+    /// The value of a metric without labels, 0 if there is none.
+    pub(crate) async fn metric_of(&self, name: &str) -> f64 {
+        let page = self.ask(Method::GET, "/metrics").await.expect(200).text;
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        value.unwrap_or(0.0)
+    }
+
     // ── its end ──
 
     /// Ends it at once, as a power cut would.

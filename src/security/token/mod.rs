@@ -18,6 +18,9 @@ pub use keys::{InvalidKeySet, KeySet};
 pub use read::Token;
 pub use rules::{Issuer, KeySource, Proven, TokenRules};
 
+#[cfg(test)]
+mod tests;
+
 /// Why a token is not taken; for the log, so it never quotes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRefusal {

@@ -63,16 +63,11 @@ struct RawClaims {
     scope: Value,
 }
 
-/// Whether the text has the outer form of a token, so that another credential is not taken for one.
-pub(super) fn looks_like_one(text: &str) -> bool {
-    // Every JSON object begins so in base64.
-    text.starts_with("eyJ") && text.bytes().filter(|byte| *byte == b'.').count() == 2
-}
-
 impl<'a> Token<'a> {
     /// Whether the text has the outer form of a token, so that another credential is not taken for one.
     pub fn is_meant(text: &str) -> bool {
-        looks_like_one(text)
+        // Every JSON object begins so in base64.
+        text.starts_with("eyJ") && text.bytes().filter(|byte| *byte == b'.').count() == 2
     }
 
     /// Takes the text apart.
@@ -221,6 +216,16 @@ fn decoy(algorithm: Algorithm) -> &'static DecodingKey {
         Algorithm::ES384 => &P384,
         _ => &RSA,
     }
+}
+
+/// Whether each decoy is taken for a key at all.
+#[cfg(test)]
+pub(super) fn decoys_are_usable() -> bool {
+    // A well-formed signature of nothing: a key that cannot be read fails before it is looked at.
+    [(Algorithm::RS256, 256), (Algorithm::ES256, 64), (Algorithm::ES384, 96)].into_iter().all(|(algorithm, bytes)| {
+        let signature = URL_SAFE_NO_PAD.encode(vec![1; bytes]);
+        jsonwebtoken::crypto::verify(&signature, b"message", decoy(algorithm), algorithm) == Ok(false)
+    })
 }
 
 fn from_hex(text: &str) -> Vec<u8> {

@@ -21,10 +21,9 @@ fn registry() -> Registry {
         let mut senders = "senders:\n".to_owned();
         for number in 0..count {
             let (_, secret) = WebhookSecret::from_entropy([number + count * 16; 32]);
-            environment = environment.with(&format!("W_{tenant}_{number}"), secret.expose()).with(
-                &format!("P_{tenant}_{number}"),
-                &format!("pagerduty secret".replace(' ', "-")).repeat(usize::from(number + count)),
-            );
+            environment = environment
+                .with(&format!("W_{tenant}_{number}"), secret.expose())
+                .with(&format!("P_{tenant}_{number}"), &"pagerduty-secret".repeat(usize::from(number + count)));
             senders += &format!(
                 "  - {{name: rooms, webhook_secret: {{env: W_{tenant}_{number}}}}}\n  \
                  - {{name: pd, pagerduty_secret: {{env: P_{tenant}_{number}}}}}\n"
