@@ -116,29 +116,40 @@ impl Keeper {
     }
 
     fn end(&self, key_id: Option<&str>, fetched: Option<Result<KeySet, FetchError>>) {
+        match fetched {
+            Some(Ok(keys)) => self.take(keys, key_id),
+            Some(Err(error)) => self.do_without(Some(&error)),
+            // The process is stopping, or the task panicked, which was told.
+            None => self.do_without(None),
+        }
+        self.ended.send_modify(|ended| *ended += 1);
+    }
+
+    fn take(&self, keys: KeySet, key_id: Option<&str>) {
         let now = self.clock.now();
-        let issuer = &*self.issuer.name;
-        {
+        IssuerKeysFetched { issuer: &self.issuer.name, outcome: "fetched", keys: keys.len(), detail: "" }.emit();
+        // Whoever makes up keys waits for the pause to end; a key that was there deserved the look.
+        let in_vain = key_id.is_some_and(|id| !keys.has(id));
+        let pause = if in_vain { ISSUER_FETCH_GAP } else { Duration::ZERO };
+        let mut state = self.state();
+        state.is_fetching = false;
+        state.next_at = now.plus(pause);
+        state.fetched_at = now;
+        state.keys = Some(Arc::new(keys));
+    }
+
+    fn do_without(&self, error: Option<&FetchError>) {
+        let now = self.clock.now();
+        let keys = {
             let mut state = self.state();
             state.is_fetching = false;
             state.next_at = now.plus(ISSUER_FAILURE_GAP);
-            match fetched {
-                Some(Ok(keys)) => {
-                    IssuerKeysFetched { issuer, outcome: "fetched", keys: keys.len(), detail: "" }.emit();
-                    // Whoever makes up keys waits for the pause to end; a key that was there deserved the look.
-                    state.next_at = if key_id.is_none_or(|id| keys.has(id)) { now } else { now.plus(ISSUER_FETCH_GAP) };
-                    state.fetched_at = now;
-                    state.keys = Some(Arc::new(keys));
-                }
-                Some(Err(error)) => {
-                    let keys = state.usable(now).map_or(0, |keys| keys.len());
-                    IssuerKeysFetched { issuer, outcome: "failed", keys, detail: &error.to_string() }.emit();
-                }
-                // The process is stopping, or the task panicked, which was told.
-                None => {}
-            }
+            state.usable(now).map_or(0, |keys| keys.len())
+        };
+        if let Some(error) = error {
+            let detail = &error.to_string();
+            IssuerKeysFetched { issuer: &self.issuer.name, outcome: "failed", keys, detail }.emit();
         }
-        self.ended.send_modify(|ended| *ended += 1);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

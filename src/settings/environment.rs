@@ -91,6 +91,6 @@ impl fmt::Debug for Environment {
         f.debug_struct("Environment")
             .field("variables", &self.variables.keys())
             .field("directory", &self.directory)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

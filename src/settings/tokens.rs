@@ -12,7 +12,7 @@ use crate::limits::{TOKEN_WORD_CHARS_MAX, TOKEN_WORDS_MAX};
 use crate::security::target::{EgressPolicy, Extent, Target};
 use crate::security::token::{Issuer, KeySource, TokenRules};
 
-/// The application with which Azure Monitor calls: "AzNS AAD Webhook".
+/// The application with which Azure Monitor calls, `AzNS AAD Webhook`.
 const AZURE_CLIENT: &str = "461e8683-5575-4561-ac7f-899cc907d62a";
 /// The same in Azure Government.
 const AZURE_GOVERNMENT_CLIENT: &str = "f1f34126-d4ef-40e1-ad4b-bf5d47b4860d";
@@ -26,36 +26,35 @@ pub(super) fn rules(
     path: &str,
 ) -> Option<TokenRules> {
     let RawTokens { issuer, audience, clients, roles, scopes, subject, jwks_url } = raw;
-    let issuer = match jwks_url {
-        Some(url) => keys_at(reader, egress, &url, path).map(|keys| vec![issuer_of(&issuer, keys)]),
-        None => {
-            let document = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-            discovered(reader, egress, &document, &format!("{path}.issuer")).map(|keys| vec![issuer_of(&issuer, keys)])
-        }
+    let keys = if let Some(url) = jwks_url {
+        keys_at(reader, egress, &url, path)
+    } else {
+        let document = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        discovered(reader, egress, &document, &format!("{path}.issuer"))
     };
     let audiences = words(reader, audience.into_vec(), &format!("{path}.audience"));
     let clients = words(reader, clients.unwrap_or_default(), &format!("{path}.clients"));
     let roles = words(reader, roles.unwrap_or_default(), &format!("{path}.roles"));
     let scopes = words(reader, scopes.unwrap_or_default(), &format!("{path}.scopes"));
-    let rules = TokenRules {
-        issuers: issuer?,
+    let taken = TokenRules {
+        issuers: vec![issuer_of(&issuer, keys?)],
         audiences: audiences?,
         clients: clients?,
         roles: roles?,
         scopes: scopes?,
         subject,
     };
-    if rules.audiences.is_empty() {
+    if taken.audiences.is_empty() {
         reader.error(codes::TOKENS, &format!("{path}.audience"), "`audience` needs at least one entry");
         return None;
     }
-    if rules.clients.is_empty() && rules.roles.is_empty() && rules.scopes.is_empty() && rules.subject.is_none() {
+    if taken.clients.is_empty() && taken.roles.is_empty() && taken.scopes.is_empty() && taken.subject.is_none() {
         let message = "every token that the issuer gives to anybody for this audience would be taken";
         reader.error(codes::TOKENS, path, message);
         reader.hint("say who it is with `clients`, `roles`, `scopes` or `subject`");
         return None;
     }
-    Some(rules)
+    Some(taken)
 }
 
 /// Both versions of tokens: which one comes is set in the application that the webhook is for.
@@ -76,17 +75,14 @@ pub(super) fn azure_rules(
     let directory = directory?;
     let (first, second) = (format!("https://sts.windows.net/{directory}/"), format!("{host}/{directory}/v2.0"));
     let at = format!("{path}.directory");
-    let issuers = match jwks_url {
-        Some(url) => {
-            let keys = keys_at(reader, egress, &url, path)?;
-            vec![issuer_of(&first, keys.clone()), issuer_of(&second, keys)]
-        }
-        None => {
-            // The directory's own document names the first version's issuer, so that one host is enough.
-            let old = discovered(reader, egress, &format!("{host}/{directory}/.well-known/openid-configuration"), &at)?;
-            let new = discovered(reader, egress, &format!("{second}/.well-known/openid-configuration"), &at)?;
-            vec![issuer_of(&first, old), issuer_of(&second, new)]
-        }
+    let issuers = if let Some(url) = jwks_url {
+        let keys = keys_at(reader, egress, &url, path)?;
+        vec![issuer_of(&first, keys.clone()), issuer_of(&second, keys)]
+    } else {
+        // The directory's own document names the first version's issuer, so that one host is enough.
+        let old = discovered(reader, egress, &format!("{host}/{directory}/.well-known/openid-configuration"), &at)?;
+        let new = discovered(reader, egress, &format!("{second}/.well-known/openid-configuration"), &at)?;
+        vec![issuer_of(&first, old), issuer_of(&second, new)]
     };
     let audiences = audiences?;
     if audiences.is_empty() {
@@ -165,7 +161,7 @@ pub(super) fn digests(rules: &TokenRules) -> Vec<(&'static str, [u8; 32])> {
             for client in clients {
                 let said =
                     format!("{issuer:?} {audience:?} {client:?} {:?} {:?} {subject:?}", sorted(roles), sorted(scopes));
-                digests.push(("name", Sha256::digest(said.as_bytes()).into()));
+                digests.push(("oauth", Sha256::digest(said.as_bytes()).into()));
             }
         }
     }

@@ -64,7 +64,8 @@ fn the_schemas_describe_the_files() {
 #[test]
 fn a_new_key_can_be_confined_and_given_an_end_and_the_entry_is_ready_to_paste() {
     let home = Home::of(&[]);
-    let arguments = ["key", "new", "--name", "alerts", "--scopes", "sources/alertmanager,deliveries", "--expires", "2027-01-31"];
+    let arguments =
+        ["key", "new", "--name", "alerts", "--scopes", "sources/alertmanager,deliveries", "--expires", "2027-01-31"];
     let shown = Run::of(&home, &arguments).expect(0);
     let entry = shown.out.lines().last().expect("the entry").trim();
     let (name, rest) = entry.split_once(", api_key_sha256: \"").expect("a name, then the hash");

@@ -22,7 +22,7 @@ struct Key {
     id: String,
     /// What it may sign with.
     algorithms: Vec<Algorithm>,
-    key: DecodingKey,
+    public: DecodingKey,
 }
 
 /// Why a document is no set of keys.
@@ -74,7 +74,7 @@ impl KeySet {
 
     pub(super) fn find(&self, id: &str, algorithm: Algorithm) -> Option<&DecodingKey> {
         let key = self.0.iter().find(|key| key.id == id && key.algorithms.contains(&algorithm));
-        key.map(|key| &key.key)
+        key.map(|key| &key.public)
     }
 }
 
@@ -84,19 +84,30 @@ impl Key {
         if jwk.common.public_key_use.as_ref().is_some_and(|purpose| *purpose != PublicKeyUse::Signature) {
             return None;
         }
-        let possible = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => RSA.to_vec(),
-            AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => vec![Algorithm::ES256],
-            AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P384 => vec![Algorithm::ES384],
+        let possible = if let AlgorithmParameters::RSA(_) = &jwk.algorithm {
+            RSA.to_vec()
+        } else if let AlgorithmParameters::EllipticCurve(curve) = &jwk.algorithm {
+            curve_algorithm(&curve.curve)?
+        } else {
             // Symmetric keys above all: whoever has the published set could sign with them.
-            _ => return None,
+            return None;
         };
         let algorithms = match jwk.common.key_algorithm {
             None => possible,
             Some(stated) => possible.into_iter().filter(|one| stated_as(*one) == Some(stated)).collect(),
         };
         let id = jwk.common.key_id.clone().filter(|id| !id.is_empty() && !algorithms.is_empty())?;
-        Some(Self { id, algorithms, key: DecodingKey::from_jwk(&jwk).ok()? })
+        Some(Self { id, algorithms, public: DecodingKey::from_jwk(&jwk).ok()? })
+    }
+}
+
+fn curve_algorithm(curve: &EllipticCurve) -> Option<Vec<Algorithm>> {
+    if *curve == EllipticCurve::P256 {
+        Some(vec![Algorithm::ES256])
+    } else if *curve == EllipticCurve::P384 {
+        Some(vec![Algorithm::ES384])
+    } else {
+        None
     }
 }
 

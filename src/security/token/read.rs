@@ -105,25 +105,24 @@ impl<'a> Token<'a> {
         &self,
         issuers: impl Iterator<Item = (Issuer, &'k KeySet)>,
     ) -> Result<Proven<'_>, TokenRefusal> {
-        let (mut proven, mut why) = (Vec::new(), TokenRefusal::Stranger);
+        let (mut proven, mut has_issuer, mut has_key) = (Vec::new(), false, false);
         for (issuer, keys) in issuers.filter(|(issuer, _)| *issuer.name == *self.claims.issuer) {
-            match keys.find(&self.key_id, self.algorithm) {
-                Some(key) if self.is_signed_by(key) => proven.push(issuer),
-                Some(_) => why = TokenRefusal::Signature,
-                None => {
-                    if why != TokenRefusal::Signature {
-                        why = TokenRefusal::UnknownKey;
-                    }
-                }
+            has_issuer = true;
+            let Some(key) = keys.find(&self.key_id, self.algorithm) else { continue };
+            has_key = true;
+            if self.is_signed_by(key) {
+                proven.push(issuer);
             }
         }
-        if proven.is_empty() {
-            if why != TokenRefusal::Signature {
-                std::hint::black_box(self.is_signed_by(decoy(self.algorithm)));
-            }
-            return Err(why);
+        if !has_key {
+            std::hint::black_box(self.is_signed_by(decoy(self.algorithm)));
         }
-        Ok(Proven { claims: &self.claims, issuers: proven })
+        match (proven.is_empty(), has_issuer, has_key) {
+            (false, ..) => Ok(Proven { claims: &self.claims, issuers: proven }),
+            (true, false, _) => Err(TokenRefusal::Stranger),
+            (true, true, false) => Err(TokenRefusal::UnknownKey),
+            (true, true, true) => Err(TokenRefusal::Signature),
+        }
     }
 
     fn is_signed_by(&self, key: &DecodingKey) -> bool {
@@ -211,10 +210,12 @@ fn decoy(algorithm: Algorithm) -> &'static DecodingKey {
         const POINT: &str = "04aa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e3872760ab73617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5f";
         DecodingKey::from_ec_der(&from_hex(POINT))
     });
-    match algorithm {
-        Algorithm::ES256 => &P256,
-        Algorithm::ES384 => &P384,
-        _ => &RSA,
+    if algorithm == Algorithm::ES256 {
+        &P256
+    } else if algorithm == Algorithm::ES384 {
+        &P384
+    } else {
+        &RSA
     }
 }
 
