@@ -76,20 +76,24 @@ impl Drop for OAuthServer {
 pub(super) struct Key {
     id: String,
     algorithm: Algorithm,
-    key: EncodingKey,
+    private: EncodingKey,
 }
 
 impl Key {
     pub(super) fn rsa(id: &str) -> Self {
         let pair = KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key");
         // PKCS #8 wraps the key as RFC 8017 writes it in 26 bytes.
-        let key = EncodingKey::from_rsa_der(&pair.serialize_der()[26..]);
-        Self { id: id.to_owned(), algorithm: Algorithm::RS256, key }
+        let private = EncodingKey::from_rsa_der(&pair.serialize_der()[26..]);
+        Self { id: id.to_owned(), algorithm: Algorithm::RS256, private }
     }
 
     pub(super) fn curve(id: &str) -> Self {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
-        Self { id: id.to_owned(), algorithm: Algorithm::ES256, key: EncodingKey::from_ec_der(&pair.serialize_der()) }
+        Self {
+            id: id.to_owned(),
+            algorithm: Algorithm::ES256,
+            private: EncodingKey::from_ec_der(&pair.serialize_der()),
+        }
     }
 
     /// A token that says this, signed.
@@ -99,13 +103,14 @@ impl Key {
             _ => "ES256",
         };
         let message = message(&json!({"typ": "JWT", "alg": algorithm, "kid": self.id}), claims);
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.algorithm).expect("a signature");
+        let signature =
+            jsonwebtoken::crypto::sign(message.as_bytes(), &self.private, self.algorithm).expect("a signature");
         format!("{message}.{signature}")
     }
 
     /// What is published of it.
     pub(super) fn public(&self) -> Value {
-        let jwk = Jwk::from_encoding_key(&self.key, self.algorithm).expect("a public key");
+        let jwk = Jwk::from_encoding_key(&self.private, self.algorithm).expect("a public key");
         let mut jwk = serde_json::to_value(jwk).expect("JSON");
         jwk["kid"] = json!(self.id);
         jwk["use"] = json!("sig");
