@@ -143,7 +143,7 @@ mod tests {
             &format!("v2={bare}"),
             &format!("v1,{bare}"),
             &format!("V1={bare}"),
-            &right.get(..right.len() - 1).unwrap().to_owned(),
+            right.get(..right.len() - 1).unwrap(),
             &format!("{right}00"),
             &"v1=,".repeat(250_000),
         ] {

@@ -93,7 +93,7 @@ fn token(changes: &Value) -> String {
         if value.is_null() {
             claims.as_object_mut().unwrap().remove(name);
         } else {
-            claims[name] = value.clone();
+            claims.as_object_mut().unwrap().insert(name.clone(), value.clone());
         }
     }
     signed(&json!({"alg": "ES256", "kid": "ec-1"}), &claims, &ec_key(P256.0), Algorithm::ES256)

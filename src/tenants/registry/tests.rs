@@ -24,10 +24,11 @@ fn registry() -> Registry {
             environment = environment
                 .with(&format!("W_{tenant}_{number}"), secret.expose())
                 .with(&format!("P_{tenant}_{number}"), &"pagerduty-secret".repeat(usize::from(number + count)));
-            senders += &format!(
+            let entries = format!(
                 "  - {{name: rooms, webhook_secret: {{env: W_{tenant}_{number}}}}}\n  \
                  - {{name: pd, pagerduty_secret: {{env: P_{tenant}_{number}}}}}\n"
             );
+            senders.push_str(&entries);
         }
         let senders = if count == 0 { String::new() } else { senders };
         let file = format!(
