@@ -282,7 +282,7 @@ async fn replay(
 ) -> Result<HttpResponse, ApiError> {
     let id = delivery_id(&path.1)?;
     let new = entropy::new_delivery_id();
-    let done = after(face.store.replay(&tenant, &id, new).await?)?;
+    let done = after(face.store.replay(&tenant, &id, new, crate::store::audit::Actor::gateway()).await?)?;
     face.accepted.one();
     Ok(HttpResponse::Ok().json(json!({"replayed": id, "delivery": done})))
 }
@@ -292,7 +292,7 @@ async fn drop_parked(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = delivery_id(&path.1)?;
-    let done = after(face.store.drop_parked(&tenant, &id).await?)?;
+    let done = after(face.store.drop_parked(&tenant, &id, crate::store::audit::Actor::gateway()).await?)?;
     face.accepted.one();
     Ok(HttpResponse::Ok().json(json!({"dropped": done})))
 }
