@@ -13,8 +13,8 @@ use snowgate::domain::time::Timestamp;
 use snowgate::security::signature::{HexSignatures, WebhookSecret};
 use snowgate::service_levels::{Activity, Due};
 use snowgate::settings::{
-    Auth, CreateStrategy, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl, UnsignedWebhook, load,
-    load_strict, schema,
+    Auth, CreateStrategy, Enabled, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl,
+    UnsignedWebhook, load, load_strict, schema,
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -137,7 +137,12 @@ fn a_short_tenant_gets_the_defaults() {
     assert_eq!(tenant.servicenow.sweep.every, Duration::from_mins(5));
     assert_eq!(tenant.servicenow.sweep.compare_every, Duration::from_hours(24));
     assert_eq!(tenant.servicenow.user, None);
-    assert!(tenant.enabled && tenant.webhook.is_none() && tenant.callback.is_none() && tenant.service_levels.is_none());
+    assert!(
+        tenant.enabled == Enabled::Yes
+            && tenant.webhook.is_none()
+            && tenant.callback.is_none()
+            && tenant.service_levels.is_none()
+    );
     let codes: Vec<&str> = loaded.findings.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["S032"], "only the warning that nobody may push");
 }

@@ -106,6 +106,7 @@ impl Gateway {
 
         let registry = Arc::new(Registry::default());
         registry.replace(tenants);
+        upkeep::take_over_releases(&store, &registry).await?;
         store.serve_tenants(shares(&registry)).await?;
         try_again(&store, &registry).await?;
 
@@ -142,6 +143,8 @@ impl Gateway {
             operators,
             resumed: Arc::new(move |tenant| resumed.resumed(tenant)),
             standing: Arc::new(move |tenant| stood.standings(tenant).map(upkeep::standing)),
+            shares,
+            bursts: Arc::default(),
         };
         let addresses = (local(&public)?, local(&admin)?);
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -279,6 +282,11 @@ fn tell_commit(batch: Batch) {
             "{unreadable} due lanes cannot be read and were set aside; is the file damaged?"
         );
     }
+}
+
+/// What both listeners serve, as an OpenAPI document.
+pub fn openapi() -> &'static serde_json::Value {
+    http::openapi::document()
 }
 
 /// The ways to all instances: they dial only what the operator's egress rules allow, whatever a name resolves to.

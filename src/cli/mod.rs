@@ -4,6 +4,8 @@
 //! Exit codes: 0 done, 1 something is wrong with what was given (findings, a refused request), 2 wrong usage,
 //! 3 the gateway could not start or be reached.
 
+mod admin;
+mod audit;
 mod check;
 mod deliveries;
 mod demo;
@@ -13,6 +15,7 @@ mod print;
 mod schema;
 mod serve;
 mod simulate;
+mod tenants;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,11 +72,15 @@ enum Command {
     Check(check::Arguments),
     /// Show what would be sent for an event, and why each field has its value; sends nothing
     Preview(preview::Arguments),
+    /// See how each tenant stands; enable, disable, pause or resume one (asks a running gateway)
+    Tenants(tenants::Arguments),
+    /// Read the audit log, and prove that nobody changed it
+    Audit(audit::Arguments),
     /// See what waits and what is parked; replay or drop it (asks a running gateway)
     Deliveries(deliveries::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
     Key(key::Arguments),
-    /// Print the JSON Schema of a file, for editors
+    /// Print the JSON Schema of a file, for editors, or the OpenAPI document of both listeners
     Schema {
         /// Which file
         #[arg(value_enum)]
@@ -86,6 +93,7 @@ enum SchemaOf {
     Mapping,
     Tenant,
     Settings,
+    Openapi,
 }
 
 /// Nobody answers where the gateway should be.
@@ -120,6 +128,8 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Simulate(simulate) => simulate::run(simulate, printer),
         Command::Check(check) => check::run(config, check, printer, environment),
         Command::Preview(preview) => preview::run(config, preview, printer, environment),
+        Command::Tenants(tenants) => tenants::run(config, tenants, printer, environment),
+        Command::Audit(audit) => audit::run(config, audit, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
         Command::Key(key) => key::run(key, printer),
         Command::Schema { of } => Ok(schema::run(*of, printer)),

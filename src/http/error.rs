@@ -8,6 +8,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A stable code; documented in `docs/http.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,10 @@ pub enum Code {
     RequestTimeout,
     /// The delivery is not in a state that allows this.
     NotParked,
+    /// No check of exactly this configuration of a tenant passed.
+    NotTested,
+    /// The tenant's file does not leave it to an operator whether it is served.
+    FileDecides,
     /// The body is larger than allowed.
     BodyTooLarge,
     /// The media type or encoding of the body is not accepted.
@@ -47,6 +53,28 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code.
+    pub const ALL: [Self; 18] = [
+        Self::MalformedJson,
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::NotParked,
+        Self::NotTested,
+        Self::FileDecides,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::InvalidEvent,
+        Self::EventConflict,
+        Self::LaneFull,
+        Self::TicketLaneFull,
+        Self::StoreUnavailable,
+        Self::Internal,
+    ];
+
     /// The word in the answer.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -58,6 +86,8 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::NotParked => "not_parked",
+            Self::NotTested => "not_tested",
+            Self::FileDecides => "file_decides",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidEvent => "invalid_event",
@@ -78,7 +108,7 @@ impl Code {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::NotParked => StatusCode::CONFLICT,
+            Self::NotParked | Self::NotTested | Self::FileDecides => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidEvent | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
@@ -88,7 +118,7 @@ impl Code {
         }
     }
 
-    const fn title(self) -> &'static str {
+    pub(super) const fn title(self) -> &'static str {
         match self {
             Self::MalformedJson => "The body is not valid JSON",
             Self::BadRequest => "The request cannot be understood",
@@ -98,6 +128,8 @@ impl Code {
             Self::MethodNotAllowed => "This method is not allowed here",
             Self::RequestTimeout => "The request took too long to arrive",
             Self::NotParked => "The delivery is not parked",
+            Self::NotTested => "No check of exactly this configuration passed",
+            Self::FileDecides => "The tenant's file decides whether it is served",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "This media type or encoding is not accepted",
             Self::InvalidEvent => "The event is not valid",
@@ -111,7 +143,7 @@ impl Code {
 }
 
 /// One thing wrong with an event: where, and what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Fault {
     /// Which item of a batch, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,13 +160,14 @@ pub struct ApiError {
     code: Code,
     detail: String,
     faults: Vec<Fault>,
+    findings: Vec<Value>,
     retry_after: Option<Duration>,
 }
 
 impl ApiError {
     /// With words for this case; they reach the caller.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), faults: Vec::new(), retry_after: None }
+        Self { code, detail: detail.into(), faults: Vec::new(), findings: Vec::new(), retry_after: None }
     }
 
     /// With each place that is wrong.
@@ -143,13 +176,20 @@ impl ApiError {
             1 => "one fault; see `faults`".to_owned(),
             count => format!("{count} faults; see `faults`"),
         };
-        Self { code: Code::InvalidEvent, detail, faults, retry_after: None }
+        Self::new(Code::InvalidEvent, detail).with_faults(faults)
     }
 
     /// Adds the places that are wrong.
     #[must_use]
     pub fn with_faults(mut self, faults: Vec<Fault>) -> Self {
         self.faults = faults;
+        self
+    }
+
+    /// Adds what a check found.
+    #[must_use]
+    pub fn with_findings(mut self, findings: Vec<Value>) -> Self {
+        self.findings = findings;
         self
     }
 
@@ -188,15 +228,27 @@ impl fmt::Display for ApiError {
     }
 }
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// RFC 9457 problem details.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem<'a> {
+    /// `urn:snowgate:problem:` and the code.
     r#type: String,
+    /// The code in words.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// Stable; `docs/http.md` says what to do about each.
     code: &'static str,
+    /// This case in words.
     detail: &'a str,
+    /// Each place that is wrong with an event.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Fault>)]
     faults: &'a [Fault],
+    /// What the last check of a tenant found.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    findings: &'a [Value],
 }
 
 impl ResponseError for ApiError {
@@ -213,6 +265,7 @@ impl ResponseError for ApiError {
             code,
             detail: &self.detail,
             faults: &self.faults,
+            findings: &self.findings,
         };
         let mut answer = HttpResponse::build(self.code.status());
         answer.content_type("application/problem+json");

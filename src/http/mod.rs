@@ -5,33 +5,39 @@
 //! Proved by: `tests/it`.
 
 pub mod admin;
+mod audit;
+pub mod bursts;
 mod cloudevents;
 mod deliveries;
 pub mod error;
 mod events;
 mod extract;
 mod health;
+pub mod openapi;
 pub mod operators;
 mod request;
+mod routes;
 pub mod standing;
+mod tenants;
 mod webhooks;
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 
 use crate::domain::id::TenantId;
 use crate::domain::time::SharedClock;
 use crate::runtime::drain::Stop;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::wake::Wake;
-use crate::store::Store;
+use crate::store::{Store, TenantShare};
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::Registry;
 
-use error::{ApiError, Code};
+use bursts::Bursts;
 use operators::Operators;
 pub use request::track;
+use routes::Served;
 pub use webhooks::delivery_of;
 
 /// What handlers need; cheap to clone.
@@ -59,6 +65,10 @@ pub struct Face {
     pub resumed: Resumed,
     /// How a tenant's peers stand, handed in likewise.
     pub standing: Standings,
+    /// Who gets how much, handed in likewise: needed when an operator enables a tenant.
+    pub shares: Shares,
+    /// Counts refused credentials.
+    pub bursts: Arc<Bursts>,
 }
 
 /// How a tenant's peers and its sweep stand; `None` before the first delivery.
@@ -67,29 +77,21 @@ pub type Standings = Arc<dyn Fn(&TenantId) -> Option<standing::Standing> + Send 
 /// Told of a tenant whose pause an operator ended.
 pub type Resumed = Arc<dyn Fn(&TenantId) + Send + Sync>;
 
-/// Routes of the public listener.
+/// Divides what may be worked on at once among the tenants that are served.
+pub type Shares = fn(&Registry) -> Vec<TenantShare>;
+
+/// Routes of the public listener. A new one stands here and in the list of [`openapi`].
+fn served() -> Vec<Served> {
+    vec![
+        Served::post("/v1/tenants/{tenant}/events", web::to(events::accept)),
+        Served::post("/v1/tenants/{tenant}/webhooks/servicenow", web::to(webhooks::servicenow)),
+        Served::get("/v1/tenants/{tenant}/deliveries/{id}", web::to(deliveries::receipt)),
+        Served::get("/livez", web::to(health::livez)),
+        Served::get("/readyz", web::to(health::readyz)),
+    ]
+}
+
+/// Everything of the public listener.
 pub fn public(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
-    move |routes| {
-        routes
-            .app_data(web::Data::new(face))
-            .service(resource("/v1/tenants/{tenant}/events", web::post().to(events::accept)))
-            .service(resource("/v1/tenants/{tenant}/webhooks/servicenow", web::post().to(webhooks::servicenow)))
-            .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(deliveries::receipt)))
-            .service(resource("/livez", web::get().to(health::livez)))
-            .service(resource("/readyz", web::get().to(health::readyz)))
-            .default_service(web::to(nothing_here));
-    }
-}
-
-/// A path with its one method; any other method is told that the path is right.
-fn resource(path: &str, route: actix_web::Route) -> actix_web::Resource {
-    web::resource(path).route(route).default_service(web::to(another_method))
-}
-
-async fn nothing_here() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::new(Code::NotFound, "docs/http.md says what is here"))
-}
-
-async fn another_method() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::new(Code::MethodNotAllowed, "docs/http.md says which method this path takes"))
+    routes::all(face, served())
 }

@@ -10,11 +10,15 @@ use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 
-use super::Face;
 use super::error::{ApiError, Code};
+use super::{Face, request};
 use crate::domain::id::TenantId;
 use crate::limits::SENDERS_PER_TENANT_MAX;
 use crate::security::api_key::{self, ApiKeyHash};
+use crate::store::audit::Actor;
+
+/// The name in the audit log of whoever uses a listener that asks nobody for theirs.
+const UNNAMED: &str = "loopback";
 
 /// What an operator may do; each role includes the ones before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +29,17 @@ pub enum Role {
     Operate,
     /// Everything.
     Admin,
+}
+
+impl Role {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Operate => "operate",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// The operators, or nobody: then the listener is a loopback one and asks for nothing.
@@ -45,10 +60,10 @@ impl Operators {
         known
     }
 
-    /// Whether this request may do what needs `role`.
-    fn check(&self, request: &HttpRequest, role: Role) -> Result<(), ApiError> {
+    /// Who makes this request, if they may do what needs `role`.
+    fn check(&self, request: &HttpRequest, role: Role) -> Result<(&str, Role), ApiError> {
         if self.hashes.is_empty() {
-            return from_this_machine(request);
+            return from_this_machine(request).map(|()| (UNNAMED, Role::Admin));
         }
         let header = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let token = header.strip_prefix("Bearer ").unwrap_or_default();
@@ -56,7 +71,7 @@ impl Operators {
         let mut chunks = self.hashes.chunks(SENDERS_PER_TENANT_MAX).zip(self.names.chunks(SENDERS_PER_TENANT_MAX));
         let found = chunks.find_map(|(hashes, names)| names.get(api_key::find(token, hashes)?));
         match found {
-            Some((_, held)) if *held >= role => Ok(()),
+            Some((name, held)) if *held >= role => Ok((name, *held)),
             Some((name, _)) => Err(ApiError::new(Code::Forbidden, format!("the role of {name} does not allow this"))),
             None => Err(ApiError::new(Code::Unauthorized, "send `Authorization: Bearer <operator's token>`")),
         }
@@ -74,12 +89,19 @@ pub(super) enum Looks {}
 /// Asks for [`Role::Operate`].
 pub(super) enum Steers {}
 
+/// Asks for [`Role::Admin`].
+pub(super) enum Rules {}
+
 impl Asks for Looks {
     const ROLE: Role = Role::Read;
 }
 
 impl Asks for Steers {
     const ROLE: Role = Role::Operate;
+}
+
+impl Asks for Rules {
+    const ROLE: Role = Role::Admin;
 }
 
 /// A request of an operator who may do what the handler asks for.
@@ -92,6 +114,8 @@ pub(super) struct Operator<A> {
 pub(super) struct Concerning<A> {
     pub(super) face: Data<Face>,
     pub(super) tenant: TenantId,
+    /// For the audit log.
+    pub(super) by: Actor,
     asks: PhantomData<A>,
 }
 
@@ -100,7 +124,7 @@ impl<A: Asks> FromRequest for Operator<A> {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(checked::<A>(request).map(|face| Self { face, asks: PhantomData }))
+        ready(checked::<A>(request).map(|(face, _)| Self { face, asks: PhantomData }))
     }
 }
 
@@ -109,19 +133,25 @@ impl<A: Asks> FromRequest for Concerning<A> {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(checked::<A>(request).and_then(|face| {
+        ready(checked::<A>(request).and_then(|(face, by)| {
             let named = TenantId::parse(request.match_info().query("tenant")).ok();
             let tenant = named.filter(|id| face.registry.find(id).is_some()).ok_or_else(unknown_tenant)?;
-            Ok(Self { face, tenant, asks: PhantomData })
+            Ok(Self { face, tenant, by, asks: PhantomData })
         }))
     }
 }
 
-fn checked<A: Asks>(request: &HttpRequest) -> Result<Data<Face>, ApiError> {
+fn checked<A: Asks>(request: &HttpRequest) -> Result<(Data<Face>, Actor), ApiError> {
     let face = request.app_data::<Data<Face>>();
     let face = face.ok_or_else(|| ApiError::new(Code::Internal, "this listener has no face"))?;
-    face.operators.check(request, A::ROLE)?;
-    Ok(Data::clone(face))
+    let (name, role) = face.operators.check(request, A::ROLE)?;
+    let by = Actor {
+        name: name.to_owned(),
+        role: role.as_str(),
+        source: request::source_of(request),
+        request: request::id_of(request),
+    };
+    Ok((Data::clone(face), by))
 }
 
 pub(super) fn unknown_tenant() -> ApiError {

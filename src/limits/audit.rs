@@ -17,5 +17,13 @@ pub const CHECK_FINDINGS_COUNT_MAX: usize = 200;
 /// All findings kept of one check, as JSON: they are read with every look at the tenant.
 pub const CHECK_FINDINGS_BYTES_MAX: usize = 64 * 1024;
 
+/// Requests without valid credentials that make a burst: more than a sender with an old key makes before it backs off.
+pub const AUTH_BURST_FAILURES: u32 = 20;
+/// The time in which they are counted.
+pub const AUTH_BURST_WINDOW: Duration = Duration::from_mins(1);
+/// A burst that lasts is told again after this long, so that nobody fills the audit log from outside.
+pub const AUTH_BURST_REST: Duration = Duration::from_mins(10);
+
+const _: () = assert!(AUTH_BURST_WINDOW.as_millis() <= AUTH_BURST_REST.as_millis());
 const _: () = assert!(AUDIT_KEPT_MIN.as_millis() == 15_552_000_000);
 const _: () = assert!(AUDIT_KEPT_MIN.as_millis() <= AUDIT_KEPT.as_millis());

@@ -40,4 +40,4 @@ pub use load::{Configuration, Loaded, load, load_strict};
 pub use raw::{LogFormat, Role};
 pub use raw_tenant::CreateStrategy;
 pub(crate) use reader::read_text;
-pub use tenant::{CallLimits, Sender, SenderCredential, ServiceNowSettings, SweepSettings, TenantSettings};
+pub use tenant::{CallLimits, Enabled, Sender, SenderCredential, ServiceNowSettings, SweepSettings, TenantSettings};

@@ -14,7 +14,7 @@ use super::codes;
 use super::duration;
 use super::exchange::{CallbackSettings, WebhookSettings, callback, signing_secret, webhook};
 use super::finding::Place;
-use super::raw_tenant::{CreateStrategy, RawLimits, RawSender, RawSweep};
+use super::raw_tenant::{CreateStrategy, RawAfterCheck, RawEnabled, RawLimits, RawSender, RawSweep};
 use super::reader::Reader;
 use super::service_levels::service_levels;
 use crate::domain::id::TenantId;
@@ -32,8 +32,8 @@ use crate::service_levels::ServiceLevels;
 pub struct TenantSettings {
     /// Its name.
     pub tenant: TenantId,
-    /// Whether anything is accepted and delivered for it.
-    pub enabled: bool,
+    /// Who decides whether anything is accepted and delivered for it.
+    pub enabled: Enabled,
     /// Its instance.
     pub servicenow: ServiceNowSettings,
     /// The mapping file, relative to the directory of mappings.
@@ -52,6 +52,17 @@ pub struct TenantSettings {
     pub file: Arc<str>,
     /// Over the file, its secrets and the egress policy: differs if anything of it does.
     pub digest: [u8; 32],
+}
+
+/// Who decides whether a tenant is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enabled {
+    /// Its file: it is.
+    Yes,
+    /// Its file: it is not.
+    No,
+    /// An operator, after a check of its instance passed, or by force.
+    AfterCheck,
 }
 
 /// The customer's instance.
@@ -115,7 +126,11 @@ pub enum SenderCredential {
 /// to the reader.
 pub(super) fn tenant(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>, file: &str) -> Option<TenantSettings> {
     let name = name(reader);
-    let enabled = reader.part("enabled", || true);
+    let enabled = reader.part("enabled", RawEnabled::yes).map(|raw| match raw {
+        RawEnabled::File(true) => Enabled::Yes,
+        RawEnabled::File(false) => Enabled::No,
+        RawEnabled::Later(RawAfterCheck::AfterCheck) => Enabled::AfterCheck,
+    });
     let servicenow = servicenow(reader, egress);
     let mapping = mapping(reader);
     let senders = senders(reader);

@@ -2,11 +2,13 @@
 //!
 //! `intake` and `door` cover what comes in and who may send it, `webhooks` the same for the instance, `receipts` what senders are told, `operators` the admin
 //! listener, `parking` what needs a person, `stored` what the instance does with values, `keys` how a ticket is found again, `outages` and `throttling` an
-//! instance that is not well, `isolation` its neighbours, `folding` what waiting updates become. `back` is the other direction.
+//! instance that is not well, `isolation` its neighbours, `folding` what waiting updates become, `life_cycle` how a tenant comes to be served, `audit` what is on record
+//! of what people did, `matrix` who may what on every route. `back` is the other direction.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit;
 mod back;
 mod door;
 mod folding;
@@ -14,6 +16,8 @@ mod harness;
 mod intake;
 mod isolation;
 mod keys;
+mod life_cycle;
+mod matrix;
 mod operators;
 mod outages;
 mod parking;
