@@ -24,13 +24,31 @@ pub(super) struct Admin {
     token: Option<String>,
 }
 
+/// What is asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) body: Option<Value>,
+}
+
+impl Asked {
+    /// A look at something.
+    pub(super) const fn get(path: String) -> Self {
+        Self { method: Method::GET, path, body: None }
+    }
+
+    /// A deed, with what there is to say about it.
+    pub(super) const fn post(path: String, body: Option<Value>) -> Self {
+        Self { method: Method::POST, path, body }
+    }
+}
+
 impl Admin {
     /// The answer, or `None` if it was a refusal, which has been printed with what it lists.
     pub(super) fn ask(
         &self,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
+        asked: Asked,
         (config, environment): (&Path, &Environment),
         printer: &Printer,
     ) -> anyhow::Result<Option<Value>> {
@@ -38,8 +56,7 @@ impl Admin {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}", admin_address(config, environment)?),
         };
-        let url = format!("{base}{path}");
-        let (status, answer) = runtime()?.block_on(call(method, &url, body, self.token.as_deref()))?;
+        let (status, answer) = runtime()?.block_on(call(&base, asked, self.token.as_deref()))?;
         if status.is_success() {
             return Ok(Some(answer));
         }
@@ -60,21 +77,18 @@ fn admin_address(config: &Path, environment: &Environment) -> anyhow::Result<Str
     Ok(settings.server.admin_listen.to_string())
 }
 
-async fn call(
-    method: Method,
-    url: &str,
-    body: Option<Value>,
-    token: Option<&str>,
-) -> anyhow::Result<(StatusCode, Value)> {
+async fn call(base: &str, asked: Asked, token: Option<&str>) -> anyhow::Result<(StatusCode, Value)> {
+    let Asked { method, path, body } = asked;
+    let url = format!("{base}{path}");
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
-    let mut request = client.request(method, url).timeout(std::time::Duration::from_secs(30));
+    let mut request = client.request(method, &url).timeout(std::time::Duration::from_secs(30));
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
     if let Some(body) = body {
         request = request.json(&body);
     }
-    let response = request.send().await.map_err(|_| NoGateway(url.to_owned()))?;
+    let response = request.send().await.map_err(|_| NoGateway(url))?;
     let status = response.status();
     #[expect(clippy::disallowed_methods, reason = "the answer of our own admin listener, which pages its lists")]
     let body = response.text().await.context("the answer broke off")?;

@@ -6,10 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use reqwest::Method;
 use serde::Deserialize;
 
-use super::admin::{Admin, escaped};
+use super::admin::{Admin, Asked, escaped};
 use super::print::{Ink, Printer};
 use super::{DONE, WRONG};
 use crate::limits::PAGE_MAX;
@@ -99,7 +98,7 @@ impl Source<'_> {
         let order = if oldest_first { "oldest" } else { "newest" };
         let cursor = beyond.map_or_else(String::new, |row| format!("&cursor={row}"));
         let path = format!("/v1/audit?order={order}&limit={limit}{cursor}{}", self.filter);
-        let Some(answer) = self.admin.ask(Method::GET, &path, None, self.place, self.printer)? else { return Ok(None) };
+        let Some(answer) = self.admin.ask(Asked::get(path), self.place, self.printer)? else { return Ok(None) };
         let Answer { rows, next, anchor, head } =
             serde_json::from_value(answer).context("the answer is no audit log")?;
         Ok(Some(AuditPage { rows, next, ends: AuditEnds { anchor, head } }))

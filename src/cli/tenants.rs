@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::admin::{Admin, escaped, list_of, text};
+use super::admin::{Admin, Asked, escaped, list_of, text};
 use super::print::{Ink, Printer};
 use super::{DONE, WRONG};
 use crate::settings::Environment;
@@ -61,25 +60,27 @@ pub(super) fn run(
     printer: &Printer,
     environment: &Environment,
 ) -> anyhow::Result<u8> {
-    let (method, path, body) = request(&arguments.command);
-    let Some(answer) = arguments.admin.ask(method, &path, body, (config, environment), printer)? else {
+    let asked = request(&arguments.command);
+    let Some(answer) = arguments.admin.ask(asked, (config, environment), printer)? else {
         return Ok(WRONG);
     };
     if printer.is_json() {
         printer.document(&answer);
     } else if let Command::List = arguments.command {
-        list_of(&answer["tenants"]).iter().for_each(|tenant| line(tenant, printer));
+        for tenant in list_of(&answer["tenants"]) {
+            line(tenant, printer);
+        }
     } else {
         show(&answer, printer);
     }
     Ok(DONE)
 }
 
-fn request(command: &Command) -> (Method, String, Option<Value>) {
-    let post = |one: &One, action: &str, body| (Method::POST, format!("{}/{action}", one.path()), body);
+fn request(command: &Command) -> Asked {
+    let post = |one: &One, action: &str, body| Asked::post(format!("{}/{action}", one.path()), body);
     match command {
-        Command::List => (Method::GET, "/v1/tenants".to_owned(), None),
-        Command::Show(one) => (Method::GET, one.path(), None),
+        Command::List => Asked::get("/v1/tenants".to_owned()),
+        Command::Show(one) => Asked::get(one.path()),
         Command::Enable { one, force } => post(one, "enable", Some(json!({"force": force}))),
         Command::Disable(one) => post(one, "disable", None),
         Command::Pause { one, seconds, reason } => {
@@ -122,7 +123,9 @@ fn show(tenant: &Value, printer: &Printer) {
         let verdict = if check["passed"] == true { "passed" } else { "failed" };
         let since = if check["changed_since"] == true { "; instance, account or mapping changed since" } else { "" };
         dim("check", format!("{verdict} {} by {}{since}", text(&check["at"]), text(&check["by"])));
-        list_of(&check["findings"]).iter().for_each(|finding| dim("finding", finding.to_string()));
+        for finding in list_of(&check["findings"]) {
+            dim("finding", finding.to_string());
+        }
     }
     for peer in ["servicenow", "callback", "sweep"] {
         dim(peer, text(&tenant[peer]["words"]).to_owned());

@@ -243,16 +243,23 @@ mod tests {
     use super::super::Served;
     use super::*;
 
+    /// Method, path and description of every operation.
+    fn described() -> Vec<(String, String, &'static Value)> {
+        let paths = document()["paths"].as_object().unwrap();
+        let of_path = |(path, item): (&'static String, &'static Value)| {
+            let operations = item.as_object().unwrap().iter();
+            operations.map(|(method, operation)| (method.clone(), path.clone(), operation)).collect::<Vec<_>>()
+        };
+        paths.iter().flat_map(of_path).collect()
+    }
+
     fn of_listener(name: &str) -> BTreeSet<(String, String)> {
-        let mut routes = BTreeSet::new();
-        for (path, item) in document()["paths"].as_object().unwrap() {
-            for (method, operation) in item.as_object().unwrap() {
-                if operation["x-listeners"].as_array().unwrap().contains(&json!(name)) {
-                    routes.insert((method.clone(), path.clone()));
-                }
-            }
-        }
-        routes
+        let served = described().into_iter().filter(|(_, _, operation)| is_on(operation, name));
+        served.map(|(method, path, _)| (method, path)).collect()
+    }
+
+    fn is_on(operation: &Value, listener: &str) -> bool {
+        operation["x-listeners"].as_array().unwrap().contains(&json!(listener))
     }
 
     fn of(served: Vec<Served>) -> BTreeSet<(String, String)> {
@@ -268,32 +275,23 @@ mod tests {
     #[test]
     fn every_operation_says_what_it_is_who_may_and_what_goes_wrong() {
         let mut codes = BTreeSet::new();
-        for (path, item) in document()["paths"].as_object().unwrap() {
-            for (method, operation) in item.as_object().unwrap() {
-                let name = format!("{method} {path}");
-                assert!(operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{name}");
-                let listeners = operation["x-listeners"].as_array().unwrap();
-                let (role, caller) = (operation["x-role"].as_str(), operation["x-caller"].as_str());
-                let roles = [Some("none"), Some("read"), Some("operate"), Some("admin")];
-                assert_eq!(listeners.contains(&json!("admin")), roles.contains(&role), "{name}: {role:?}");
-                let callers = [Some("anyone"), Some("sender"), Some("instance")];
-                assert_eq!(listeners.contains(&json!("public")), callers.contains(&caller), "{name}: {caller:?}");
-                let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
-                for part in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
-                    let named = |parameter: &Value| parameter["name"] == part && parameter["in"] == "path";
-                    assert!(parameters.iter().any(named), "{name} says what `{part}` is");
-                }
-                let responses = operation["responses"].as_object().unwrap();
-                assert!(responses.keys().any(|status| status.starts_with('2')), "{name}");
-                codes.extend(
-                    responses
-                        .values()
-                        .flat_map(|response| response["x-codes"].as_array())
-                        .flatten()
-                        .cloned()
-                        .map(|code| code.to_string()),
-                );
+        for (method, path, operation) in described() {
+            let name = format!("{method} {path}");
+            assert!(operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{name}");
+            let (role, caller) = (operation["x-role"].as_str(), operation["x-caller"].as_str());
+            let roles = [Some("none"), Some("read"), Some("operate"), Some("admin")];
+            assert_eq!(is_on(operation, "admin"), roles.contains(&role), "{name}: {role:?}");
+            let callers = [Some("anyone"), Some("sender"), Some("instance")];
+            assert_eq!(is_on(operation, "public"), callers.contains(&caller), "{name}: {caller:?}");
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            for part in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+                let named = |parameter: &Value| parameter["name"] == part && parameter["in"] == "path";
+                assert!(parameters.iter().any(named), "{name} says what `{part}` is");
             }
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(responses.keys().any(|status| status.starts_with('2')), "{name}");
+            let said = responses.values().filter_map(|response| response["x-codes"].as_array()).flatten();
+            codes.extend(said.map(ToString::to_string));
         }
         // 405 belongs to no operation.
         assert_eq!(codes.len() + 1, Code::ALL.len(), "every code is promised somewhere: {codes:?}");
@@ -302,8 +300,8 @@ mod tests {
     #[test]
     fn references_lead_somewhere() {
         let text = document().to_string();
-        for (at, prefix) in text.match_indices("#/components/") {
-            let name = text[at + prefix.len()..].split('"').next().unwrap();
+        for rest in text.split("#/components/").skip(1) {
+            let name = rest.split('"').next().unwrap();
             let found = document().pointer(&format!("/components/{name}"));
             assert!(found.is_some(), "{name}");
         }

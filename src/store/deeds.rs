@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::audit::{Actor, AuditAction, AuditEntry, AuditHead, Hash};
 use super::contract::Pause;
-use super::life_cycle::{Release, told};
+use super::life_cycle::{CheckRecord, Release};
 use crate::domain::id::{DeliveryId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::limits::{AUDIT_KEPT_MIN, AUDIT_TRIM_SLACK};
@@ -43,16 +43,11 @@ pub(super) fn dropped(tenant: &TenantId, id: &DeliveryId, body: Hash, by: Actor)
     AuditEntry::new(by, AuditAction::Dropped).of(tenant).to(id.as_str()).changing(Some(body), None)
 }
 
-pub(super) fn checked(
-    tenant: &TenantId,
-    before: Option<Hash>,
-    digest: Hash,
-    passed: bool,
-    findings: usize,
-    by: Actor,
-) -> AuditEntry {
-    let entry = AuditEntry::new(by, AuditAction::Checked).of(tenant).changing(before, Some(digest));
-    entry.noting(told(passed, findings))
+pub(super) fn checked(tenant: &TenantId, before: Option<Hash>, check: &CheckRecord) -> AuditEntry {
+    let CheckRecord { digest, passed, findings, by } = check;
+    let entry = AuditEntry::new(by.clone(), AuditAction::Checked).of(tenant).changing(before, Some(*digest));
+    let verdict = if *passed { "passed" } else { "failed" };
+    entry.noting(format!("{verdict}, {} findings", findings.len()))
 }
 
 pub(super) fn released(

@@ -109,9 +109,3 @@ pub(super) fn kept(findings: Vec<Value>) -> Vec<Value> {
     };
     findings.into_iter().take(CHECK_FINDINGS_COUNT_MAX).take_while(fits).collect()
 }
-
-/// What the audit log says of a check.
-pub(super) fn told(passed: bool, findings: usize) -> String {
-    let verdict = if passed { "passed" } else { "failed" };
-    format!("{verdict}, {findings} findings")
-}

@@ -187,7 +187,7 @@ impl Store {
 
     /// Appends to the audit log what was done outside of the store. What the store does for somebody it records itself.
     pub async fn audit(&self, entry: AuditEntry) -> Result<AuditHead, StoreError> {
-        on_engine!(self, audit(entry))
+        on_engine!(self, audit(&entry))
     }
 
     /// A page of the audit log, with both its ends.

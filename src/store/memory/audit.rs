@@ -44,9 +44,9 @@ impl Tables {
 }
 
 impl MemoryStore {
-    pub(in crate::store) fn audit(&self, entry: AuditEntry) -> AuditHead {
+    pub(in crate::store) fn audit(&self, entry: &AuditEntry) -> AuditHead {
         let now = self.clock.now();
-        self.tables().audit.append(now, &entry)
+        self.tables().audit.append(now, entry)
     }
 
     pub(in crate::store) fn audit_ends(&self) -> AuditEnds {

@@ -28,11 +28,11 @@ impl MemoryStore {
 
     pub(in crate::store) fn record_check(&self, tenant: &TenantId, check: CheckRecord) {
         let now = self.clock.now();
-        let CheckRecord { digest, passed, findings, by } = check;
         let mut tables = self.tables();
         let row = tables.tenants.entry(tenant.clone()).or_default();
         let before = row.check.as_ref().map(|check| check.digest);
-        let entry = deeds::checked(tenant, before, digest, passed, findings.len(), by.clone());
+        let entry = deeds::checked(tenant, before, &check);
+        let CheckRecord { digest, passed, findings, by } = check;
         row.check = Some(Check { at: now, by: by.name, digest, passed, findings: kept(findings) });
         tables.record(now, &entry);
     }

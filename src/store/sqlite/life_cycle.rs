@@ -54,7 +54,7 @@ impl Session {
         let values = params![row, now.millis(), by.name, digest.as_slice(), passed, kept];
         self.connection.prepare_cached(sql)?.execute(values)?;
         let before = before.map(|check| check.digest);
-        self.log_deed(now, &deeds::checked(tenant, before, *digest, *passed, findings.len(), by.clone()))?;
+        self.log_deed(now, &deeds::checked(tenant, before, record))?;
         Ok(())
     }
 

@@ -217,7 +217,8 @@ impl SqliteStore {
         self.writer.ask(move |session| session.withdraw(&tenant, &by)).await
     }
 
-    pub(super) async fn audit(&self, entry: AuditEntry) -> Result<AuditHead, StoreError> {
+    pub(super) async fn audit(&self, entry: &AuditEntry) -> Result<AuditHead, StoreError> {
+        let entry = entry.clone();
         self.writer.ask(move |session| session.audit(&entry)).await
     }
 
