@@ -455,3 +455,32 @@ fn leaves(root: &serde_json::Value, schema: &serde_json::Value, path: &str, keys
 fn properties(schema: &serde_json::Value) -> impl Iterator<Item = (&String, &serde_json::Value)> {
     schema["properties"].as_object().unwrap().iter()
 }
+
+#[test]
+fn a_tenants_file_says_who_decides_whether_it_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("tenants")).unwrap();
+    let said = |line: &str| {
+        fs::write(folder.path().join("snowgate.yaml"), MINIMAL).unwrap();
+        fs::write(folder.path().join("tenants/a.yaml"), tenant("a", line)).unwrap();
+        let environment = Environment::empty_in(folder.path()).with("CLIENT_SECRET", "x");
+        let Loaded { tenants, findings, .. } = load(&folder.path().join("snowgate.yaml"), &environment);
+        (tenants.first().map(|tenant| tenant.enabled), report(&findings))
+    };
+    for (line, enabled) in [
+        ("", Enabled::Yes),
+        ("enabled: true\n", Enabled::Yes),
+        ("enabled: false\n", Enabled::No),
+        ("enabled: after_check\n", Enabled::AfterCheck),
+    ] {
+        assert_eq!(said(line).0, Some(enabled), "{line}");
+    }
+    for (line, words) in [
+        ("enabled: aftercheck\n", "did you mean `after_check`?"),
+        ("enabled: \"true\"\n", "not the text `true`"),
+        ("enabled: 1\n", "`true`, `false` or `after_check`"),
+    ] {
+        let (tenant, findings) = said(line);
+        assert!(tenant.is_none() && findings.contains(words), "{line}: {findings}");
+    }
+}
