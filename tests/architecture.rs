@@ -207,6 +207,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("config", &["settings"]),
     ("rcgen", &["sim"]),
+    ("utoipa", &["http"]),
 ];
 
 /// Lines of a source file without its tests, and of a file that is nothing but tests.

@@ -13,8 +13,8 @@ use snowgate::domain::time::Timestamp;
 use snowgate::security::signature::{HexSignatures, WebhookSecret};
 use snowgate::service_levels::{Activity, Due};
 use snowgate::settings::{
-    Auth, CreateStrategy, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl, UnsignedWebhook, load,
-    load_strict, schema,
+    Auth, CreateStrategy, Enabled, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl,
+    UnsignedWebhook, load, load_strict, schema,
 };
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -148,7 +148,12 @@ fn a_short_tenant_gets_the_defaults() {
     assert_eq!(tenant.servicenow.sweep.every, Duration::from_mins(5));
     assert_eq!(tenant.servicenow.sweep.compare_every, Duration::from_hours(24));
     assert_eq!(tenant.servicenow.user, None);
-    assert!(tenant.enabled && tenant.webhook.is_none() && tenant.callback.is_none() && tenant.service_levels.is_none());
+    assert!(
+        tenant.enabled == Enabled::Yes
+            && tenant.webhook.is_none()
+            && tenant.callback.is_none()
+            && tenant.service_levels.is_none()
+    );
     let codes: Vec<&str> = loaded.findings.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["S032"], "only the warning that nobody may push");
 }
@@ -460,4 +465,33 @@ fn leaves(root: &serde_json::Value, schema: &serde_json::Value, path: &str, keys
 
 fn properties(schema: &serde_json::Value) -> impl Iterator<Item = (&String, &serde_json::Value)> {
     schema["properties"].as_object().unwrap().iter()
+}
+
+#[test]
+fn a_tenants_file_says_who_decides_whether_it_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("tenants")).unwrap();
+    let said = |line: &str| {
+        fs::write(folder.path().join("snowgate.yaml"), MINIMAL).unwrap();
+        fs::write(folder.path().join("tenants/a.yaml"), tenant("a", line)).unwrap();
+        let environment = Environment::empty_in(folder.path()).with("CLIENT_SECRET", "x");
+        let Loaded { tenants, findings, .. } = load(&folder.path().join("snowgate.yaml"), &environment);
+        (tenants.first().map(|tenant| tenant.enabled), report(&findings))
+    };
+    for (line, enabled) in [
+        ("", Enabled::Yes),
+        ("enabled: true\n", Enabled::Yes),
+        ("enabled: false\n", Enabled::No),
+        ("enabled: after_check\n", Enabled::AfterCheck),
+    ] {
+        assert_eq!(said(line).0, Some(enabled), "{line}");
+    }
+    for (line, words) in [
+        ("enabled: aftercheck\n", "did you mean `after_check`?"),
+        ("enabled: \"true\"\n", "not the text `true`"),
+        ("enabled: 1\n", "`true`, `false` or `after_check`"),
+    ] {
+        let (tenant, findings) = said(line);
+        assert!(tenant.is_none() && findings.contains(words), "{line}: {findings}");
+    }
 }

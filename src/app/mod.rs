@@ -161,6 +161,8 @@ impl Gateway {
             resumed: Arc::new(move |tenant| resumed.resumed(tenant)),
             standing: Arc::new(move |tenant| stood.standings(tenant).map(upkeep::standing)),
             configured: reloader.configured(),
+            shares: reload::shares,
+            bursts: Arc::default(),
         };
         let addresses = (local(&public)?, local(&admin)?);
         let servers = serve_both(public, admin, &face, settings.server.workers)?;
@@ -314,6 +316,11 @@ fn tell_commit(batch: Batch) {
             "{unreadable} due lanes cannot be read and were set aside; is the file damaged?"
         );
     }
+}
+
+/// What both listeners serve, as an OpenAPI document.
+pub fn openapi() -> &'static serde_json::Value {
+    http::openapi::document()
 }
 
 /// The ways to all instances: they dial only what the operator's egress rules allow, whatever a name resolves to.

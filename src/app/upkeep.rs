@@ -10,11 +10,15 @@ use crate::delivery::record::Direction;
 use crate::domain::id::TenantId;
 use crate::http::Face;
 use crate::http::standing::{PeerStanding, Standing, SweepStanding};
-use crate::limits::{BACKLOG_REPORT_EVERY, EVENTS_REMEMBERED, TRIM_DELIVERIES_MAX, TRIM_EVERY, TRIM_REST};
+use crate::limits::{
+    AUDIT_KEPT, AUDIT_TRIM_ROWS_MAX, BACKLOG_REPORT_EVERY, EVENTS_REMEMBERED, TRIM_DELIVERIES_MAX, TRIM_EVERY,
+    TRIM_REST,
+};
 use crate::peer::pace;
 use crate::runtime::drain::Stop;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use crate::telemetry::events::{TenantResumed, Waiting};
+use crate::tenants::{Enabled, Registry};
 use crate::worker::bridges::Standings;
 
 /// How a tenant's peers stand, in the form in which operators see it.
@@ -35,6 +39,18 @@ fn peer(standing: pace::Standing) -> PeerStanding {
     peer.said(closed.as_ref().map(|closed| closed.reason.as_str()))
 }
 
+/// Takes over by whose word tenants are served, where their files leave it to operators; answers whether anything changed.
+/// Whoever replaces the tenants calls this before it says whose work may be claimed.
+pub(super) async fn take_over_releases(store: &Store, registry: &Registry) -> Result<bool, StoreError> {
+    let mut changed = false;
+    for tenant in registry.all() {
+        if tenant.settings().enabled == Enabled::AfterCheck {
+            changed |= tenant.set_released(store.tenant(tenant.id()).await?.release.is_some());
+        }
+    }
+    Ok(changed)
+}
+
 /// Forgets what ended long ago, a little at a time, so that work never waits for it.
 pub(super) async fn forget(face: Face, stop: Stop) {
     while !stop.is_requested() {
@@ -47,6 +63,9 @@ pub(super) async fn forget(face: Face, stop: Stop) {
                 TRIM_EVERY
             }
         };
+        if let Err(failed) = face.store.trim_audit(AUDIT_KEPT, AUDIT_TRIM_ROWS_MAX).await {
+            tracing::warn!(error = %failed, "Cannot trim the audit log: {failed}");
+        }
         tokio::select! {
             () = stop.requested() => {}
             () = tokio::time::sleep(rest) => {}
@@ -74,6 +93,10 @@ async fn report_once(
     reported: &mut BTreeSet<TenantId>,
     paused: &mut HashMap<TenantId, String>,
 ) -> Result<(), StoreError> {
+    // Another replica may have taken an operator's word.
+    if take_over_releases(&face.store, &face.registry).await? {
+        face.store.serve_tenants((face.shares)(&face.registry)).await?;
+    }
     let backlog = face.store.backlog().await?;
     let now = face.clock.now();
     let present = face.registry.all();

@@ -5,6 +5,7 @@
 //! 3 the gateway could not start or be reached.
 
 mod admin;
+mod audit;
 mod check;
 mod deliveries;
 mod demo;
@@ -16,6 +17,7 @@ mod reload;
 mod schema;
 mod serve;
 mod simulate;
+mod tenants;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -76,13 +78,17 @@ enum Command {
     Preview(preview::Arguments),
     /// Show what another mapping would make of the same events, ticket by ticket; sends nothing
     Plan(plan::Arguments),
+    /// See how each tenant stands; enable, disable, pause or resume one (asks a running gateway)
+    Tenants(tenants::Arguments),
+    /// Read the audit log, and prove that nobody changed it
+    Audit(audit::Arguments),
     /// See what waits and what is parked; replay or drop it (asks a running gateway)
     Deliveries(deliveries::Arguments),
     /// Make a running gateway read its files now, and say what that changed
     Reload(reload::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
     Key(key::Arguments),
-    /// Print the JSON Schema of a file, for editors
+    /// Print the JSON Schema of a file, for editors, or the OpenAPI document of both listeners
     Schema {
         /// Which file
         #[arg(value_enum)]
@@ -96,6 +102,7 @@ enum SchemaOf {
     Source,
     Tenant,
     Settings,
+    Openapi,
 }
 
 /// Nobody answers where the gateway should be.
@@ -131,6 +138,8 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Check(check) => check::run(config, check, printer, environment),
         Command::Preview(preview) => preview::run(config, preview, printer, environment),
         Command::Plan(plan) => plan::run(config, plan, printer, environment),
+        Command::Tenants(tenants) => tenants::run(config, tenants, printer, environment),
+        Command::Audit(audit) => audit::run(config, audit, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
         Command::Reload(reload) => reload::run(config, reload, printer, environment),
         Command::Key(key) => key::run(key, printer),

@@ -6,6 +6,8 @@
 
 pub mod admin;
 pub mod attempts;
+mod audit;
+pub mod bursts;
 mod cloudevents;
 pub mod configuration;
 mod credentials;
@@ -15,16 +17,18 @@ mod events;
 mod extract;
 mod health;
 mod keys_at_hand;
+pub mod openapi;
 pub mod operators;
 mod request;
+mod routes;
 mod sources;
 pub mod standing;
+mod tenants;
 mod webhooks;
 
 use std::sync::Arc;
 
-use actix_web::dev::HttpServiceFactory;
-use actix_web::{HttpResponse, middleware, web};
+use actix_web::web;
 
 use crate::domain::id::TenantId;
 use crate::domain::time::SharedClock;
@@ -33,15 +37,16 @@ use crate::runtime::drain::Stop;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::wake::Wake;
 use crate::security::proxies::TrustedProxies;
-use crate::store::Store;
+use crate::store::{Store, TenantShare};
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::Registry;
 
 use attempts::FailedAttempts;
-use error::{ApiError, Code};
+use bursts::Bursts;
 pub use events::deliveries_of;
 use operators::Operators;
 pub use request::track;
+use routes::Served;
 pub use webhooks::delivery_of;
 
 /// What handlers need; cheap to clone.
@@ -77,6 +82,10 @@ pub struct Face {
     pub standing: Standings,
     /// The configuration that runs, and reading it anew, handed in likewise.
     pub configured: configuration::Configured,
+    /// Who gets how much, handed in likewise: needed when an operator enables a tenant.
+    pub shares: Shares,
+    /// Counts refused credentials.
+    pub bursts: Arc<Bursts>,
 }
 
 /// How a tenant's peers and its sweep stand; `None` before the first delivery.
@@ -85,31 +94,22 @@ pub type Standings = Arc<dyn Fn(&TenantId) -> Option<standing::Standing> + Send 
 /// Told of a tenant whose pause an operator ended.
 pub type Resumed = Arc<dyn Fn(&TenantId) + Send + Sync>;
 
-/// Routes of the public listener.
+/// Divides what may be worked on at once among the tenants that are served.
+pub type Shares = fn(&Registry) -> Vec<TenantShare>;
+
+/// Routes of the public listener. A new one stands here and in the list of [`openapi`].
+fn served() -> Vec<Served> {
+    vec![
+        Served::post("/v1/tenants/{tenant}/events", web::to(events::accept)),
+        Served::post("/v1/tenants/{tenant}/sources/{source}", web::to(sources::accept)),
+        Served::post("/v1/tenants/{tenant}/webhooks/servicenow", web::to(webhooks::servicenow)),
+        Served::get("/v1/tenants/{tenant}/deliveries/{id}", web::to(deliveries::receipt)),
+        Served::get("/livez", web::to(health::livez)),
+        Served::get("/readyz", web::to(health::readyz)),
+    ]
+}
+
+/// Everything of the public listener.
 pub fn public(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
-    move |routes| {
-        routes
-            .app_data(web::Data::new(face))
-            .service(resource("/v1/tenants/{tenant}/events", web::post().to(events::accept)))
-            .service(resource("/v1/tenants/{tenant}/sources/{source}", web::post().to(sources::accept)))
-            .service(resource("/v1/tenants/{tenant}/webhooks/servicenow", web::post().to(webhooks::servicenow)))
-            .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(deliveries::receipt)))
-            .service(resource("/livez", web::get().to(health::livez)))
-            .service(resource("/readyz", web::get().to(health::readyz)))
-            .default_service(web::to(nothing_here));
-    }
-}
-
-/// A path with its one method; any other method is told that the path is right.
-fn resource(path: &str, route: actix_web::Route) -> impl HttpServiceFactory + use<> {
-    let resource = web::resource(path).route(route).default_service(web::to(another_method));
-    resource.wrap(middleware::from_fn(keys_at_hand::look))
-}
-
-async fn nothing_here() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::new(Code::NotFound, "docs/http.md says what is here"))
-}
-
-async fn another_method() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::new(Code::MethodNotAllowed, "docs/http.md says which method this path takes"))
+    routes::all(face, served())
 }

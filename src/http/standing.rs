@@ -4,9 +4,10 @@
 //! no worker. Fails: it cannot. Proved by: `tests/it/operators.rs`.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How a tenant stands; only what was used since the start can be known.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Standing {
     /// The customer's instance.
     pub servicenow: PeerStanding,
@@ -19,7 +20,7 @@ pub struct Standing {
 }
 
 /// How the calls to one peer stand.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PeerStanding {
     /// All of it in one sentence.
     pub words: String,
@@ -39,7 +40,7 @@ pub struct PeerStanding {
 }
 
 /// What the last sweep came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SweepStanding {
     /// All of it in one sentence.
     pub words: String,

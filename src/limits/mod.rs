@@ -2,6 +2,7 @@
 //!
 //! Relations between bounds are checked while compiling, at the end of this file.
 
+mod audit;
 mod callers;
 mod reload;
 mod simulator;
@@ -10,6 +11,7 @@ mod way_back;
 
 use std::time::Duration;
 
+pub use audit::*;
 pub use callers::*;
 pub use reload::*;
 pub use simulator::*;

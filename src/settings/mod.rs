@@ -44,4 +44,4 @@ pub use raw::{LogFormat, Role};
 pub use raw_tenant::CreateStrategy;
 pub(crate) use reader::read_text;
 pub use senders::{KeyInUrl, Sender, SenderCredential, parse_end};
-pub use tenant::{CallLimits, ServiceNowSettings, SweepSettings, TenantSettings};
+pub use tenant::{CallLimits, Enabled, ServiceNowSettings, SweepSettings, TenantSettings};

@@ -20,9 +20,10 @@ use crate::limits::{CALL_CONCURRENCY_MAX, CALLS_PER_HOUR_MAX, CALLS_PER_SECOND_M
 pub(super) struct RawTenant {
     /// The tenant's name: 1 to 40 of a-z, 0-9 and `-`.
     tenant: String,
-    /// Whether anything is accepted and delivered for it.
-    #[serde(default = "yes")]
-    enabled: bool,
+    /// Whether anything is accepted and delivered for it; `after_check`: once a check of its instance passed and an operator
+    /// enabled it.
+    #[serde(default = "RawEnabled::yes")]
+    enabled: RawEnabled,
     /// The customer's instance.
     servicenow: RawServiceNow,
     /// The mapping file, in the directory of mappings.
@@ -36,6 +37,31 @@ pub(super) struct RawTenant {
     callback: Option<RawCallback>,
     /// What is promised about time; nothing, unless it stands here.
     service_levels: Option<RawServiceLevels>,
+}
+
+/// Who decides whether a tenant is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Enabled")]
+pub(super) enum RawEnabled {
+    /// This file.
+    File(bool),
+    /// An operator, after a check.
+    Later(RawAfterCheck),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "AfterCheck")]
+pub(super) enum RawAfterCheck {
+    /// The word.
+    AfterCheck,
+}
+
+impl RawEnabled {
+    pub(super) const fn yes() -> Self {
+        Self::File(true)
+    }
 }
 
 /// The customer's instance.
@@ -212,10 +238,6 @@ impl Default for RawSweep {
     fn default() -> Self {
         Self { every: "5m".to_owned(), compare_every: "1d".to_owned() }
     }
-}
-
-const fn yes() -> bool {
-    true
 }
 
 /// 150 s: ServiceNow's own transaction quota ends a REST call after 60 s, with room for a queue before it.

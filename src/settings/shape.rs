@@ -85,6 +85,8 @@ impl Checker<'_> {
         }
         if reference.name == Some("SecretRef") {
             self.check_secret(schema, node, at);
+        } else if reference.name == Some("Enabled") {
+            self.check_enabled(node, at);
         } else if let Some(any_of) = schema.get("anyOf").and_then(Json::as_array) {
             match any_of.iter().find(|option| self.fits(option, node)) {
                 Some(option) => self.check(option, node, at),
@@ -191,6 +193,21 @@ impl Checker<'_> {
         };
         let message = format!("{} is {}, not `{given}`", at.name(), one_of(words));
         let hint = nearest(given, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
+        self.error(codes::OUT_OF_RANGE, node.place, message, at.path.to_owned()).hint = hint;
+    }
+
+    /// A flag, or the one word that may stand instead of it.
+    fn check_enabled(&mut self, node: &Node, at: At<'_>) {
+        let given = match &node.value {
+            Value::Flag(_) => return,
+            Value::Text(text) if text == "after_check" => return,
+            Value::Text(text) => text,
+            Value::Nothing | Value::Number(_) | Value::List(_) | Value::Map(_) => {
+                return self.wrong_type("`true`, `false` or `after_check`", node, at);
+            }
+        };
+        let message = format!("{} is `true`, `false` or `after_check`, not the text `{given}`", at.name());
+        let hint = nearest(given, ["after_check"]).map(|word| format!("did you mean `{word}`?"));
         self.error(codes::OUT_OF_RANGE, node.place, message, at.path.to_owned()).hint = hint;
     }
 

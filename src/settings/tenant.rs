@@ -14,7 +14,7 @@ use super::codes;
 use super::duration;
 use super::exchange::{CallbackSettings, WebhookSettings, callback, webhook};
 use super::finding::Place;
-use super::raw_tenant::{CreateStrategy, RawLimits, RawSweep};
+use super::raw_tenant::{CreateStrategy, RawAfterCheck, RawEnabled, RawLimits, RawSweep};
 use super::reader::Reader;
 use super::senders::{Sender, senders};
 use super::service_levels::service_levels;
@@ -31,8 +31,8 @@ use crate::service_levels::ServiceLevels;
 pub struct TenantSettings {
     /// Its name.
     pub tenant: TenantId,
-    /// Whether anything is accepted and delivered for it.
-    pub enabled: bool,
+    /// Who decides whether anything is accepted and delivered for it.
+    pub enabled: Enabled,
     /// Its instance.
     pub servicenow: ServiceNowSettings,
     /// The mapping file, relative to the directory of mappings.
@@ -51,6 +51,17 @@ pub struct TenantSettings {
     pub file: Arc<str>,
     /// Over the file, its secrets and the egress policy: differs if anything of it does.
     pub digest: [u8; 32],
+}
+
+/// Who decides whether a tenant is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enabled {
+    /// Its file: it is.
+    Yes,
+    /// Its file: it is not.
+    No,
+    /// An operator, after a check of its instance passed, or by force.
+    AfterCheck,
 }
 
 /// The customer's instance.
@@ -110,7 +121,11 @@ pub(super) struct Against<'a> {
 pub(super) fn tenant(reader: &mut Reader<'_>, against: &Against<'_>, file: &str) -> Option<TenantSettings> {
     let egress = against.egress;
     let name = name(reader);
-    let enabled = reader.part("enabled", || true);
+    let enabled = reader.part("enabled", RawEnabled::yes).map(|raw| match raw {
+        RawEnabled::File(true) => Enabled::Yes,
+        RawEnabled::File(false) => Enabled::No,
+        RawEnabled::Later(RawAfterCheck::AfterCheck) => Enabled::AfterCheck,
+    });
     let servicenow = servicenow(reader, egress);
     let mapping = mapping(reader);
     let senders = senders(reader, against);

@@ -170,10 +170,11 @@ impl Registry {
         let before = self.tenants.load_full();
         let mut diff = Diff::default();
         let mut by_name: HashMap<Arc<str>, Arc<Tenant>> = HashMap::with_capacity(tenants.len());
-        for tenant in tenants {
+        for mut tenant in tenants {
             let (name, kept): (Arc<str>, _) = match before.by_name.get_key_value(tenant.id().as_str()) {
                 Some((name, known)) if known.digest == tenant.digest => (Arc::clone(name), Arc::clone(known)),
-                Some((name, _)) => {
+                Some((name, known)) => {
+                    tenant.released = Arc::clone(&known.released);
                     diff.changed.push(tenant.id().clone());
                     (Arc::clone(name), Arc::new(tenant))
                 }
