@@ -3,11 +3,13 @@
 //! Relations between bounds are checked while compiling, at the end of this file.
 
 mod simulator;
+mod sources;
 mod way_back;
 
 use std::time::Duration;
 
 pub use simulator::*;
+pub use sources::*;
 pub use way_back::*;
 
 // ── names ────────────────────────────────────────────────────────────────────────────────────────────────────

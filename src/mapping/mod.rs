@@ -26,6 +26,7 @@ mod native;
 mod path;
 mod raw;
 mod rule;
+pub mod source;
 mod syntax;
 mod template;
 mod ticket_view;
@@ -40,7 +41,7 @@ pub use draft::{
     TraceLine, Write,
 };
 pub use incident_draft::{IncidentDraft, Output};
-pub use raw::{ClosedTicket, OnParked, Recovery, schema};
+pub use raw::{ClosedTicket, OnParked, Recovery, schema, source_schema};
 pub use ticket_view::{Cell, TicketView};
 
 use crate::domain::change::ChangeKind;

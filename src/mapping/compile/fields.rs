@@ -88,7 +88,7 @@ impl Compiler<'_, '_> {
     }
 
     /// Compiles one field; gives it with the place of its value.
-    pub(super) fn field(&mut self, key: &Key, raw: &RawField, roots: &[Field]) -> Option<(FieldRule, At)> {
+    pub(in crate::mapping) fn field(&mut self, key: &Key, raw: &RawField, roots: &[Field]) -> Option<(FieldRule, At)> {
         match raw {
             RawField::Short(value) => {
                 let template = Template::compile(value, roots, self.notes)?;
@@ -167,7 +167,7 @@ impl Compiler<'_, '_> {
     }
 
     /// A condition is an expression, not a text.
-    pub(super) fn condition(&mut self, raw: &Scalar, roots: &[Field]) -> Option<Template> {
+    pub(in crate::mapping) fn condition(&mut self, raw: &Scalar, roots: &[Field]) -> Option<Template> {
         let template = Template::compile(raw, roots, self.notes)?;
         if template.constant().is_some() {
             self.notes
