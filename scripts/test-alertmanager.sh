@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings the Prometheus Alertmanager of Debian's packages, which tests/alertmanager.rs runs, to target/tools/alertmanager.
+# Brings the Prometheus Alertmanager of Debian's packages, which tests/pages runs, to target/tools/alertmanager.
 # The package is unpacked and not installed: an installed one would be started, now and with the machine. Only the two templates that its
 # program looks for at a fixed place under /usr/share are put there.
 # Safe to run again: it does nothing when all of it is already there.

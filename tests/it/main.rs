@@ -2,7 +2,8 @@
 //!
 //! `intake` and `door` cover what comes in and who may send it, `webhooks` the same for the instance, `receipts` what senders are told, `operators` the admin
 //! listener, `parking` what needs a person, `stored` what the instance does with values, `keys` how a ticket is found again, `outages` and `throttling` an
-//! instance that is not well, `isolation` its neighbours, `folding` what waiting updates become. `back` is the other direction.
+//! instance that is not well, `isolation` its neighbours, `folding` what waiting updates become, `sources` tools with payloads of their own. `back` is the other
+//! direction.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -18,6 +19,7 @@ mod operators;
 mod outages;
 mod parking;
 mod receipts;
+mod sources;
 mod stored;
 mod throttling;
 mod webhooks;

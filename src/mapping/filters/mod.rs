@@ -15,6 +15,9 @@ use minijinja::{Environment, Error, ErrorKind};
 use crate::limits::FILTER_OUTPUT_CHARS_MAX;
 
 mod html;
+mod lists;
+
+pub(crate) use lists::map;
 
 /// How a filter computes: from a value and its arguments.
 pub(crate) type Apply = fn(&Value, &[Value]) -> Result<Value, Error>;
@@ -46,7 +49,9 @@ pub(crate) const FILTERS: &[Filter] = &[
     filter("lines", (0, 0), |value, _| lines(value)),
     filter("lower", (0, 0), |value, _| text_filter(value, str::to_lowercase)),
     filter("map", (1, 1), |value, arguments| map(value, word(arguments, 0)?)),
+    filter("rejectattr", (1, 3), |value, arguments| lists::select("rejectattr", value, arguments, false)),
     filter("replace", (2, 2), |value, arguments| replace(value, word(arguments, 0)?, word(arguments, 1)?)),
+    filter("selectattr", (1, 3), |value, arguments| lists::select("selectattr", value, arguments, true)),
     filter("split", (1, 1), |value, arguments| split(value, word(arguments, 0)?)),
     filter("string", (0, 0), |value, _| text_filter(value, str::to_owned)),
     filter("time", (0, 0), |value, _| time(value)),
@@ -228,14 +233,6 @@ fn length(value: &Value) -> Result<Value, Error> {
     }
     let count = value.as_str().map(|text| text.chars().count()).or_else(|| value.len());
     count.map(Value::from).ok_or_else(|| refuse("`length` needs a text or a list"))
-}
-
-pub(crate) fn map(value: &Value, attribute: &str) -> Result<Value, Error> {
-    if is_absent(value) {
-        return Ok(Value::UNDEFINED);
-    }
-    let picked = value.try_iter()?.map(|item| item.get_attr(attribute).unwrap_or(Value::UNDEFINED));
-    Ok(picked.filter(|item| !is_absent(item)).collect())
 }
 
 fn replace(value: &Value, from: &str, to: &str) -> Result<Value, Error> {
