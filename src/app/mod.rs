@@ -30,7 +30,7 @@ use crate::store::sqlite::{self, Batch, Observer, SqliteStore};
 use crate::store::{Store, StoreError, TenantShare};
 use crate::telemetry::events::StoreCommitted;
 use crate::telemetry::metrics::{Metrics, MetricsError};
-use crate::tenants::{Registry, Tenant};
+use crate::tenants::{Registry, Sources, Tenant};
 use crate::worker::Protections;
 use crate::worker::bridges::{Bridges, Surroundings, Ways};
 use crate::worker::dispatcher::Worker;
@@ -88,6 +88,8 @@ pub struct Parts {
     pub settings: Settings,
     /// The tenants to serve.
     pub tenants: Vec<Tenant>,
+    /// The tools to understand.
+    pub sources: Sources,
     /// The time.
     pub clock: SharedClock,
 }
@@ -95,7 +97,7 @@ pub struct Parts {
 impl Gateway {
     /// Starts everything; when it returns, both listeners answer.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let Parts { settings, tenants, clock } = parts;
+        let Parts { settings, tenants, sources, clock } = parts;
         let public = listen(settings.server.listen, "server.listen")?;
         let admin = listen(settings.server.admin_listen, "server.admin_listen")?;
         let metrics = Metrics::install()?;
@@ -106,6 +108,7 @@ impl Gateway {
 
         let registry = Arc::new(Registry::default());
         registry.replace(tenants);
+        registry.replace_sources(sources);
         store.serve_tenants(shares(&registry)).await?;
         try_again(&store, &registry).await?;
 

@@ -84,6 +84,7 @@ enum Command {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum SchemaOf {
     Mapping,
+    Source,
     Tenant,
     Settings,
 }

@@ -1,4 +1,4 @@
-//! What a caller is told when something is wrong: one code, one status, fixed words. Nothing else in the program knows
+//! What a caller is told when something is wrong: one code, one status (but for tools that insist on theirs), fixed words. Nothing else in the program knows
 //! a status code of ours. The cause behind it goes to the log, never to the caller.
 
 use std::fmt;
@@ -129,12 +129,14 @@ pub struct ApiError {
     detail: String,
     faults: Vec<Fault>,
     retry_after: Option<Duration>,
+    /// Where a caller takes another status than the code's for what is meant.
+    status: Option<StatusCode>,
 }
 
 impl ApiError {
     /// With words for this case; they reach the caller.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), faults: Vec::new(), retry_after: None }
+        Self { code, detail: detail.into(), faults: Vec::new(), retry_after: None, status: None }
     }
 
     /// With each place that is wrong.
@@ -143,7 +145,7 @@ impl ApiError {
             1 => "one fault; see `faults`".to_owned(),
             count => format!("{count} faults; see `faults`"),
         };
-        Self { code: Code::InvalidEvent, detail, faults, retry_after: None }
+        Self { code: Code::InvalidEvent, detail, faults, retry_after: None, status: None }
     }
 
     /// Adds the places that are wrong.
@@ -158,6 +160,19 @@ impl ApiError {
     pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    /// The status for callers that do not come again after the code's own, and how long they are to wait if nothing was said.
+    #[must_use]
+    pub fn sent_as(mut self, status: StatusCode, wait: Duration) -> Self {
+        self.status = Some(status);
+        self.retry_after.get_or_insert(wait);
+        self
+    }
+
+    /// The status it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.status.unwrap_or(self.code.status())
     }
 
     /// For the log: the words for this case and the first places that are wrong.
@@ -201,7 +216,7 @@ struct Problem<'a> {
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.code.status()
+        self.status()
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -209,12 +224,12 @@ impl ResponseError for ApiError {
         let problem = Problem {
             r#type: format!("urn:snowgate:problem:{code}"),
             title: self.code.title(),
-            status: self.code.status().as_u16(),
+            status: self.status().as_u16(),
             code,
             detail: &self.detail,
             faults: &self.faults,
         };
-        let mut answer = HttpResponse::build(self.code.status());
+        let mut answer = HttpResponse::build(self.status());
         answer.content_type("application/problem+json");
         if let Some(wait) = self.retry_after {
             answer.insert_header((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));

@@ -55,7 +55,7 @@ pub(super) async fn accept(
 
 /// Tells that a tenant's own sender was refused.
 pub(super) fn tell_refused(tenant: &Tenant, refusal: &ApiError) {
-    let (code, status) = (refusal.code().as_str(), refusal.code().status().as_u16());
+    let (code, status) = (refusal.code().as_str(), refusal.status().as_u16());
     told::Refused { tenant: Some(tenant.id()), code, status, reason: &refusal.in_short() }.emit();
 }
 
@@ -108,6 +108,16 @@ async fn store(
     if !faults.is_empty() {
         return Err(ApiError::invalid(faults));
     }
+    commit(face, tenant, changes, batch).await
+}
+
+/// Commits deliveries together, all or none, and gives each its receipt.
+pub(super) async fn commit(
+    face: &Face,
+    tenant: &TenantId,
+    changes: Vec<NewDelivery>,
+    batch: bool,
+) -> Result<Vec<ReceiptBody>, ApiError> {
     let incidents: Vec<_> = changes.iter().map(|change| change.incident.clone()).collect();
     failpoint::hit("accept.before_commit");
     let stands = face.store.accept(changes).await?;

@@ -13,6 +13,7 @@ mod extract;
 mod health;
 pub mod operators;
 mod request;
+mod sources;
 pub mod standing;
 mod webhooks;
 
@@ -73,6 +74,7 @@ pub fn public(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
         routes
             .app_data(web::Data::new(face))
             .service(resource("/v1/tenants/{tenant}/events", web::post().to(events::accept)))
+            .service(resource("/v1/tenants/{tenant}/sources/{source}", web::post().to(sources::accept)))
             .service(resource("/v1/tenants/{tenant}/webhooks/servicenow", web::post().to(webhooks::servicenow)))
             .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(deliveries::receipt)))
             .service(resource("/livez", web::get().to(health::livez)))

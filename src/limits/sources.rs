@@ -1,5 +1,7 @@
 //! Bounds of source files and of what tools post to them.
 
+use std::time::Duration;
+
 use super::{BATCH_EVENTS_MAX, BODY_BYTES_MAX};
 
 /// A source is part of a path and of every event's identity, as a tenant is.
@@ -11,6 +13,8 @@ pub const SOURCE_EVENTS_MAX: usize = BATCH_EVENTS_MAX;
 pub const SOURCE_VALUES_COUNT_MAX: usize = 50_000;
 /// Faults reported for one payload: enough to repair a sender or a file in one go, few enough to read.
 pub const SOURCE_PROBLEMS_COUNT_MAX: usize = 50;
+/// A tool is to send again after this long, where nothing says more: Azure Monitor gives up after about a minute in all.
+pub const SOURCE_RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Tags of an HTML text inside each other. What people write stays below twenty; laying out thousands takes minutes.
 pub const HTML_DEPTH_MAX: usize = 100;
 /// An HTML text that is laid out; the rest of a longer one is cut. Twice the longest text of an incident.

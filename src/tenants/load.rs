@@ -1,17 +1,18 @@
-//! Reads everything a gateway is configured by: settings, tenants, and the mappings they name, each compiled once.
+//! Reads everything a gateway is configured by: settings, tenants, the mappings they name, each compiled once, and every source.
 //!
-//! Owns: reading mapping files, and bringing the compiler's findings and the settings' findings into one report.
+//! Owns: reading mapping and source files, and bringing the compiler's findings and the settings' findings into one report.
 //! Never: changes anything. Start-up and reload are this same call.
 //! Fails: with every finding of all files at once. Proved by: `tests/tenants.rs`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::Tenant;
+use super::{Sources, Tenant};
 use crate::limits::MAPPING_FILE_BYTES_MAX;
+use crate::mapping::source::{self, Source};
 use crate::mapping::{self, Diagnostic, FindingSeverity, Mapping, SourceFile};
 use crate::settings::{self, Environment, Excerpt, Finding, Settings, Severity, TenantSettings, codes, read_text};
 
@@ -22,7 +23,9 @@ pub struct Loaded {
     pub settings: Option<Settings>,
     /// The tenants without errors, by name.
     pub tenants: Vec<Tenant>,
-    /// Everything, file by file: settings, tenants, mappings.
+    /// The sources without errors.
+    pub sources: Sources,
+    /// Everything, file by file: settings, tenants, mappings, sources.
     pub findings: Vec<Finding>,
 }
 
@@ -33,6 +36,8 @@ pub struct Prepared {
     pub settings: Settings,
     /// Every tenant, by name.
     pub tenants: Vec<Tenant>,
+    /// Every source.
+    pub sources: Sources,
     /// What somebody should look at.
     pub warnings: Vec<Finding>,
 }
@@ -42,7 +47,7 @@ impl Loaded {
     pub fn strict(self) -> Result<Prepared, Vec<Finding>> {
         match self.settings {
             Some(settings) if !self.findings.iter().any(Finding::is_error) => {
-                Ok(Prepared { settings, tenants: self.tenants, warnings: self.findings })
+                Ok(Prepared { settings, tenants: self.tenants, sources: self.sources, warnings: self.findings })
             }
             Some(_) | None => Err(self.findings),
         }
@@ -52,7 +57,9 @@ impl Loaded {
 /// Reads the settings file at `path`, every tenant, and every mapping that a tenant names.
 pub fn load(path: &Path, environment: &Environment) -> Loaded {
     let settings::Loaded { settings, tenants, mut findings } = settings::load(path, environment);
-    let Some(settings) = settings else { return Loaded { settings: None, tenants: Vec::new(), findings } };
+    let Some(settings) = settings else {
+        return Loaded { settings: None, tenants: Vec::new(), sources: Sources::default(), findings };
+    };
     let mut shelf = Shelf { directory: &settings.mappings, environment, files: BTreeMap::new(), findings: Vec::new() };
     let tenants = tenants.into_iter().filter_map(|tenant| {
         let compiled = shelf.mapping(&tenant)?;
@@ -61,7 +68,53 @@ pub fn load(path: &Path, environment: &Environment) -> Loaded {
     });
     let tenants = tenants.collect();
     findings.append(&mut shelf.findings);
-    Loaded { settings: Some(settings), tenants, findings }
+    let (sources, mut found) = sources(&settings.mappings, environment);
+    findings.append(&mut found);
+    Loaded { settings: Some(settings), tenants, sources, findings }
+}
+
+/// The folder of sources, inside the folder of mappings.
+pub fn sources_folder(mappings: &Path) -> PathBuf {
+    mappings.join("sources")
+}
+
+/// Every source file. A gateway without the folder understands no tool, and is none the worse for it.
+fn sources(mappings: &Path, environment: &Environment) -> (Sources, Vec<Finding>) {
+    let folder = sources_folder(mappings);
+    let mut findings = Vec::new();
+    let mut compiled: Vec<Source> = Vec::new();
+    for path in source_files(&folder, &mut findings) {
+        let shown = environment.shown(&path);
+        match read_text(&path, MAPPING_FILE_BYTES_MAX as u64) {
+            Ok(text) => {
+                let (source, found) = source::compile(&SourceFile::new(shown, text));
+                findings.extend(found.into_iter().map(finding));
+                compiled.extend(source);
+            }
+            Err(reason) => {
+                let message = format!("the source file {shown} {reason}");
+                findings.push(Finding::of_file(codes::MAPPING_FILE, Severity::Error, &shown, message));
+            }
+        }
+    }
+    (compiled.into_iter().collect(), findings)
+}
+
+fn source_files(folder: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            let message = format!("the folder of sources cannot be read: {error}");
+            let folder = folder.display().to_string();
+            findings.push(Finding::of_file(codes::MAPPING_FILE, Severity::Error, &folder, message));
+            return Vec::new();
+        }
+    };
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files
 }
 
 /// The mapping files that have been read, each compiled once and shared.

@@ -1,6 +1,6 @@
 //! The customers as they are served now: settings and compiled mapping together, replaced as a whole.
 //!
-//! Owns: [`mod@load`] (settings, tenants and mappings, read and checked together), [`registry`] (who is served, and who is
+//! Owns: [`mod@load`] (settings, tenants, mappings and sources, read and checked together), [`registry`] (who is served, and who is
 //! calling) and [`Tenant`]. Never: knows the store, a client or a request; writes anything.
 //! Fails: a load with errors changes nothing. Proved by: `tests/tenants.rs`, and the tests in `load`.
 
@@ -16,10 +16,12 @@ use crate::settings::{Sender, SenderCredential, TenantSettings};
 
 pub mod load;
 pub mod registry;
+mod sources;
 mod unsigned;
 
-pub use load::{Loaded, Prepared, load};
+pub use load::{Loaded, Prepared, load, sources_folder};
 pub use registry::{Authenticated, Credential, Diff, InstanceCredential, Registry, SignedRequest, Unauthenticated};
+pub use sources::Sources;
 
 /// One customer, ready to be served. Never changes: a reload replaces it, and work in flight keeps the one it began with.
 #[derive(Debug)]

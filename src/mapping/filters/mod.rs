@@ -15,9 +15,6 @@ use minijinja::{Environment, Error, ErrorKind};
 use crate::limits::FILTER_OUTPUT_CHARS_MAX;
 
 mod html;
-mod lists;
-
-pub(crate) use lists::map;
 
 /// How a filter computes: from a value and its arguments.
 pub(crate) type Apply = fn(&Value, &[Value]) -> Result<Value, Error>;
@@ -49,9 +46,8 @@ pub(crate) const FILTERS: &[Filter] = &[
     filter("lines", (0, 0), |value, _| lines(value)),
     filter("lower", (0, 0), |value, _| text_filter(value, str::to_lowercase)),
     filter("map", (1, 1), |value, arguments| map(value, word(arguments, 0)?)),
-    filter("rejectattr", (1, 3), |value, arguments| lists::select("rejectattr", value, arguments, false)),
     filter("replace", (2, 2), |value, arguments| replace(value, word(arguments, 0)?, word(arguments, 1)?)),
-    filter("selectattr", (1, 3), |value, arguments| lists::select("selectattr", value, arguments, true)),
+    filter("selectattr", (1, 3), select),
     filter("split", (1, 1), |value, arguments| split(value, word(arguments, 0)?)),
     filter("string", (0, 0), |value, _| text_filter(value, str::to_owned)),
     filter("time", (0, 0), |value, _| time(value)),
@@ -233,6 +229,38 @@ fn length(value: &Value) -> Result<Value, Error> {
     }
     let count = value.as_str().map(|text| text.chars().count()).or_else(|| value.len());
     count.map(Value::from).ok_or_else(|| refuse("`length` needs a text or a list"))
+}
+
+pub(crate) fn map(value: &Value, attribute: &str) -> Result<Value, Error> {
+    if is_absent(value) {
+        return Ok(Value::UNDEFINED);
+    }
+    let picked = value.try_iter()?.map(|item| attribute_of(&item, attribute));
+    Ok(picked.filter(|item| !is_absent(item)).collect())
+}
+
+/// A field by its name, or by dotted names a field inside it.
+fn attribute_of(item: &Value, attribute: &str) -> Value {
+    let steps = attribute.split('.').try_fold(item.clone(), |value, name| value.get_attr(name).ok());
+    steps.unwrap_or(Value::UNDEFINED)
+}
+
+/// The items of a list of which a field is true, or equal to a value: `selectattr('status', 'equalto', 'firing')`.
+fn select(value: &Value, arguments: &[Value]) -> Result<Value, Error> {
+    if is_absent(value) {
+        return Ok(Value::UNDEFINED);
+    }
+    let attribute = word(arguments, 0)?;
+    let wanted = match arguments {
+        [_] => None,
+        [_, test, wanted] if matches!(test.as_str(), Some("equalto" | "==")) => Some(wanted),
+        _ => return Err(refuse("`selectattr` takes a field alone, or a field, 'equalto' and a value")),
+    };
+    let taken = |item: &Value| {
+        let found = attribute_of(item, attribute);
+        wanted.map_or_else(|| found.is_true(), |wanted| found == *wanted)
+    };
+    Ok(value.try_iter()?.filter(taken).collect())
 }
 
 fn replace(value: &Value, from: &str, to: &str) -> Result<Value, Error> {

@@ -254,7 +254,7 @@ impl Lint<'_, '_> {
         let shape = self.walk(inner, needed && !forgiving);
         match filter.name {
             "default" => shape.filter(|shape| matches!(shape, Shape::Record(_))),
-            "map" | "unique" | "first" | "last" | "split" | "selectattr" | "rejectattr" => None,
+            "map" | "unique" | "first" | "last" | "selectattr" | "split" => None,
             _ => Some(Shape::Text),
         }
     }

@@ -72,7 +72,10 @@ impl Part {
                 Slot::List { name, entries } => {
                     let list: Vec<Value> =
                         entries.iter().flat_map(|entry| self.entry(name, entry, scope, problems)).collect();
-                    put(&mut record, name, shortened(list.into()));
+                    // A list in which nothing is known is not said: it would take away what was told before.
+                    if !list.is_empty() {
+                        put(&mut record, name, shortened(list.into()));
+                    }
                 }
             }
         }

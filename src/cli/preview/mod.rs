@@ -1,4 +1,4 @@
-//! `snowgate preview`: what would be sent for an event, or told of a ticket, and why each field has its value. Sends nothing,
+//! `snowgate preview`: what would be sent for an event or a tool's payload, or told of a ticket, and why each field has its value. Sends nothing,
 //! needs no instance: what would be looked up there is shown as such.
 
 use std::path::{Path, PathBuf};
@@ -15,13 +15,18 @@ use crate::mapping::{
     Draft, IncidentDraft, JournalField, Lookup, Lookups, Mapping, Operation, TicketView, TraceLine, Write,
 };
 use crate::settings::Environment;
-use crate::tenants;
+use crate::tenants::{self, Loaded, Tenant};
+
+mod source;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Whose mapping
-    #[arg(long)]
-    tenant: String,
+    #[arg(long, required_unless_present = "source")]
+    tenant: Option<String>,
+    /// The file is a tool's own payload, read with this source: the events it becomes, and with `--tenant` what comes of them
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["ticket", "operation"])]
+    source: Option<String>,
     /// A `CloudEvent` as a file; `-` reads standard input
     #[arg(required_unless_present = "ticket")]
     event: Option<PathBuf>,
@@ -46,9 +51,11 @@ pub(super) fn run(
     environment: &Environment,
 ) -> anyhow::Result<u8> {
     let loaded = tenants::load(config, environment);
-    let Some(tenant) = loaded.tenants.iter().find(|tenant| tenant.id().as_str() == arguments.tenant) else {
-        bail!("there is no tenant `{}` without errors (`snowgate check` says more)", arguments.tenant);
-    };
+    if let (Some(name), Some(file)) = (&arguments.source, &arguments.event) {
+        let tenant = arguments.tenant.as_deref().map(|name| tenant(&loaded, name)).transpose()?;
+        return source::run(&loaded, name, file, tenant.map(|tenant| &**tenant.mapping()), printer);
+    }
+    let tenant = tenant(&loaded, arguments.tenant.as_deref().unwrap_or_default())?;
     let event = match (&arguments.event, &arguments.ticket) {
         (_, Some(ticket)) => return back(tenant.mapping(), &view(&read(ticket)?)?, printer),
         (Some(event), None) => event,
@@ -60,11 +67,20 @@ pub(super) fn run(
         None if change.kind == ChangeKind::Opened => Operation::Create,
         Some(OperationArgument::Update) | None => Operation::Update,
     };
-    let mapping = tenant.mapping();
-    let lookups = as_if_found(mapping, &change, operation);
-    match mapping.explain(&change, operation, &lookups) {
+    written(tenant.mapping(), &change, operation, printer)
+}
+
+fn tenant<'l>(loaded: &'l Loaded, name: &str) -> anyhow::Result<&'l Tenant> {
+    let found = loaded.tenants.iter().find(|tenant| tenant.id().as_str() == name);
+    found.with_context(|| format!("there is no tenant `{name}` without errors (`snowgate check` says more)"))
+}
+
+/// What the mapping would write for a change.
+fn written(mapping: &Mapping, change: &Change, operation: Operation, printer: &Printer) -> anyhow::Result<u8> {
+    let lookups = as_if_found(mapping, change, operation);
+    match mapping.explain(change, operation, &lookups) {
         Ok(draft) if printer.is_json() => printer.document(&json!({"operation": operation, "draft": draft})),
-        Ok(draft) => show(&change, operation, &draft, printer),
+        Ok(draft) => show(change, operation, &draft, printer),
         Err((fault, trace)) => {
             if printer.is_json() {
                 printer.document(&json!({"operation": operation, "parked": fault, "trace": trace}));
