@@ -384,7 +384,7 @@ impl<'n> SourceCompiler<'_, 'n> {
                     self.notes().error("M005", *at, "the entry has no field");
                 }
                 let content = match (shape, record.len()) {
-                    // A list of texts made of another list: `{each: …, text: …}` has one field, whatever it is called.
+                    // A list of texts made of another list: `{each: …, text: "{{ entry }}"}`.
                     (Shape::Text, 1) => Content::Text(record.pop()?),
                     _ => Content::Record(record.into()),
                 };
@@ -440,6 +440,7 @@ impl<'n> SourceCompiler<'_, 'n> {
                     };
                     field.shape
                 }
+                // An entry of a list of texts has no fields; what it says is called `text`.
                 Shape::Text if key.text == "text" => Shape::Text,
                 Shape::Text
                 | Shape::Words(_)
