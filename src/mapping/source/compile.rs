@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::read::{INCIDENT, SKIP};
-use super::scope::{ENTRY, ITEM, PARENT, PAYLOAD};
+use super::scope::{ENTRY, ITEM, PARENT, PAYLOAD, RECEIVED};
 use super::slots::{Content, Entry, Part, Slot};
 use super::{Busy, EventRule, Source, cases, slots};
 use crate::domain::change::{Change, ChangeKind};
@@ -62,7 +62,7 @@ impl<'r> RawRule<'r> {
                 ("escalation", raw.escalation.as_ref()),
                 ("attachment", raw.attachment.as_ref()),
             ],
-            roots: vec![PAYLOAD, ITEM],
+            roots: vec![PAYLOAD, ITEM, RECEIVED],
             each_roots: vec![PAYLOAD],
         }
     }
@@ -82,7 +82,7 @@ impl<'r> RawRule<'r> {
                 ("escalation", raw.escalation.as_ref()),
                 ("attachment", raw.attachment.as_ref()),
             ],
-            roots: vec![PAYLOAD, ITEM, PARENT],
+            roots: vec![PAYLOAD, ITEM, PARENT, RECEIVED],
             each_roots: vec![PAYLOAD, ITEM],
         }
     }
