@@ -25,7 +25,7 @@ const fn step(payload: &'static str, shows: Shown) -> Step {
 
 fn payload(source: &str, name: &str) -> String {
     let path = format!("{}/tests/fixtures/sources/{source}/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|problem| panic!("{path}: {problem}"))
+    std::fs::read_to_string(path).expect("a kept payload")
 }
 
 async fn post(gateway: &Gateway, source: &str, body: String) -> Reply {
