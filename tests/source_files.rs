@@ -118,7 +118,8 @@ fn rendered(findings: &[Diagnostic]) -> String {
 /// The differences of a file's only case.
 fn differences(text: impl Into<String>) -> Vec<String> {
     let (source, findings) = compiled(text);
-    let source = source.unwrap_or_else(|| panic!("{}", rendered(&findings)));
+    assert!(source.is_some(), "{}", rendered(&findings));
+    let source = source.expect("just checked");
     let file = |name: &str| {
         if name == "good.json" { Ok("{\"alerts\": []}".to_owned()) } else { Err("is not there".to_owned()) }
     };
@@ -135,7 +136,7 @@ fn the_good_file_is_good() {
 #[test]
 fn every_slip_is_told_at_its_place() {
     let mut wrong = Vec::new();
-    for (needle, replacement, code) in BROKEN.iter() {
+    for (needle, replacement, code) in BROKEN {
         assert_eq!(GOOD.matches(needle).count(), 1, "`{needle}` must be in the good file once");
         let marked = GOOD.replace(needle, replacement);
         let place = marked.find('«').map(|byte| {

@@ -148,7 +148,7 @@ fn sources(loaded: &Loaded, all: bool) -> Vec<Checked> {
     let Some(folder) = loaded.settings.as_ref().map(|settings| tenants::sources_folder(&settings.mappings)) else {
         return Vec::new();
     };
-    let payload = |file: &str| read_text(&folder.join(file), BODY_BYTES_MAX as u64).map_err(|why| why.to_string());
+    let payload = |file: &str| read_text(&folder.join(file), BODY_BYTES_MAX as u64);
     let checked = |source: &Arc<Source>| Checked {
         file: format!("sources/{}.yaml", source.name()),
         cases: source.run_cases(&payload),

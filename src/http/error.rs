@@ -172,7 +172,7 @@ impl ApiError {
 
     /// The status it is answered with.
     pub fn status(&self) -> StatusCode {
-        self.status.unwrap_or(self.code.status())
+        self.status.unwrap_or_else(|| self.code.status())
     }
 
     /// For the log: the words for this case and the first places that are wrong.

@@ -97,10 +97,13 @@ impl Template {
     /// The value as JSON: an expression that stands alone keeps its type, everything else is text.
     pub(crate) fn json(&self, scope: &dyn Record) -> Result<Option<serde_json::Value>, Trouble> {
         let json = match self.parts.as_ref() {
-            [Part::Path(path)] => match path.resolve(scope) {
-                Node::Absent => return Err(Trouble::Missing(path.to_string())),
-                node => serde_json::to_value(node),
-            },
+            [Part::Path(path)] => {
+                let node = path.resolve(scope);
+                if matches!(node, Node::Absent) {
+                    return Err(Trouble::Missing(path.to_string()));
+                }
+                serde_json::to_value(node)
+            }
             [Part::Program(program)] => match program.evaluate(scope)? {
                 None => return Ok(None),
                 Some(Found::Node(node)) => serde_json::to_value(node),

@@ -35,7 +35,7 @@ cases: [{name: one, payload: {number: A-1, text: x}, expect: {events: [{id: A-1}
 
 fn home(instance: &str, more: &str) -> Home {
     let home = Home::of(&[Tenant::named("contoso", instance).and(more)]);
-    std::fs::create_dir(home.path().join("mappings/sources")).unwrap();
+    std::fs::create_dir(home.path().join("mappings/sources")).expect("a new folder");
     home.write("mappings/sources/alarms.yaml", ALARMS);
     home.write("mappings/sources/plain.yaml", PLAIN);
     home

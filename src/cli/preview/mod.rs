@@ -67,7 +67,7 @@ pub(super) fn run(
         None if change.kind == ChangeKind::Opened => Operation::Create,
         Some(OperationArgument::Update) | None => Operation::Update,
     };
-    written(tenant.mapping(), &change, operation, printer)
+    Ok(written(tenant.mapping(), &change, operation, printer))
 }
 
 fn tenant<'l>(loaded: &'l Loaded, name: &str) -> anyhow::Result<&'l Tenant> {
@@ -76,7 +76,7 @@ fn tenant<'l>(loaded: &'l Loaded, name: &str) -> anyhow::Result<&'l Tenant> {
 }
 
 /// What the mapping would write for a change.
-fn written(mapping: &Mapping, change: &Change, operation: Operation, printer: &Printer) -> anyhow::Result<u8> {
+fn written(mapping: &Mapping, change: &Change, operation: Operation, printer: &Printer) -> u8 {
     let lookups = as_if_found(mapping, change, operation);
     match mapping.explain(change, operation, &lookups) {
         Ok(draft) if printer.is_json() => printer.document(&json!({"operation": operation, "draft": draft})),
@@ -88,10 +88,10 @@ fn written(mapping: &Mapping, change: &Change, operation: Operation, printer: &P
                 show_lines(&trace, "not written", printer);
                 printer.line(format_args!("{} {fault}", printer.ink(Ink::Bad, "parked:")));
             }
-            return Ok(WRONG);
+            return WRONG;
         }
     }
-    Ok(DONE)
+    DONE
 }
 
 /// Reads a `CloudEvent`, or what stands in its `data` with a `type` beside it.

@@ -27,7 +27,7 @@ pub(super) fn run(
     };
     let payload: Value = serde_json::from_slice(&read(file)?).context("the payload is not JSON")?;
     match source.read(&payload) {
-        Ok(reading) => events(&reading, mapping, printer),
+        Ok(reading) => Ok(events(&reading, mapping, printer)),
         Err(fault) => {
             refused(&fault, printer);
             Ok(WRONG)
@@ -46,11 +46,11 @@ fn refused(fault: &SourceFault, printer: &Printer) {
     }
 }
 
-fn events(reading: &Reading, mapping: Option<&Mapping>, printer: &Printer) -> anyhow::Result<u8> {
+fn events(reading: &Reading, mapping: Option<&Mapping>, printer: &Printer) -> u8 {
     if printer.is_json() {
         let events: Vec<Value> = reading.events.iter().map(|event| document(event, mapping)).collect();
         printer.document(&json!({"events": events, "skipped": reading.skipped}));
-        return Ok(DONE);
+        return DONE;
     }
     let mut worst = DONE;
     for event in &reading.events {
@@ -61,12 +61,12 @@ fn events(reading: &Reading, mapping: Option<&Mapping>, printer: &Printer) -> an
         printer.line(format_args!("{:#}", data(event)));
         if let Some(mapping) = mapping {
             printer.line("");
-            worst = worst.max(written(mapping, &event.change, operation(kind), printer)?);
+            worst = worst.max(written(mapping, &event.change, operation(kind), printer));
         }
         printer.line("");
     }
     printer.line(format_args!("{} events, {} items of which nothing is said", reading.events.len(), reading.skipped));
-    Ok(worst)
+    worst
 }
 
 fn operation(kind: ChangeKind) -> Operation {

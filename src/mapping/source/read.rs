@@ -180,11 +180,9 @@ impl Work<'_> {
         };
         match elements(each, whole) {
             Ok(elements) => {
-                for place in elements.places() {
-                    if self.reading.events.len() > SOURCE_EVENTS_MAX {
-                        break;
-                    }
-                    self.item(&Scope { item: place, ..whole.clone() });
+                let mut places = elements.places();
+                while let Some(item) = places.next().filter(|_| self.reading.events.len() <= SOURCE_EVENTS_MAX) {
+                    self.item(&Scope { item, ..whole.clone() });
                 }
             }
             Err(reason) => self.problems.note("each".to_owned(), whole.origin(each, missing(&reason)), &reason),
@@ -332,7 +330,9 @@ impl Work<'_> {
             Err(faults) => {
                 // What is missing because it could not be evaluated has been said already.
                 let faults = faults.into_iter().filter(|_| self.problems.found.is_empty()).collect::<Vec<_>>();
-                faults.iter().for_each(|fault| self.refused(fault, rule, key, scope));
+                for fault in &faults {
+                    self.refused(fault, rule, key, scope);
+                }
                 return;
             }
         };

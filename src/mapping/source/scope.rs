@@ -3,7 +3,6 @@
 //! Owns: the names, and JSON pointers for messages. Never: copies the payload. Fails: it cannot; what is not there is absent.
 //! Proved by: the tests of `source`.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -59,11 +58,11 @@ impl<'a> Scope<'a> {
         };
         let mut pointer = base.to_owned();
         for step in &path.steps {
-            // Writing to a text cannot fail.
-            let _ = match step {
-                Step::Name(name) => write!(pointer, "/{}", name.replace('~', "~0").replace('/', "~1")),
-                Step::Item(place) => write!(pointer, "/{place}"),
-            };
+            pointer.push('/');
+            match step {
+                Step::Name(name) => pointer.push_str(&name.replace('~', "~0").replace('/', "~1")),
+                Step::Item(place) => pointer.push_str(&place.to_string()),
+            }
         }
         pointer
     }

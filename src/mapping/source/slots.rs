@@ -34,7 +34,7 @@ pub(super) struct Part {
 /// A field, or a list whose entries the file spells out.
 #[derive(Debug)]
 pub(super) enum Slot {
-    One(Field),
+    One(Box<Field>),
     List { name: Box<str>, entries: Box<[Entry]> },
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Entry {
 /// What an entry holds.
 #[derive(Debug)]
 pub(super) enum Content {
-    Text(Field),
+    Text(Box<Field>),
     Record(Box<[Field]>),
 }
 
@@ -70,12 +70,8 @@ impl Part {
             match slot {
                 Slot::One(field) => self.field(field, scope, &mut record, problems),
                 Slot::List { name, entries } => {
-                    let list: Vec<Value> =
-                        entries.iter().flat_map(|entry| self.entry(name, entry, scope, problems)).collect();
-                    // A list in which nothing is known is not said: it would take away what was told before.
-                    if !list.is_empty() {
-                        put(&mut record, name, shortened(list.into()));
-                    }
+                    let made = entries.iter().flat_map(|entry| self.entry(name, entry, scope, problems));
+                    put_list(&mut record, name, made.collect());
                 }
             }
         }
@@ -139,7 +135,7 @@ impl Part {
         }
         let mut record = Map::new();
         let fields = match &entry.content {
-            Content::Text(field) => std::slice::from_ref(field),
+            Content::Text(field) => std::slice::from_ref(&**field),
             Content::Record(fields) => fields,
         };
         for field in fields {
@@ -240,10 +236,9 @@ impl Field {
             Shape::Time => {
                 filters::moment(&text).map_err(Reason::Failed)?.map(|stamp| Value::String(stamp.to_string()))
             }
-            Shape::Number | Shape::Flag if text.is_empty() => None,
+            Shape::Number | Shape::Flag | Shape::Record(_) | Shape::List(_) if text.is_empty() => None,
             Shape::Number => Some(text.trim().parse::<u64>().map_or(Value::String(text), Value::from)),
             Shape::Flag => Some(text.trim().parse::<bool>().map_or(Value::String(text), Value::from)),
-            Shape::Record(_) | Shape::List(_) if text.is_empty() => None,
             Shape::Record(_) | Shape::List(_) => Some(Value::String(text)),
         })
     }
@@ -253,6 +248,13 @@ impl Scope<'_> {
     /// Where the reason for a field is.
     pub(super) fn of_reason(&self, rule: &FieldRule, reason: &Reason) -> String {
         self.origin(&rule.value, missing(reason))
+    }
+}
+
+/// A list in which nothing is known is not said: it would take away what was told before.
+fn put_list(record: &mut Map<String, Value>, name: &str, list: Vec<Value>) {
+    if !list.is_empty() {
+        put(record, name, shortened(list.into()));
     }
 }
 

@@ -6,18 +6,19 @@
 use std::path::Path;
 
 use super::read::{INCIDENT, SKIP};
-use super::scope::{ENTRY, ITEM, PARENT, PAYLOAD, RECEIVED};
-use super::slots::{Content, Entry, Part, Slot};
-use super::{Busy, EventRule, Source, cases, slots};
-use crate::domain::change::{Change, ChangeKind};
-use crate::domain::wire::{Field, Shape};
+use super::scope::{ITEM, PARENT, PAYLOAD, RECEIVED};
+use super::{Busy, EventRule, Source, cases};
+use crate::domain::change::ChangeKind;
+use crate::domain::wire::Field;
 use crate::limits::{MAPPING_FIELDS_COUNT_MAX, SOURCE_NAME_CHARS_MAX};
 use crate::mapping::compile::Compiler;
 use crate::mapping::diagnostic::{At, Diagnostic, Notes, SourceFile};
-use crate::mapping::raw::{Block, FromYaml, Named, RawAlso, RawEntry, RawField, RawSlot, RawSource, Said, Scalar};
+use crate::mapping::raw::{Block, FromYaml, Named, RawAlso, RawField, RawSlot, RawSource, Said, Scalar};
 use crate::mapping::rule::FieldRule;
 use crate::mapping::template::Template;
 use crate::mapping::yaml::{self, Key};
+
+mod fields;
 
 /// Compiles a source file. The source is there unless a finding is an error.
 pub fn compile(file: &SourceFile) -> (Option<Source>, Vec<Diagnostic>) {
@@ -280,10 +281,14 @@ impl<'n> SourceCompiler<'_, 'n> {
             || (!raw.has(INCIDENT) && first.is_some_and(|first| first.sets(INCIDENT, "title")));
         for kind in known {
             let (there, key, hint) = match kind {
-                ChangeKind::Opened => (titled, "incident", "`incident: {title: …}`: a ticket is opened with it"),
-                ChangeKind::MessageAdded => (raw.has("message"), "message", "`message: {text: …}`"),
-                ChangeKind::Escalated => (raw.has("escalation"), "escalation", "`escalation: {channel: …}`"),
-                ChangeKind::AttachmentAdded => (raw.has("attachment"), "attachment", "`attachment: {name: …, url: …}`"),
+                ChangeKind::Opened => {
+                    (titled, "a title of its `incident`", "`incident: {title: …}`: a ticket is opened with it")
+                }
+                ChangeKind::MessageAdded => (raw.has("message"), "`message`", "`message: {text: …}`"),
+                ChangeKind::Escalated => (raw.has("escalation"), "`escalation`", "`escalation: {channel: …}`"),
+                ChangeKind::AttachmentAdded => {
+                    (raw.has("attachment"), "`attachment`", "`attachment: {name: …, url: …}`")
+                }
                 ChangeKind::Updated
                 | ChangeKind::Resolved
                 | ChangeKind::Reopened
@@ -291,171 +296,9 @@ impl<'n> SourceCompiler<'_, 'n> {
                 | ChangeKind::Cancelled => (true, "", ""),
             };
             if !there {
-                let what = if key == INCIDENT { "a title of its `incident`" } else { key };
-                self.notes().error("M005", raw.start, format!("`{kind}` needs {what}")).hint(hint);
+                self.notes().error("M005", raw.start, format!("`{kind}` needs {key}")).hint(hint);
             }
         }
-    }
-
-    fn part(&mut self, root: &'static str, raw: &Named<RawSlot>, rule: &RawRule<'_>) -> Part {
-        let mut slots = Vec::new();
-        for (key, slot) in &raw.entries {
-            self.fields += 1;
-            let above = raw
-                .entries
-                .iter()
-                .find(|(other, _)| key.text.strip_prefix(&*other.text).is_some_and(|rest| rest.starts_with('.')));
-            if let Some((above, _)) = above {
-                let message = format!("`{}` is a value, so `{}` cannot be inside it", above.text, key.text);
-                self.notes().error("M028", key.at, message);
-            }
-            slots.extend(self.slot(root, key, slot, &rule.roots));
-        }
-        Part { root, key: format!("{}{root}", rule.key).into(), slots: slots.into() }
-    }
-
-    fn slot(&mut self, root: &str, key: &Key, raw: &RawSlot, roots: &[Field]) -> Option<Slot> {
-        if root == INCIDENT && key.text == "id" {
-            self.notes()
-                .error("M045", key.at, "`id` stands beside `incident`, not in it")
-                .hint("`id: \"{{ item.fingerprint }}\"` names the incident of the event");
-            return None;
-        }
-        let shape = self.shape(root_shape(root)?, root, key);
-        match raw {
-            RawSlot::Field(field) => {
-                let field = self.field(key, field, shape, roots)?;
-                let alone = field.rule.value.is_sole() || field.rule.table.is_some();
-                if matches!(field.shape, Shape::Record(_) | Shape::List(_)) && !alone {
-                    self.notes()
-                        .error("M028", key.at, format!("`{}` holds more than a text", key.text))
-                        .hint("one expression that gives it, a list of entries, or a field inside it");
-                    return None;
-                }
-                Some(Slot::One(field))
-            }
-            RawSlot::List(entries) => {
-                let item = match shape? {
-                    Shape::List(item) => *item,
-                    Shape::Free => Shape::Free,
-                    Shape::Text | Shape::Words(_) | Shape::Number | Shape::Flag | Shape::Time | Shape::Record(_) => {
-                        self.notes().error("M028", key.at, format!("`{}` is not a list", key.text));
-                        return None;
-                    }
-                };
-                let entries = entries.iter().filter_map(|entry| self.entry(key, entry, item, roots)).collect();
-                Some(Slot::List { name: key.text.as_str().into(), entries })
-            }
-        }
-    }
-
-    fn entry(&mut self, key: &Key, raw: &RawEntry, shape: Shape, roots: &[Field]) -> Option<Entry> {
-        self.fields += 1;
-        match raw {
-            RawEntry::Text(text) => {
-                if let Shape::Record(fields) = shape {
-                    let first = fields.first().map_or("", |field| field.name);
-                    self.notes()
-                        .error("M028", text.at, format!("an entry of `{}` has fields", key.text))
-                        .hint(format!("such as `{{{first}: …}}`"));
-                    return None;
-                }
-                let short = RawField::Short(text.clone());
-                let field = self.field(&Key { at: text.at, text: "0".to_owned() }, &short, Some(shape), roots)?;
-                Some(Entry { each: None, when: None, content: Content::Text(field) })
-            }
-            RawEntry::Fields(at, fields) => {
-                let reserved = |name: &str| fields.entries.iter().find(|(key, _)| key.text == name);
-                let each = reserved("each").and_then(|(key, field)| self.reserved(key, field));
-                let each = each.map(|each| self.list(each, roots));
-                let mut inner = roots.to_vec();
-                if each.is_some() {
-                    inner.push(ENTRY);
-                }
-                let when = reserved("when").and_then(|(key, field)| self.reserved(key, field));
-                let when = when.map(|when| self.compiler.condition(when, &inner));
-                let mut record = Vec::new();
-                for (key, field) in fields.entries.iter().filter(|(key, _)| !["each", "when"].contains(&&*key.text)) {
-                    self.fields += 1;
-                    let shape = self.shape(shape, "an entry", key);
-                    record.extend(self.field(key, field, shape, &inner));
-                }
-                if record.is_empty() && self.notes().usable() {
-                    self.notes().error("M005", *at, "the entry has no field");
-                }
-                let content = match (shape, record.len()) {
-                    // A list of texts made of another list: `{each: …, text: "{{ entry }}"}`.
-                    (Shape::Text, 1) => Content::Text(record.pop()?),
-                    _ => Content::Record(record.into()),
-                };
-                Some(Entry {
-                    each: each.map_or(Some(None), |each| each.map(Some))?,
-                    when: when.map_or(Some(None), |when| when.map(Some))?,
-                    content,
-                })
-            }
-        }
-    }
-
-    fn reserved<'r>(&mut self, key: &Key, field: &'r RawField) -> Option<&'r Scalar> {
-        match field {
-            RawField::Short(value) => Some(value),
-            RawField::Long(_) => {
-                self.notes().error("M004", key.at, format!("`{}` is an expression, not a block", key.text));
-                None
-            }
-        }
-    }
-
-    fn field(&mut self, key: &Key, raw: &RawField, shape: Option<Shape>, roots: &[Field]) -> Option<slots::Field> {
-        self.foreign_keys(raw);
-        let (rule, _) = self.compiler.field(key, raw, roots)?;
-        let shape = shape?;
-        if let Shape::Words(words) = shape {
-            for word in possible(&rule).filter(|word| !word.is_empty()) {
-                if !words.contains(&word) {
-                    self.notes()
-                        .error("M006", key.at, format!("`{word}` is not a word of `{}`", key.text))
-                        .nearest(word, words.iter().copied());
-                }
-            }
-        }
-        let raw = matches!(shape, Shape::Words(_)).then(|| format!("{}_raw", key.text).into());
-        Some(slots::Field { rule, shape, raw })
-    }
-
-    /// What a dotted name holds.
-    fn shape(&mut self, record: Shape, owner: &str, key: &Key) -> Option<Shape> {
-        let mut shape = record;
-        let mut so_far = owner.to_owned();
-        for step in key.text.split('.') {
-            shape = match shape {
-                Shape::Free if !step.is_empty() => Shape::Free,
-                Shape::Record(fields) => {
-                    let Some(field) = fields.iter().find(|field| field.name == step) else {
-                        self.notes()
-                            .error("M022", key.at, format!("`{so_far}` has no field `{step}`"))
-                            .nearest(step, fields.iter().map(|field| field.name));
-                        return None;
-                    };
-                    field.shape
-                }
-                // An entry of a list of texts has no fields; what it says is called `text`.
-                Shape::Text if key.text == "text" => Shape::Text,
-                Shape::Text
-                | Shape::Words(_)
-                | Shape::Number
-                | Shape::Flag
-                | Shape::Time
-                | Shape::List(_)
-                | Shape::Free => {
-                    self.notes().error("M028", key.at, format!("there are no fields below `{so_far}`"));
-                    return None;
-                }
-            };
-            so_far = format!("{so_far}.{step}");
-        }
-        Some(shape)
     }
 }
 
@@ -465,8 +308,4 @@ fn possible(rule: &FieldRule) -> impl Iterator<Item = &str> {
     let default = rule.table.iter().filter_map(|table| table.default.as_deref());
     let constant = rule.value.constant().filter(|_| rule.table.is_none());
     rows.chain(default).chain(constant)
-}
-
-fn root_shape(root: &str) -> Option<Shape> {
-    Change::ROOTS.iter().find(|field| field.name == root).map(|field| field.shape)
 }
