@@ -67,6 +67,18 @@ fn every_shipped_source_compiles_without_a_finding_and_its_cases_pass() {
 }
 
 #[test]
+fn the_example_of_the_page_compiles_and_its_case_passes() {
+    let page = fs::read_to_string("docs/sources/README.md").expect("the index");
+    let example = page.split("```yaml\nversion: 1\n").nth(1).and_then(|rest| rest.split("```").next());
+    let text = format!("version: 1\n{}", example.expect("an example"));
+    let (source, findings) = compile(&SourceFile::new("my-tool.yaml", text));
+    assert!(findings.is_empty(), "{:?}", findings.iter().map(|finding| finding.render(false)).collect::<Vec<_>>());
+    for case in source.expect("no findings").run_cases(&|_| Err("is not there".to_owned())) {
+        assert!(case.passed(), "{:#?}", case.differences);
+    }
+}
+
+#[test]
 fn every_source_has_payloads_and_a_page_and_every_payload_a_source() {
     let shipped = names(SHIPPED, Some("yaml"));
     assert_eq!(names(PAYLOADS, None), shipped, "the folders of {PAYLOADS}");
