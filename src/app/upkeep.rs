@@ -3,7 +3,7 @@
 //! Owns: when these happen. Never: delivers. Fails: by trying again next time; work goes on meanwhile.
 //! Proved by: `tests/it/operators.rs`; what may be forgotten, by `tests/store`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::delivery::record::Direction;
@@ -56,9 +56,9 @@ pub(super) async fn forget(face: Face, stop: Stop) {
 
 /// Keeps the gauges of what waits and who is paused true; they are read from the store, so that none can drift.
 pub(super) async fn report_backlog(face: Face, stop: Stop) {
-    let mut paused: HashMap<TenantId, String> = HashMap::new();
+    let (mut reported, mut paused) = (BTreeSet::new(), HashMap::new());
     while !stop.is_requested() {
-        if let Err(failed) = report_once(&face, &mut paused).await {
+        if let Err(failed) = report_once(&face, &mut reported, &mut paused).await {
             tracing::warn!(error = %failed, "Cannot read the backlog: {failed}");
         }
         face.metrics.fold_samples();
@@ -69,11 +69,18 @@ pub(super) async fn report_backlog(face: Face, stop: Stop) {
     }
 }
 
-async fn report_once(face: &Face, paused: &mut HashMap<TenantId, String>) -> Result<(), StoreError> {
+async fn report_once(
+    face: &Face,
+    reported: &mut BTreeSet<TenantId>,
+    paused: &mut HashMap<TenantId, String>,
+) -> Result<(), StoreError> {
     let backlog = face.store.backlog().await?;
     let now = face.clock.now();
-    for tenant in face.registry.all() {
-        let id = tenant.id();
+    let present = face.registry.all();
+    let present = present.iter().map(|tenant| tenant.id()).chain(backlog.iter().map(|waits| &waits.tenant));
+    // Whoever was reported once goes on being reported, so that no gauge of a removed tenant stays as it was.
+    reported.extend(present.cloned());
+    for id in reported.iter() {
         for (direction, word) in [(Direction::ToServicenow, "to_servicenow"), (Direction::ToService, "to_service")] {
             let waits = backlog.iter().find(|waits| waits.tenant == *id && waits.direction == direction);
             Waiting {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::print::{Ink, Printer};
 use super::{DONE, WRONG};
-use crate::app::Parts;
+use crate::app::{Origin, Parts};
 use crate::limits::{BODY_BYTES_MAX, MAPPING_FILE_BYTES_MAX};
 use crate::mapping::source::Source;
 use crate::mapping::{CaseResult, FindingSeverity, Mapping, SourceFile, compile};
@@ -71,8 +71,9 @@ pub(super) fn load_for_serving(
 ) -> Option<(Parts, Vec<Finding>)> {
     match tenants::load(config, environment).strict() {
         Ok(prepared) => {
-            let tenants::Prepared { settings, tenants, sources, warnings } = prepared;
-            Some((Parts { settings, tenants, sources, clock: Arc::new(SystemClock) }, warnings))
+            let warnings = prepared.warnings.clone();
+            let origin = Origin { path: config.to_owned(), environment: environment.clone() };
+            Some((Parts { prepared, origin, clock: Arc::new(SystemClock) }, warnings))
         }
         Err(findings) => {
             for finding in &findings {

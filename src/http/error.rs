@@ -9,6 +9,8 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
+use crate::tenants::Finding;
+
 /// A stable code; documented in `docs/http.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -34,6 +36,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// The JSON is no valid event; `faults` names each place.
     InvalidEvent,
+    /// The files have errors, and nothing of them was applied; `findings` names each place.
+    InvalidConfiguration,
     /// The event id was used before for another body.
     EventConflict,
     /// Too much already waits for this incident.
@@ -61,6 +65,7 @@ impl Code {
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidEvent => "invalid_event",
+            Self::InvalidConfiguration => "invalid_configuration",
             Self::EventConflict => "event_conflict",
             Self::LaneFull => "lane_full",
             Self::TicketLaneFull => "ticket_lane_full",
@@ -81,7 +86,7 @@ impl Code {
             Self::NotParked => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InvalidEvent | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidEvent | Self::InvalidConfiguration | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
             Self::LaneFull => StatusCode::TOO_MANY_REQUESTS,
             Self::TicketLaneFull | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -101,6 +106,7 @@ impl Code {
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "This media type or encoding is not accepted",
             Self::InvalidEvent => "The event is not valid",
+            Self::InvalidConfiguration => "The files have errors, and the configuration stays as it was",
             Self::EventConflict => "This event id was used for another event",
             Self::LaneFull => "Too many changes of this incident are waiting",
             Self::TicketLaneFull => "Too many webhooks of this ticket are waiting",
@@ -128,6 +134,7 @@ pub struct ApiError {
     code: Code,
     detail: String,
     faults: Vec<Fault>,
+    findings: Vec<Finding>,
     retry_after: Option<Duration>,
     /// Where a caller takes another status than the code's for what is meant.
     status: Option<StatusCode>,
@@ -136,7 +143,7 @@ pub struct ApiError {
 impl ApiError {
     /// With words for this case; they reach the caller.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), faults: Vec::new(), retry_after: None, status: None }
+        Self { code, detail: detail.into(), faults: Vec::new(), findings: Vec::new(), retry_after: None, status: None }
     }
 
     /// With each place that is wrong.
@@ -145,7 +152,17 @@ impl ApiError {
             1 => "one fault; see `faults`".to_owned(),
             count => format!("{count} faults; see `faults`"),
         };
-        Self { code: Code::InvalidEvent, detail, faults, retry_after: None, status: None }
+        Self::new(Code::InvalidEvent, detail).with_faults(faults)
+    }
+
+    /// Files with errors, and where those are.
+    pub fn invalid_configuration(findings: Vec<Finding>) -> Self {
+        let errors = findings.iter().filter(|finding| finding.is_error()).count();
+        let detail = match errors {
+            1 => "one error; see `findings`. Nothing was changed".to_owned(),
+            count => format!("{count} errors; see `findings`. Nothing was changed"),
+        };
+        Self { findings, ..Self::new(Code::InvalidConfiguration, detail) }
     }
 
     /// Adds the places that are wrong.
@@ -212,6 +229,8 @@ struct Problem<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     faults: &'a [Fault],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    findings: &'a [Finding],
 }
 
 impl ResponseError for ApiError {
@@ -228,6 +247,7 @@ impl ResponseError for ApiError {
             code,
             detail: &self.detail,
             faults: &self.faults,
+            findings: &self.findings,
         };
         let mut answer = HttpResponse::build(self.status());
         answer.content_type("application/problem+json");

@@ -125,6 +125,16 @@ pub(super) async fn commit(
     receipts(tenant, incidents, stands, batch)
 }
 
+/// What becomes of a body, item by item, before anything is stored; for whoever has a body and no request.
+pub fn deliveries_of(
+    tenant: &TenantId,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Vec<Result<NewDelivery, Vec<Fault>>>, ApiError> {
+    let items = cloudevents::read(Mode::of(headers)?, headers, body)?;
+    Ok(items.into_iter().map(|read| read.and_then(|envelope| new_delivery(tenant, envelope))).collect())
+}
+
 fn new_delivery(tenant: &TenantId, envelope: Envelope<'_>) -> Result<NewDelivery, Vec<Fault>> {
     let Envelope { event, kind, subject, data, is_echo } = envelope;
     let change = Change::from_slice(kind, subject, data.as_bytes()).map_err(|faults| {

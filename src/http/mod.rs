@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod cloudevents;
+pub mod configuration;
 mod deliveries;
 pub mod error;
 mod events;
@@ -31,6 +32,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::tenants::Registry;
 
 use error::{ApiError, Code};
+pub use events::deliveries_of;
 use operators::Operators;
 pub use request::track;
 pub use webhooks::delivery_of;
@@ -60,6 +62,8 @@ pub struct Face {
     pub resumed: Resumed,
     /// How a tenant's peers stand, handed in likewise.
     pub standing: Standings,
+    /// The configuration that runs, and reading it anew, handed in likewise.
+    pub configured: configuration::Configured,
 }
 
 /// How a tenant's peers and its sweep stand; `None` before the first delivery.

@@ -2,12 +2,14 @@
 //!
 //! Relations between bounds are checked while compiling, at the end of this file.
 
+mod reload;
 mod simulator;
 mod sources;
 mod way_back;
 
 use std::time::Duration;
 
+pub use reload::*;
 pub use simulator::*;
 pub use sources::*;
 pub use way_back::*;
@@ -61,6 +63,8 @@ pub const WEBHOOK_RETRY_AFTER: Duration = Duration::from_secs(30);
 pub const HOPS_MAX: u64 = 2;
 /// Deliveries on one page of a list.
 pub const PAGE_MAX: usize = 200;
+/// Events that one plan asks a gateway for: fifty pages, some seconds of a person's patience.
+pub const PLAN_EVENTS_MAX: i64 = 10_000;
 
 // ── what ServiceNow tells ────────────────────────────────────────────────────────────────────────────────────
 

@@ -25,6 +25,7 @@ mod lint;
 mod native;
 mod path;
 mod raw;
+mod rehearsal;
 mod rule;
 pub mod source;
 mod syntax;
@@ -42,6 +43,7 @@ pub use draft::{
 };
 pub use incident_draft::{IncidentDraft, Output};
 pub use raw::{ClosedTicket, OnParked, Recovery, schema, source_schema};
+pub use rehearsal::{Apart, Calls, Entry, FieldDifference, Rehearsal, TicketDifference};
 pub use ticket_view::{Cell, TicketView};
 
 use crate::domain::change::ChangeKind;

@@ -111,6 +111,19 @@ impl Caller {
         Self { transport, clock, permits, keeper, luck: Luck::seeded(luck_seed) }
     }
 
+    /// In place of another caller of the same peer, whose budgets, calls under way and waiting times count on, within
+    /// these limits. `same_credentials` says whether its token is ours as well.
+    #[must_use]
+    pub fn succeeding(self, other: &Self, limits: Limits, same_credentials: bool) -> Self {
+        other.permits.pace().limit_to(limits);
+        other.permits.look_again();
+        let keeper = match (self.keeper, &other.keeper) {
+            (Some(keeper), Some(theirs)) if same_credentials => Some(keeper.sharing(theirs)),
+            (keeper, _) => keeper,
+        };
+        Self { permits: Arc::clone(&other.permits), keeper, ..self }
+    }
+
     /// The right to make one call. Waits about two seconds at most; otherwise says until when, and why.
     pub async fn permit(&self, purpose: Purpose) -> Result<Permit, Closed> {
         self.permits.take(purpose).await

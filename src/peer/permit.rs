@@ -82,6 +82,11 @@ impl Permits {
         }
     }
 
+    /// There may be more slots than before.
+    pub(crate) fn look_again(&self) {
+        self.freed.notify_waiters();
+    }
+
     fn later(&self, wait: Duration, code: &'static str, what: &str) -> Closed {
         let until = self.clock.now().plus(wait.max(Duration::from_millis(1)));
         Closed { until, code, reason: format!("the tenant's {what} are all in use") }

@@ -50,6 +50,7 @@ codes! {
     SERVICE_LEVELS = "S047", "Service levels that contradict each other, such as a reminder after the close.";
     NO_SERVICE_LEVEL = "S048", "`service_levels` promises nothing (warning).";
     NO_WAY_BACK = "S049", "There is a `callback`, and the mapping has no `to_incident` to say what goes there (warning).";
+    NEEDS_RESTART = "S070", "A setting changed that takes effect only when the gateway is started again (found by a reload).";
 }
 
 /// The table of the documentation, as Markdown.

@@ -61,6 +61,8 @@ pub struct ServiceNowSettings {
     pub instance: Target,
     /// How we authenticate there.
     pub auth: Auth,
+    /// Over that and its secrets: differs if anything of it does.
+    pub auth_digest: [u8; 32],
     /// How much we may ask of it.
     pub limits: CallLimits,
     /// How a ticket is created.
@@ -167,7 +169,7 @@ fn mapping(reader: &mut Reader<'_>) -> Option<String> {
 
 fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<ServiceNowSettings> {
     let instance = target(reader, egress, "servicenow.instance", Extent::Origin);
-    let auth = auth(reader, egress, instance.as_ref());
+    let (auth, auth_digest) = reader.digested("servicenow.auth", |reader| auth(reader, egress, instance.as_ref()));
     let limits: Option<RawLimits> = reader.part("servicenow.limits", RawLimits::default);
     let create = create(reader);
     let settle = reader.part("servicenow.settle", || "150s".to_owned());
@@ -180,6 +182,7 @@ fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<
     Some(ServiceNowSettings {
         instance: instance?,
         auth,
+        auth_digest,
         limits: CallLimits { calls_per_second, calls_per_hour, concurrency },
         create: create?,
         settle: settle?,

@@ -106,6 +106,10 @@ metrics! {
         "Operations that shared one durable commit.";
     SETTINGS_RELOADS = "snowgate_settings_reloads_total" Kind::Counter, ["outcome"],
         "Reloads of settings, tenants and mappings: `applied`, or `refused` because of errors.";
+    SETTINGS_CURRENT = "snowgate_settings_last_reload_successful" Kind::Gauge, [],
+        "1 while the gateway runs with the files as they were last read, 0 while they have errors and older ones stay.";
+    SETTINGS_LOADED_AT = "snowgate_settings_last_reload_success_timestamp_seconds" Kind::Gauge, [],
+        "When the configuration that is running was read, in seconds since 1970.";
     TASK_PANICS = "snowgate_task_panics_total" Kind::Counter, ["task"],
         "Tasks and threads of ours that ended in a panic; every one is a defect.";
 }

@@ -11,9 +11,7 @@ use super::print::{Ink, Printer};
 use super::{DONE, WRONG};
 use crate::domain::change::{Change, ChangeKind};
 use crate::domain::id::IncidentId;
-use crate::mapping::{
-    Draft, IncidentDraft, JournalField, Lookup, Lookups, Mapping, Operation, TicketView, TraceLine, Write,
-};
+use crate::mapping::{Draft, IncidentDraft, JournalField, Lookups, Mapping, Operation, TicketView, TraceLine, Write};
 use crate::settings::Environment;
 use crate::tenants::{self, Loaded, Tenant};
 
@@ -77,7 +75,7 @@ fn tenant<'l>(loaded: &'l Loaded, name: &str) -> anyhow::Result<&'l Tenant> {
 
 /// What the mapping would write for a change.
 fn written(mapping: &Mapping, change: &Change, operation: Operation, printer: &Printer) -> u8 {
-    let lookups = as_if_found(mapping, change, operation);
+    let lookups = Lookups::as_if_found(mapping.plan(change, operation));
     match mapping.explain(change, operation, &lookups) {
         Ok(draft) if printer.is_json() => printer.document(&json!({"operation": operation, "draft": draft})),
         Ok(draft) => show(change, operation, &draft, printer),
@@ -95,7 +93,7 @@ fn written(mapping: &Mapping, change: &Change, operation: Operation, printer: &P
 }
 
 /// Reads a `CloudEvent`, or what stands in its `data` with a `type` beside it.
-fn change(bytes: &[u8]) -> anyhow::Result<Change> {
+pub(super) fn change(bytes: &[u8]) -> anyhow::Result<Change> {
     let event: Value = serde_json::from_slice(bytes).context("the event is not JSON")?;
     let kind = event["type"].as_str().context("the event has no `type`, such as `incident.opened`")?;
     let kind = ChangeKind::parse(kind).with_context(|| {
@@ -169,16 +167,6 @@ fn show_back(mapping: &Mapping, draft: &IncidentDraft, opens: bool, printer: &Pr
     if opens {
         printer.line("\nIf no incident knows the ticket, it opens one.");
     }
-}
-
-/// Offline every look-up is as if it had found its record; what it stands for is shown in its place.
-fn as_if_found(mapping: &Mapping, change: &Change, operation: Operation) -> Lookups {
-    let keys = mapping.plan(change, operation).into_iter();
-    keys.map(|key| {
-        let found = Lookup::Found(format!("<{} with {} {}>", key.table, key.by, key.value));
-        (key, found)
-    })
-    .collect()
 }
 
 fn show(change: &Change, operation: Operation, draft: &Draft, printer: &Printer) {

@@ -11,7 +11,7 @@ use super::super::{DONE, WRONG};
 use super::written;
 use crate::domain::change::ChangeKind;
 use crate::mapping::source::{Reading, SourceEvent, SourceFault};
-use crate::mapping::{Mapping, Operation};
+use crate::mapping::{Lookups, Mapping, Operation};
 use crate::tenants::Loaded;
 
 pub(super) fn run(
@@ -82,7 +82,7 @@ fn document(event: &SourceEvent, mapping: Option<&Mapping>) -> Value {
     let kind = event.change.kind;
     let mut document = json!({"type": kind, "source": source, "id": id, "data": data(event)});
     if let (Some(mapping), Value::Object(document)) = (mapping, &mut document) {
-        let lookups = super::as_if_found(mapping, &event.change, operation(kind));
+        let lookups = Lookups::as_if_found(mapping.plan(&event.change, operation(kind)));
         let (key, said) = match mapping.explain(&event.change, operation(kind), &lookups) {
             Ok(draft) => ("draft", json!(draft)),
             Err((fault, _)) => ("parked", json!(fault)),

@@ -28,9 +28,9 @@ pub struct Pass {
 pub struct Keeper {
     credentials: Credentials,
     endpoint: TokenEndpoint,
-    known: Mutex<Known>,
+    known: Arc<Mutex<Known>>,
     /// Held by the one who fetches.
-    fetching: tokio::sync::Mutex<()>,
+    fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What is known at present.
@@ -53,7 +53,15 @@ struct Token {
 impl Keeper {
     /// Knows nothing yet; the first call fetches.
     pub fn new(credentials: Credentials, endpoint: TokenEndpoint) -> Self {
-        Self { credentials, endpoint, known: Mutex::default(), fetching: tokio::sync::Mutex::new(()) }
+        Self { credentials, endpoint, known: Arc::default(), fetching: Arc::default() }
+    }
+
+    /// With the token of another keeper of the same credentials, in common with it from now on. A refresh token that was
+    /// exchanged for a newer one would otherwise be lost, and the settings' own is not taken a second time.
+    #[must_use]
+    pub fn sharing(self, other: &Self) -> Self {
+        let (known, fetching) = (Arc::clone(&other.known), Arc::clone(&other.fetching));
+        Self { known, fetching, ..self }
     }
 
     /// A pass for a call. `luck` is a number in `0.0..1.0`.
