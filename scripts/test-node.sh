@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 places=(
   'receiver      examples/receivers/node'
   'business-rule deploy/servicenow/test'
+  'issuer        tests/issuer'
 )
 
 for place in "${places[@]}"; do

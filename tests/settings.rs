@@ -38,6 +38,17 @@ fn environment(directory: &Path) -> Environment {
         .with("FOURTH_SECRET", FOURTH_SECRET)
         .with("LONG_SECRET", &format!("{CANARY}: {CANARY} {CANARY}"))
         .with("EMPTY", "")
+        .with_clock(std::sync::Arc::new(Stopped))
+}
+
+/// 2026-11-22T06:00:00Z, for what has an end.
+#[derive(Debug)]
+struct Stopped;
+
+impl snowgate::domain::time::Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_795_327_200_000)
+    }
 }
 
 fn loaded(directory: &Path) -> Loaded {

@@ -16,6 +16,7 @@ use actix_web::{App, HttpServer, middleware};
 use crate::domain::time::SharedClock;
 use crate::http::operators::Operators;
 use crate::http::{self, Face};
+use crate::issuers::{self, Issuers};
 use crate::limits::{ACCEPT_AFTER_STOP, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE, STORE_CLOSE_WAIT};
 use crate::peer::transport::Transport;
 use crate::peer::transport::addresses::AddressFilter;
@@ -118,7 +119,9 @@ impl Gateway {
         let clock_of_bridges = Arc::clone(&clock);
         let surroundings =
             move |settings: &Settings| surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges));
-        let bridges = Arc::new(Bridges::new(Arc::clone(&registry), surroundings(&settings)?));
+        let first = surroundings(&settings)?;
+        let issuers = Arc::new(issuers(&settings, &first.ways, &clock));
+        let bridges = Arc::new(Bridges::new(Arc::clone(&registry), first));
         let (resumed, stood) = (Arc::clone(&bridges), Arc::clone(&bridges));
         let worker = Worker {
             store: store.clone(),
@@ -146,6 +149,9 @@ impl Gateway {
             store: store.clone(),
             registry,
             clock,
+            issuers,
+            attempts: Arc::default(),
+            proxies: Arc::new(settings.server.trusted_proxies.clone()),
             accepted,
             settled,
             stop: stop_face,
@@ -334,6 +340,13 @@ fn surroundings(settings: &Settings, spool: Arc<Spool>, clock: SharedClock) -> R
         ways,
         clock,
     })
+}
+
+/// Who issues the tokens of callers is asked over the same ways, and only where the operator allows.
+fn issuers(settings: &Settings, ways: &Ways, clock: &SharedClock) -> Issuers {
+    let Ways { encrypted, plain } = ways.clone();
+    let egress = Arc::new(settings.egress.clone());
+    Issuers::new(issuers::Surroundings { encrypted, plain, egress, clock: Arc::clone(clock) })
 }
 
 /// A directory of our own for files on their way, readable by nobody else.

@@ -19,10 +19,12 @@ mod simulate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::app::StartError;
+use crate::runtime::clock::SystemClock;
 use crate::settings::Environment;
 use print::Printer;
 
@@ -107,7 +109,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(usage) => return print::usage(&usage),
     };
-    let environment = Environment::of_process();
+    let environment = Environment::of_process().with_clock(Arc::new(SystemClock));
     let printer = Printer::new(arguments.json, &environment);
     let outcome = run(&arguments, &printer, &environment);
     match outcome {

@@ -20,6 +20,10 @@ pub enum Code {
     BadRequest,
     /// The credentials are missing or wrong, or the tenant is not theirs; one answer for all of these.
     Unauthorized,
+    /// The caller failed to prove itself too often.
+    TooManyFailures,
+    /// Whether the caller's token is good cannot be said just now.
+    IssuerUnavailable,
     /// The operator's role does not allow this.
     Forbidden,
     /// There is nothing here, or not for you.
@@ -57,6 +61,8 @@ impl Code {
             Self::MalformedJson => "malformed_json",
             Self::BadRequest => "bad_request",
             Self::Unauthorized => "unauthorized",
+            Self::TooManyFailures => "too_many_failures",
+            Self::IssuerUnavailable => "issuer_unavailable",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -87,8 +93,8 @@ impl Code {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidEvent | Self::InvalidConfiguration | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::LaneFull => StatusCode::TOO_MANY_REQUESTS,
-            Self::TicketLaneFull | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::LaneFull | Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
+            Self::TicketLaneFull | Self::StoreUnavailable | Self::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -98,6 +104,8 @@ impl Code {
             Self::MalformedJson => "The body is not valid JSON",
             Self::BadRequest => "The request cannot be understood",
             Self::Unauthorized => "Credentials are missing or not valid for this tenant",
+            Self::TooManyFailures => "Too many requests with wrong credentials came from your address",
+            Self::IssuerUnavailable => "The keys of the token's issuer cannot be had just now",
             Self::Forbidden => "Your role does not allow this",
             Self::NotFound => "There is nothing here",
             Self::MethodNotAllowed => "This method is not allowed here",

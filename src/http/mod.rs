@@ -5,13 +5,16 @@
 //! Proved by: `tests/it`.
 
 pub mod admin;
+pub mod attempts;
 mod cloudevents;
 pub mod configuration;
+mod credentials;
 mod deliveries;
 pub mod error;
 mod events;
 mod extract;
 mod health;
+mod keys_at_hand;
 pub mod operators;
 mod request;
 mod sources;
@@ -20,17 +23,21 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::dev::HttpServiceFactory;
+use actix_web::{HttpResponse, middleware, web};
 
 use crate::domain::id::TenantId;
 use crate::domain::time::SharedClock;
+use crate::issuers::Issuers;
 use crate::runtime::drain::Stop;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::wake::Wake;
+use crate::security::proxies::TrustedProxies;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::Registry;
 
+use attempts::FailedAttempts;
 use error::{ApiError, Code};
 pub use events::deliveries_of;
 use operators::Operators;
@@ -46,6 +53,12 @@ pub struct Face {
     pub registry: Arc<Registry>,
     /// The time signatures are checked against.
     pub clock: SharedClock,
+    /// The keys of those whose tokens prove senders.
+    pub issuers: Arc<Issuers>,
+    /// Who failed to prove itself too often.
+    pub attempts: Arc<FailedAttempts>,
+    /// Whom to believe about callers.
+    pub proxies: Arc<TrustedProxies>,
     /// Tells the worker to look for new work.
     pub accepted: Wake,
     /// Tells waiting requests that some delivery ended.
@@ -88,8 +101,9 @@ pub fn public(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
 }
 
 /// A path with its one method; any other method is told that the path is right.
-fn resource(path: &str, route: actix_web::Route) -> actix_web::Resource {
-    web::resource(path).route(route).default_service(web::to(another_method))
+fn resource(path: &str, route: actix_web::Route) -> impl HttpServiceFactory + use<> {
+    let resource = web::resource(path).route(route).default_service(web::to(another_method));
+    resource.wrap(middleware::from_fn(keys_at_hand::look))
 }
 
 async fn nothing_here() -> Result<HttpResponse, ApiError> {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::raw::{RawSecret, RawText};
 use super::raw_exchange::{RawCallback, RawWebhook};
+use super::raw_senders::RawSender;
 use super::raw_service_levels::RawServiceLevels;
 use crate::limits::{CALL_CONCURRENCY_MAX, CALLS_PER_HOUR_MAX, CALLS_PER_SECOND_MAX, USER_NAME_CHARS_MAX};
 
@@ -211,22 +212,6 @@ impl Default for RawSweep {
     fn default() -> Self {
         Self { every: "5m".to_owned(), compare_every: "1d".to_owned() }
     }
-}
-
-/// Who may push to us. Exactly one of `api_key_sha256` and `webhook_secret`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Sender")]
-pub(super) struct RawSender {
-    /// For the log and the metrics: 1 to 40 of a-z, 0-9 and `-`.
-    pub(super) name: String,
-    /// The hash that `snowgate key new` prints; the sender holds the key.
-    pub(super) api_key_sha256: Option<String>,
-    /// The shared secret of Standard Webhooks, `whsec_…`.
-    pub(super) webhook_secret: Option<RawSecret>,
-    /// Also take signatures in hexadecimal, from senders that can print nothing else.
-    #[serde(default)]
-    pub(super) hex_signatures: bool,
 }
 
 const fn yes() -> bool {

@@ -88,6 +88,9 @@ impl Checker<'_> {
         } else if let Some(any_of) = schema.get("anyOf").and_then(Json::as_array) {
             match any_of.iter().find(|option| self.fits(option, node)) {
                 Some(option) => self.check(option, node, at),
+                None if any_of.iter().any(|option| is_type(self.root, option, "array")) => {
+                    self.wrong_type("text, or a list of texts", node, at);
+                }
                 None => self.wrong_type("text, or `{env: NAME}` or `{file: PATH}`", node, at),
             }
         } else if let Some(words) = words(schema) {
@@ -275,7 +278,8 @@ impl Checker<'_> {
         match &node.value {
             Value::Text(_) => !names_secret && is_type(self.root, option, "string"),
             Value::Map(_) => names_secret || is_type(self.root, option, "object"),
-            Value::Nothing | Value::Flag(_) | Value::Number(_) | Value::List(_) => false,
+            Value::List(_) => is_type(self.root, option, "array"),
+            Value::Nothing | Value::Flag(_) | Value::Number(_) => false,
         }
     }
 

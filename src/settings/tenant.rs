@@ -12,18 +12,17 @@ use sha2::{Digest, Sha256};
 use super::auth::{Auth, auth};
 use super::codes;
 use super::duration;
-use super::exchange::{CallbackSettings, WebhookSettings, callback, signing_secret, webhook};
+use super::exchange::{CallbackSettings, WebhookSettings, callback, webhook};
 use super::finding::Place;
-use super::raw_tenant::{CreateStrategy, RawLimits, RawSender, RawSweep};
+use super::raw_tenant::{CreateStrategy, RawLimits, RawSweep};
 use super::reader::Reader;
+use super::senders::{Sender, senders};
 use super::service_levels::service_levels;
 use crate::domain::id::TenantId;
+use crate::domain::time::Timestamp;
 use crate::limits::{
-    COMPARE_SECS_MAX, COMPARE_SECS_MIN, SENDERS_PER_TENANT_MAX, SETTLE_SECS_MAX, SETTLE_SECS_MIN, SWEEP_SECS_MAX,
-    SWEEP_SECS_MIN,
+    COMPARE_SECS_MAX, COMPARE_SECS_MIN, SETTLE_SECS_MAX, SETTLE_SECS_MIN, SWEEP_SECS_MAX, SWEEP_SECS_MIN,
 };
-use crate::security::api_key::ApiKeyHash;
-use crate::security::signature::{HexSignatures, WebhookSecret};
 use crate::security::target::{EgressPolicy, Extent, Target};
 use crate::service_levels::ServiceLevels;
 
@@ -95,32 +94,26 @@ pub struct CallLimits {
     pub concurrency: u32,
 }
 
-/// Who may push to us. During a rotation a name stands here twice.
-#[derive(Clone, Debug)]
-pub struct Sender {
-    /// For the log and the metrics.
-    pub name: Arc<str>,
-    /// How it proves who it is.
-    pub credential: SenderCredential,
-}
-
-/// How a sender proves who it is.
-#[derive(Clone, Debug)]
-pub enum SenderCredential {
-    /// By a key, of which we hold the hash.
-    ApiKey(ApiKeyHash),
-    /// By a signature.
-    Webhook(WebhookSecret, HexSignatures),
+/// What a tenant's file is held to beside itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Against<'a> {
+    /// The operator's policy; `None` if it is broken, which was reported.
+    pub(super) egress: Option<&'a EgressPolicy>,
+    /// Whether any proxy may name a caller's certificate.
+    pub(super) trusts_a_proxy: bool,
+    /// The present moment, if anybody said.
+    pub(super) now: Option<Timestamp>,
 }
 
 /// Turns the parts into a tenant, as yet without its digest. `None` if anything is wrong; all of it has been reported
 /// to the reader.
-pub(super) fn tenant(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>, file: &str) -> Option<TenantSettings> {
+pub(super) fn tenant(reader: &mut Reader<'_>, against: &Against<'_>, file: &str) -> Option<TenantSettings> {
+    let egress = against.egress;
     let name = name(reader);
     let enabled = reader.part("enabled", || true);
     let servicenow = servicenow(reader, egress);
     let mapping = mapping(reader);
-    let senders = senders(reader);
+    let senders = senders(reader, against);
     let webhook = webhook(reader, servicenow.as_ref().map(|servicenow| &servicenow.instance));
     let callback = callback(reader, egress);
     let service_levels = service_levels(reader);
@@ -245,51 +238,6 @@ pub(super) fn target(
         return checked.map_err(|error| reader.error(codes::TARGET, path, error.to_string()).cut()).ok();
     }
     reader.check(codes::TARGET, path, checked)
-}
-
-fn senders(reader: &mut Reader<'_>) -> Option<Vec<Sender>> {
-    let count = reader.count("senders");
-    if count > SENDERS_PER_TENANT_MAX {
-        reader.error(
-            codes::TOO_MANY,
-            "senders",
-            format!("a tenant has at most {SENDERS_PER_TENANT_MAX} senders, not {count}"),
-        );
-        return None;
-    }
-    // One by one, so that a mistake in one does not hide those in the others.
-    let senders: Vec<Option<Sender>> = (0..count).map(|index| sender(reader, &format!("senders.{index}"))).collect();
-    if reader.part("senders", Vec::<serde_json::Value>::new)?.is_empty() {
-        reader.warning(codes::NO_SENDERS, "senders", "nobody may push for this tenant: it has no `senders`");
-    }
-    senders.into_iter().collect()
-}
-
-fn sender(reader: &mut Reader<'_>, path: &str) -> Option<Sender> {
-    let RawSender { name, api_key_sha256, webhook_secret, hex_signatures } = reader.required(path)?;
-    let named = TenantId::parse(&name).map_err(|_| format!("`{name}` is not a name: use 1 to 40 of a-z, 0-9 and `-`"));
-    let named = reader.check(codes::NAME, &format!("{path}.name"), named);
-    let credential = match (api_key_sha256, webhook_secret) {
-        (Some(hash), None) => {
-            let hash = reader.check(codes::BAD_SECRET, &format!("{path}.api_key_sha256"), ApiKeyHash::parse(&hash));
-            if hash.is_none() {
-                // Perhaps it is the key itself.
-                reader.cut();
-            }
-            hash.map(SenderCredential::ApiKey)
-        }
-        (None, Some(reference)) => {
-            let secret = signing_secret(reader, &reference, &format!("{path}.webhook_secret"));
-            secret.map(|secret| SenderCredential::Webhook(secret, HexSignatures::accepting(hex_signatures)))
-        }
-        (None, None) | (Some(_), Some(_)) => {
-            let message = format!("sender `{name}` needs exactly one of `api_key_sha256` and `webhook_secret`");
-            reader.error(codes::SENDER, path, message);
-            reader.hint("for both, write two entries of the same name");
-            None
-        }
-    };
-    Some(Sender { name: named?.as_str().into(), credential: credential? })
 }
 
 /// What ServiceNow tells, and a close that is due, is for the managed service to hear.

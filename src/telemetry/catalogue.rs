@@ -72,6 +72,10 @@ metrics! {
         "Webhooks of ServiceNow by what their body was: `snapshot`, `hint`, `flat`, or `salvaged` from one that is broken.";
     AUTHENTICATED = "snowgate_sender_credentials_total" Kind::Counter, ["tenant", "sender", "credential"],
         "Requests by the credential that proved them; shows when the old one of a rotation is no longer used.";
+    FAILURE_BURSTS = "snowgate_sender_failure_bursts_total" Kind::Counter, [],
+        "Addresses that were held off because they failed to prove who they are again and again; the log names them.";
+    ISSUER_KEYS = "snowgate_issuer_key_fetches_total" Kind::Counter, ["issuer", "outcome"],
+        "Fetches of the keys of OAuth issuers, by outcome: `fetched` or `failed`.";
     ECHOES = "snowgate_echoes_cut_total" Kind::Counter, ["tenant", "how"],
         "Our own writes that came back as changes and were not sent on.";
     DELIVERED = "snowgate_deliveries_delivered_total" Kind::Counter, ["tenant", "direction"],

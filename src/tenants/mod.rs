@@ -11,10 +11,9 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::id::TenantId;
 use crate::mapping::Mapping;
-use crate::security::api_key::ApiKeyHash;
-use crate::security::signature::{HexSignatures, WebhookSecret};
-use crate::settings::{Sender, SenderCredential, TenantSettings};
+use crate::settings::TenantSettings;
 
+mod callers;
 pub mod load;
 pub mod registry;
 mod sources;
@@ -23,7 +22,9 @@ pub mod watch;
 
 pub use crate::settings::Finding;
 pub use load::{Loaded, Prepared, load, load_over, sources_folder};
-pub use registry::{Authenticated, Credential, Diff, InstanceCredential, Registry, SignedRequest, Unauthenticated};
+pub use registry::{
+    Authenticated, Credential, Diff, InstanceCredential, Registry, SignedRequest, Unauthenticated, Wanted,
+};
 pub use sources::Sources;
 
 /// One customer, ready to be served. Never changes: a reload replaces it, and work in flight keeps the one it began with.
@@ -34,9 +35,7 @@ pub struct Tenant {
     /// Of the settings and the mapping's file: differs if anything of either does.
     digest: [u8; 32],
     mapping_digest: [u8; 32],
-    keys: Vec<(ApiKeyHash, Arc<str>)>,
-    secrets: Vec<(WebhookSecret, Arc<str>)>,
-    hex: HexSignatures,
+    callers: callers::Callers,
     unsigned: Option<unsigned::Unsigned>,
 }
 
@@ -44,20 +43,10 @@ impl Tenant {
     /// Puts settings and mapping together. `mapping_digest` is of the file the mapping was compiled from.
     pub fn new(settings: TenantSettings, mapping: Arc<Mapping>, mapping_digest: [u8; 32]) -> Self {
         let digest = Sha256::new().chain_update(settings.digest).chain_update(mapping_digest).finalize().into();
-        let (mut keys, mut secrets, mut hex) = (Vec::new(), Vec::new(), HexSignatures::Refuse);
-        for Sender { name, credential } in &settings.senders {
-            match credential {
-                SenderCredential::ApiKey(hash) => keys.push((*hash, Arc::clone(name))),
-                SenderCredential::Webhook(secret, accepted) => {
-                    secrets.push((secret.clone(), Arc::clone(name)));
-                    // A signature in hexadecimal proves as much as one in base64, so one sender's need may serve all.
-                    hex = hex.or(*accepted);
-                }
-            }
-        }
+        let callers = callers::Callers::of(&settings.senders);
         let unsigned = settings.webhook.as_ref().and_then(|webhook| webhook.unsigned.as_ref());
         let unsigned = unsigned.map(unsigned::Unsigned::of);
-        Self { settings, mapping, digest, mapping_digest, keys, secrets, hex, unsigned }
+        Self { settings, mapping, digest, mapping_digest, callers, unsigned }
     }
 
     /// Its name.

@@ -19,6 +19,7 @@ fn every_command_explains_itself() {
         "deliveries list",
         "reload",
         "key",
+        "key new",
         "key sign",
         "schema",
     ] {

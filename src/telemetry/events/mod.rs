@@ -6,16 +6,18 @@
 //! `debug` is the daily traffic.
 //! Fails: it cannot. Proved by: the tests in each file.
 
+mod callers;
 mod calls;
 mod intake;
 mod lanes;
 mod process;
 
+pub use callers::{Authenticated, CallerHeldOff, IssuerKeysFetched};
 pub use calls::{
     BreakerChanged, BreakerState, CallFinished, CallbackFinished, FirstResponses, Swept, TenantPaused, TenantResumed,
     TokenFetched,
 };
-pub use intake::{Accepted, Authenticated, EchoCut, Refused, WebhookRead};
+pub use intake::{Accepted, EchoCut, Refused, WebhookRead};
 pub use lanes::{Delivered, FieldDropped, Folded, Parked, Retried, Waiting};
 pub use process::{SettingsApplied, SettingsRefused, StoreCommitted, TaskPanicked};
 
