@@ -97,7 +97,7 @@ async fn receive(
 }
 
 async fn take(face: &Face, tenant: &Arc<Tenant>, source: &Source, payload: &Value) -> Result<HttpResponse, ApiError> {
-    let reading = source.read(payload).map_err(refused)?;
+    let reading = source.read_at(payload, face.clock.now()).map_err(refused)?;
     let skipped = reading.skipped;
     if reading.events.is_empty() {
         return Ok(HttpResponse::Accepted().json(Fed { receipts: Vec::new(), skipped }));

@@ -27,6 +27,7 @@ mod parking;
 mod receipts;
 mod reload;
 mod source_route;
+mod sources;
 mod stored;
 mod throttling;
 mod webhooks;

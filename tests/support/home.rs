@@ -132,6 +132,17 @@ impl Home {
         Self::of(&[Tenant::named("contoso", instance)])
     }
 
+    /// Puts the shipped sources into the folder.
+    pub(crate) fn add_sources(&self) {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings/sources");
+        let folder = self.path().join("mappings/sources");
+        fs::create_dir_all(&folder).expect("a folder");
+        for file in fs::read_dir(shipped).expect("the shipped sources") {
+            let file = file.expect("an entry");
+            fs::copy(file.path(), folder.join(file.file_name())).expect("the folder can be written to");
+        }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }

@@ -256,9 +256,14 @@ impl Instance {
         tickets
     }
 
+    /// The tickets with this title.
+    pub(crate) fn tickets_named(&self, title: &str) -> Vec<Ticket> {
+        self.tickets().into_iter().filter(|ticket| ticket.field("short_description") == title).collect()
+    }
+
     /// The tickets of an incident whose title was not changed.
     pub(crate) fn tickets_of(&self, incident: &str) -> Vec<Ticket> {
-        self.tickets().into_iter().filter(|ticket| ticket.field("short_description") == title(incident)).collect()
+        self.tickets_named(&title(incident))
     }
 
     /// The one ticket of an incident.

@@ -202,6 +202,12 @@ fn the_file_says_what_is_the_same_event() {
     let event = |more: Value| by_content.read(&json!({"alerts": [alert(more)]})).unwrap().events.remove(0).event;
     assert_eq!(event(json!({})), event(json!({})));
     assert_ne!(event(json!({})), event(json!({"anything": 1})));
+
+    let by_moment = source(&TOOL.replace("\"{{ item.fingerprint ~ '/' ~ item.startsAt }}\"", "\"{{ received }}\""));
+    let payload = json!({"alerts": [alert(json!({}))]});
+    let at = |millis| by_moment.read_at(&payload, Timestamp::from_millis(millis)).unwrap().events.remove(0).event;
+    assert_eq!(at(1), at(1));
+    assert_ne!(at(1), at(2), "what comes back without a word about time is no repeat");
 }
 
 #[test]
