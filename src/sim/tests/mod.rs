@@ -4,6 +4,7 @@
 
 mod access;
 mod calling;
+mod describing;
 mod files;
 mod outbound;
 mod people;
