@@ -91,7 +91,7 @@ fn entry(store: &mut Store, table: &str, column: &Column) {
         ("default_value", column.default),
         // 3: a drop-down without "-- None --".
         ("choice", if column.kind == Kind::Choice { "3" } else { "" }),
-        ("dependent_on_field", column.depends_on),
+        ("dependent_on_field", &column.depends_on),
     ];
     put(store, "sys_dictionary", &format!("{table}.{}", column.name), &columns);
 }

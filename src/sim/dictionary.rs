@@ -77,7 +77,7 @@ pub(super) struct Column {
     /// Asked of people by forms; REST may leave it empty (facts/servicenow 1.7: UI policies do not run).
     pub(super) mandatory: bool,
     /// The column whose value decides which choices a form offers; empty if none.
-    pub(super) depends_on: &'static str,
+    pub(super) depends_on: String,
     /// The table that defines it: this one, or one it extends.
     pub(super) home: String,
     /// The table whose choices count: this one, if it has any of its own, or one it extends.
@@ -204,6 +204,50 @@ impl Dictionary {
             table.columns.push(column);
             table.index();
         }
+    }
+
+    /// Takes a column away from the table that defines it, and so from every table that extends that one.
+    pub(super) fn remove_column(&mut self, table: &str, name: &str) {
+        let Some(home) = self.table(table).and_then(|table| table.column(name)).map(|column| column.home.clone())
+        else {
+            return;
+        };
+        for table in self.0.values_mut() {
+            table.columns.retain(|column| column.name != name || column.home != home);
+            table.index();
+        }
+    }
+
+    pub(super) fn remove_table(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    pub(super) fn table_mut(&mut self, name: &str) -> Option<&mut Table> {
+        self.0.get_mut(name)
+    }
+
+    /// Sets a column up differently, for every table that shares its definition. Gives whether there is such a column.
+    pub(super) fn change(&mut self, table: &str, name: &str, change: impl Fn(&mut Column)) -> bool {
+        self.change_shared((table, name), |column| &column.home, change)
+    }
+
+    /// The same for its choices, which an extending table may have of its own.
+    pub(super) fn change_choices(&mut self, table: &str, name: &str, change: impl Fn(&mut Vec<Choice>)) -> bool {
+        self.change_shared((table, name), |column| &column.choices_home, |column| change(&mut column.choices))
+    }
+
+    fn change_shared(
+        &mut self,
+        (table, name): (&str, &str),
+        home: fn(&Column) -> &String,
+        change: impl Fn(&mut Column),
+    ) -> bool {
+        let Some(at) = self.table(table).and_then(|table| table.column(name)).map(|column| home(column).clone()) else {
+            return false;
+        };
+        let columns = self.0.values_mut().flat_map(|table| table.columns.iter_mut());
+        columns.filter(|column| column.name == name && *home(column) == at).for_each(change);
+        true
     }
 
     /// The column at the end of a dot-walked path such as `caller_id.email`.

@@ -18,6 +18,7 @@ use super::dictionary::Dictionary;
 use super::errors::Refusal;
 use super::faults;
 use super::message::{Request, Response};
+use super::misconfiguration::Misconfiguration;
 use super::oauth::{self, Tokens};
 use super::outbound::Outbound;
 use super::random::Random;
@@ -136,6 +137,8 @@ pub struct Instance {
     pub(super) outbound: Outbound,
     pub(super) changes: VecDeque<Change>,
     pub(super) change_sequence: u64,
+    /// What was set up wrongly on purpose.
+    pub(super) mistakes: Vec<Misconfiguration>,
 }
 
 impl Instance {
@@ -168,6 +171,7 @@ impl Instance {
             outbound: Outbound::seeded(options.seed),
             changes: VecDeque::new(),
             change_sequence: 0,
+            mistakes: Vec::new(),
         }
     }
 

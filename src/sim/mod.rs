@@ -49,6 +49,7 @@ mod gate;
 pub mod instance;
 mod journal;
 mod message;
+pub mod misconfiguration;
 mod oauth;
 pub mod outbound;
 mod params;

@@ -34,7 +34,7 @@ pub(super) fn column(name: &str, label: &str, kind: Kind) -> Column {
         default: "",
         read_only: false,
         mandatory: false,
-        depends_on: "",
+        depends_on: String::new(),
         home: String::new(),
         choices_home: String::new(),
         choices: Vec::new(),

@@ -253,7 +253,11 @@ fn incident_columns(old_close_codes: bool) -> Vec<Column> {
 /// A form offers the choices of the chosen category; the server takes any.
 fn subcategory() -> Column {
     let choices = SUBCATEGORIES.iter().map(|[value, label, category]| Choice::of(value, label, category));
-    Column { choices: choices.collect(), depends_on: "category", ..column("subcategory", "Subcategory", Kind::Choice) }
+    Column {
+        choices: choices.collect(),
+        depends_on: "category".to_owned(),
+        ..column("subcategory", "Subcategory", Kind::Choice)
+    }
 }
 
 fn case_columns() -> Vec<Column> {

@@ -6,6 +6,7 @@ mod access;
 mod calling;
 mod describing;
 mod files;
+mod misconfigured;
 mod outbound;
 mod people;
 mod reading;
