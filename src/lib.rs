@@ -17,6 +17,7 @@ pub mod domain;
 pub mod http;
 pub mod limits;
 pub mod mapping;
+pub mod onboarding;
 pub mod peer;
 pub mod runtime;
 pub mod security;

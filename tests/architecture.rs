@@ -33,6 +33,7 @@ const PARTS: &[&str] = &[
     "callback",
     "tenants",
     "worker",
+    "onboarding",
     "http",
 ];
 
@@ -113,6 +114,24 @@ const MODULES: &[Module] = &[
         owns: "lanes to their end",
     },
     Module {
+        name: "onboarding",
+        ring: 3,
+        may_use: &[
+            "domain",
+            "limits",
+            "mapping",
+            "delivery",
+            "security",
+            "settings",
+            "peer",
+            "servicenow",
+            "tenants",
+            "telemetry",
+            "runtime",
+        ],
+        owns: "trying an instance: needs, probe, test ticket",
+    },
+    Module {
         name: "http",
         ring: 3,
         may_use: &["domain", "limits", "mapping", "delivery", "security", "store", "tenants", "telemetry", "runtime"],
@@ -125,6 +144,7 @@ const MODULES: &[Module] = &[
         may_use: &[
             "app",
             "sim",
+            "onboarding",
             "settings",
             "tenants",
             "mapping",
@@ -145,7 +165,20 @@ const MODULES: &[Module] = &[
 const CRATES: &[(&str, &[&str])] = &[
     (
         "tokio",
-        &["runtime", "store", "peer", "servicenow", "callback", "tenants", "worker", "http", "app", "cli", "sim"],
+        &[
+            "runtime",
+            "store",
+            "peer",
+            "servicenow",
+            "callback",
+            "tenants",
+            "worker",
+            "onboarding",
+            "http",
+            "app",
+            "cli",
+            "sim",
+        ],
     ),
     ("reqwest", &["peer", "cli", "sim"]),
     ("oauth2", &["peer"]),

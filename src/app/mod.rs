@@ -3,10 +3,14 @@
 //! Owns: the order of starting and stopping. Never: decides anything about an event. Fails: with a [`StartError`] that
 //! says what to do, before anything was served.
 
+mod checks;
 mod upkeep;
 
+pub use checks::check_live;
+
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -119,6 +123,14 @@ impl Gateway {
         };
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), surroundings));
         let (resumed, stood) = (Arc::clone(&bridges), Arc::clone(&bridges));
+        let checks = checks::orders(checks::Checks {
+            bridges: Arc::clone(&bridges),
+            registry: Arc::clone(&registry),
+            store: store.clone(),
+            deployment_key: Arc::from(settings.deployment_key.as_str()),
+            clock: Arc::clone(&clock),
+            running: Mutex::new(BTreeSet::new()),
+        });
         let worker = Worker {
             store: store.clone(),
             bridges,
@@ -142,6 +154,7 @@ impl Gateway {
             operators,
             resumed: Arc::new(move |tenant| resumed.resumed(tenant)),
             standing: Arc::new(move |tenant| stood.standings(tenant).map(upkeep::standing)),
+            checks,
         };
         let addresses = (local(&public)?, local(&admin)?);
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);

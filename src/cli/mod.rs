@@ -5,6 +5,7 @@
 //! 3 the gateway could not start or be reached.
 
 mod check;
+mod check_live;
 mod deliveries;
 mod demo;
 mod key;

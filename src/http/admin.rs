@@ -13,7 +13,7 @@ use serde_json::json;
 use super::error::{ApiError, Code};
 use super::operators::{Concerning, Looks, Operator, Steers, unknown_tenant};
 use super::standing::Standing;
-use super::{Face, health, nothing_here, resource};
+use super::{Checking, Face, health, nothing_here, resource};
 use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::domain::ticket::{Link, Ticket};
@@ -40,6 +40,7 @@ pub fn routes(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
             .service(resource("/v1/tenants/{tenant}", web::get().to(tenant)))
             .service(resource("/v1/tenants/{tenant}/pause", web::post().to(pause)))
             .service(resource("/v1/tenants/{tenant}/resume", web::post().to(resume)))
+            .service(resource("/v1/tenants/{tenant}/check", web::post().to(check)))
             .service(resource("/v1/tenants/{tenant}/deliveries", web::get().to(deliveries)))
             .service(resource("/v1/tenants/{tenant}/incidents/{id}", web::get().to(incident)))
             .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(delivery)))
@@ -100,6 +101,13 @@ struct PauseRequest {
     /// Seconds; without it until resumed.
     seconds: Option<u64>,
     reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckRequest {
+    /// Whether a test ticket may be made.
+    ticket: bool,
 }
 
 async fn metrics(operator: Operator<Looks>) -> HttpResponse {
@@ -183,6 +191,31 @@ async fn resume(Concerning { face, tenant: id, .. }: Concerning<Steers>) -> Resu
     (face.resumed)(&id);
     face.accepted.one();
     tenant_after(&face, &id).await
+}
+
+/// The customer's Test button: checks the instance, and answers when that is done.
+async fn check(about: Concerning<Steers>, body: Bytes) -> Result<HttpResponse, ApiError> {
+    let Concerning { face, tenant, .. } = about;
+    let CheckRequest { ticket } = check_request(&body)?;
+    match (face.checks)(&tenant, ticket) {
+        Checking::UnderWay(task) => {
+            let report = task.await.map_err(|_| ApiError::new(Code::Internal, "the check broke off; see the log"))?;
+            Ok(HttpResponse::Ok().json(report))
+        }
+        Checking::Busy => Err(ApiError::new(Code::CheckUnderWay, "wait for its end; it takes two minutes at most")),
+        Checking::Unknown => Err(unknown_tenant()),
+    }
+}
+
+/// What is to be checked; nothing is everything.
+fn check_request(body: &[u8]) -> Result<CheckRequest, ApiError> {
+    if body.is_empty() {
+        return Ok(CheckRequest { ticket: true });
+    }
+    serde_json::from_slice(body).map_err(|unreadable| {
+        let what = format!("send nothing, or {{\"ticket\": false}}: {unreadable}");
+        ApiError::new(Code::BadRequest, what)
+    })
 }
 
 async fn tenant_after(face: &Face, id: &TenantId) -> Result<HttpResponse, ApiError> {

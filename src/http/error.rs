@@ -28,6 +28,8 @@ pub enum Code {
     RequestTimeout,
     /// The delivery is not in a state that allows this.
     NotParked,
+    /// A check of this tenant is under way already.
+    CheckUnderWay,
     /// The body is larger than allowed.
     BodyTooLarge,
     /// The media type or encoding of the body is not accepted.
@@ -58,6 +60,7 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::NotParked => "not_parked",
+            Self::CheckUnderWay => "check_under_way",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidEvent => "invalid_event",
@@ -78,7 +81,7 @@ impl Code {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::NotParked => StatusCode::CONFLICT,
+            Self::NotParked | Self::CheckUnderWay => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidEvent | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
@@ -98,6 +101,7 @@ impl Code {
             Self::MethodNotAllowed => "This method is not allowed here",
             Self::RequestTimeout => "The request took too long to arrive",
             Self::NotParked => "The delivery is not parked",
+            Self::CheckUnderWay => "This tenant's instance is being checked",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "This media type or encoding is not accepted",
             Self::InvalidEvent => "The event is not valid",

@@ -59,10 +59,26 @@ pub struct Face {
     pub resumed: Resumed,
     /// How a tenant's peers stand, handed in likewise.
     pub standing: Standings,
+    /// Checks of a tenant's instance, handed in likewise.
+    pub checks: LiveChecks,
 }
 
 /// How a tenant's peers and its sweep stand; `None` before the first delivery.
 pub type Standings = Arc<dyn Fn(&TenantId) -> Option<standing::Standing> + Send + Sync>;
+
+/// Begins a check of a tenant's instance, with or without a test ticket.
+pub type LiveChecks = Arc<dyn Fn(&TenantId, bool) -> Checking + Send + Sync>;
+
+/// What became of the order to check.
+#[derive(Debug)]
+pub enum Checking {
+    /// It runs, to its end, whether or not anybody waits for it; its report comes as JSON.
+    UnderWay(tokio::task::JoinHandle<serde_json::Value>),
+    /// One of this tenant is under way already.
+    Busy,
+    /// There is no such tenant any more.
+    Unknown,
+}
 
 /// Told of a tenant whose pause an operator ended.
 pub type Resumed = Arc<dyn Fn(&TenantId) + Send + Sync>;

@@ -2,11 +2,13 @@
 //!
 //! Relations between bounds are checked while compiling, at the end of this file.
 
+mod live_check;
 mod simulator;
 mod way_back;
 
 use std::time::Duration;
 
+pub use live_check::*;
 pub use simulator::*;
 pub use way_back::*;
 

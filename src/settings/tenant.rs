@@ -57,6 +57,8 @@ pub struct TenantSettings {
 /// The customer's instance.
 #[derive(Clone, Debug)]
 pub struct ServiceNowSettings {
+    /// Where the tenant's file speaks of it.
+    pub place: Place,
     /// Its address, without a path.
     pub instance: Target,
     /// How we authenticate there.
@@ -178,6 +180,7 @@ fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<
     let auth = auth?;
     let user = user?.map(Arc::from).or_else(|| auth.username().map(Arc::from));
     Some(ServiceNowSettings {
+        place: reader.place("servicenow"),
         instance: instance?,
         auth,
         limits: CallLimits { calls_per_second, calls_per_hour, concurrency },

@@ -3,7 +3,7 @@
 //! Owns: the addresses of lists, those of the Attachment API among them. Never: believes that a short page is the last
 //! one. Fails: with [`UnsafeText`] for a name that is none. Proved by: the spellings here.
 
-use super::calls::{RAW, push_read_parameters, push_ticket_columns, table_address};
+use super::calls::{RAW, push_columns, push_read_parameters, push_ticket_columns, table_address};
 use super::query::Query;
 use super::text::{UnsafeText, push_encoded};
 
@@ -27,6 +27,8 @@ pub struct Rows<'a> {
 pub enum Listed<'a> {
     /// Tickets of a table, raw and as people see them, with these columns beside those that are always read.
     Tickets(&'a str, &'a [&'a str]),
+    /// Records of any table, raw, with these columns beside their key.
+    Records(&'a str, &'a [&'a str]),
     /// Entries of journals.
     Journal,
     /// What is known of attached files.
@@ -40,6 +42,12 @@ impl Rows<'_> {
             Listed::Tickets(table, columns) => {
                 let mut address = table_address(table, None)?;
                 push_ticket_columns(&mut address, columns)?;
+                address
+            }
+            Listed::Records(table, columns) => {
+                let mut address = table_address(table, None)?;
+                push_read_parameters(&mut address, RAW, "sys_id");
+                push_columns(&mut address, columns.iter().copied())?;
                 address
             }
             Listed::Journal => {

@@ -1,0 +1,127 @@
+//! Checks against instances: one at a time per tenant in a gateway, with the very client that deliveries use; from the
+//! command line with a client of its own.
+//!
+//! Owns: that a check runs to its end although whoever ordered it went away: it has a test ticket to put away.
+//! Never: decides what a check does (that is `onboarding`). Fails: into the report. Proved by: `tests/it/live_check.rs`.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinHandle;
+
+use super::{StartError, files, ways};
+use crate::domain::id::TenantId;
+use crate::domain::time::SharedClock;
+use crate::http::{Checking, LiveChecks};
+use crate::limits::LIVE_CHECK_CALLS_PER_SECOND;
+use crate::onboarding::LiveCheck;
+use crate::onboarding::report::{LiveReport, Severity};
+use crate::runtime::tasks;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::tenants::{Registry, Tenant};
+use crate::worker::bridges::{Bridges, Surroundings};
+
+/// What a gateway's checks need.
+pub(super) struct Checks {
+    pub(super) bridges: Arc<Bridges>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) store: Store,
+    pub(super) deployment_key: Arc<str>,
+    pub(super) clock: SharedClock,
+    pub(super) running: Mutex<BTreeSet<TenantId>>,
+}
+
+/// The checks as the admin listener orders them.
+pub(super) fn orders(checks: Checks) -> LiveChecks {
+    let checks = Arc::new(checks);
+    Arc::new(move |id, ticket| Checks::order(&checks, id, ticket))
+}
+
+impl Checks {
+    fn order(self: &Arc<Self>, id: &TenantId, ticket: bool) -> Checking {
+        let (Some(tenant), Some(client)) = (self.registry.find(id), self.bridges.client_of(id)) else {
+            return Checking::Unknown;
+        };
+        if !self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone()) {
+            return Checking::Busy;
+        }
+        let turn = Turn { checks: Arc::clone(self), tenant: id.clone() };
+        let checks = Arc::clone(self);
+        let task: JoinHandle<serde_json::Value> = tasks::spawn("live check", async move {
+            let turn = turn;
+            let live = LiveCheck {
+                client: &client,
+                tenant: &tenant,
+                deployment_key: &checks.deployment_key,
+                clock: &checks.clock,
+                ticket,
+                progress: &|what| tracing::debug!(tenant.id = %turn.tenant, "Check: {what}"),
+            };
+            let report = live.run().await;
+            record(&checks.store, &report);
+            serde_json::to_value(&report).unwrap_or_default()
+        });
+        Checking::UnderWay(task)
+    }
+}
+
+/// A tenant's turn; whatever becomes of the check, the next one may begin afterwards.
+struct Turn {
+    checks: Arc<Checks>,
+    tenant: TenantId,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.checks.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.tenant);
+    }
+}
+
+/// What is kept of a check. The life cycle of a tenant (draft, tested, enabled) reads it from the store: this is the one
+/// place where a gateway's check is recorded.
+fn record(_store: &Store, report: &LiveReport) {
+    let LiveReport { tenant, passed, .. } = report;
+    let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
+    tracing::info!(
+        tenant.id = %tenant,
+        passed,
+        errors,
+        warnings,
+        "Checked the instance of {tenant}: {errors} errors, {warnings} warnings"
+    );
+}
+
+/// Checks one tenant's instance without a gateway.
+pub async fn check_live(
+    settings: &Settings,
+    tenant: &Tenant,
+    clock: &SharedClock,
+    ticket: bool,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Option<LiveReport>, StartError> {
+    let registry = Arc::new(Registry::default());
+    let id = tenant.id().clone();
+    registry.replace(vec![paced(tenant)]);
+    let ways = ways(settings)?;
+    let deployment_key: Arc<str> = Arc::from(settings.deployment_key.as_str());
+    let surroundings = Surroundings {
+        deployment_key: Arc::clone(&deployment_key),
+        files: files(settings, &ways)?,
+        ways,
+        clock: Arc::clone(clock),
+    };
+    let bridges = Bridges::new(Arc::clone(&registry), surroundings);
+    let (Some(tenant), Some(client)) = (registry.find(&id), bridges.client_of(&id)) else { return Ok(None) };
+    let deployment_key = &deployment_key;
+    let live = LiveCheck { client: &client, tenant: &tenant, deployment_key, clock, ticket, progress };
+    Ok(Some(live.run().await))
+}
+
+/// The same tenant at the pace of a command line.
+fn paced(tenant: &Tenant) -> Tenant {
+    let mut settings = tenant.settings().clone();
+    let limits = &mut settings.servicenow.limits;
+    limits.calls_per_second = limits.calls_per_second.min(LIVE_CHECK_CALLS_PER_SECOND);
+    Tenant::new(settings, Arc::clone(tenant.mapping()), [0; 32])
+}
