@@ -14,10 +14,13 @@ use crate::domain::id::TenantId;
 use crate::domain::time::SharedClock;
 use crate::http::{Checking, LiveChecks};
 use crate::limits::LIVE_CHECK_CALLS_PER_SECOND;
+use crate::mapping::{SourceFile, compile};
 use crate::onboarding::LiveCheck;
-use crate::onboarding::report::{LiveReport, Severity};
+use crate::onboarding::facts;
+use crate::onboarding::report::{LiveFinding, LiveReport, Severity};
 use crate::runtime::tasks;
-use crate::settings::Settings;
+use crate::servicenow::client::Client;
+use crate::settings::{Settings, TenantSettings};
 use crate::store::Store;
 use crate::tenants::{Registry, Tenant};
 use crate::worker::bridges::{Bridges, Surroundings};
@@ -100,22 +103,50 @@ pub async fn check_live(
     ticket: bool,
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Option<LiveReport>, StartError> {
+    let Some((tenant, client)) = alone(settings, paced(tenant), clock)? else { return Ok(None) };
+    let deployment_key = &settings.deployment_key;
+    let live = LiveCheck { client: &client, tenant: &tenant, deployment_key, clock, ticket, progress };
+    Ok(Some(live.run().await))
+}
+
+/// Drafts a mapping for a table of a tenant's instance; the tenant needs none yet. `None` instead of the text, and a finding
+/// that says why, if the instance does not tell enough.
+pub async fn draft_mapping(
+    settings: &Settings,
+    tenant: TenantSettings,
+    (table, name): (&str, &str),
+    clock: &SharedClock,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<(Option<String>, Vec<LiveFinding>), StartError> {
+    let (Some(mapping), _) = compile(&SourceFile::new("none", NO_MAPPING)) else { return Ok((None, Vec::new())) };
+    let tenant = Tenant::new(tenant, Arc::new(mapping), [0; 32]);
+    let Some((tenant, client)) = alone(settings, paced(&tenant), clock)? else { return Ok((None, Vec::new())) };
+    let (facts, findings) = facts::gather(&client, &tenant, table, clock, progress).await;
+    Ok((facts.map(|facts| facts.draft(name)), findings))
+}
+
+/// A tenant is served with a mapping; this one stands in for the one that is yet to be written, and nothing is mapped by it.
+const NO_MAPPING: &str =
+    "version: 1\nname: none\ntarget: {table: incident}\nto_ticket: {fields: {short_description: none}}\n";
+
+/// One tenant, and its client, without a gateway.
+fn alone(
+    settings: &Settings,
+    tenant: Tenant,
+    clock: &SharedClock,
+) -> Result<Option<(Arc<Tenant>, Client)>, StartError> {
     let registry = Arc::new(Registry::default());
     let id = tenant.id().clone();
-    registry.replace(vec![paced(tenant)]);
+    registry.replace(vec![tenant]);
     let ways = ways(settings)?;
-    let deployment_key: Arc<str> = Arc::from(settings.deployment_key.as_str());
     let surroundings = Surroundings {
-        deployment_key: Arc::clone(&deployment_key),
+        deployment_key: Arc::from(settings.deployment_key.as_str()),
         files: files(settings, &ways)?,
         ways,
         clock: Arc::clone(clock),
     };
     let bridges = Bridges::new(Arc::clone(&registry), surroundings);
-    let (Some(tenant), Some(client)) = (registry.find(&id), bridges.client_of(&id)) else { return Ok(None) };
-    let deployment_key = &deployment_key;
-    let live = LiveCheck { client: &client, tenant: &tenant, deployment_key, clock, ticket, progress };
-    Ok(Some(live.run().await))
+    Ok(registry.find(&id).zip(bridges.client_of(&id)))
 }
 
 /// The same tenant at the pace of a command line.

@@ -6,7 +6,7 @@
 mod checks;
 mod upkeep;
 
-pub use checks::check_live;
+pub use checks::{check_live, draft_mapping};
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};

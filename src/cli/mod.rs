@@ -9,6 +9,7 @@ mod check_live;
 mod deliveries;
 mod demo;
 mod key;
+mod mapping;
 mod preview;
 mod print;
 mod schema;
@@ -74,6 +75,8 @@ enum Command {
     Deliveries(deliveries::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
     Key(key::Arguments),
+    /// Start a mapping: `new` drafts one from what a tenant's instance says about itself
+    Mapping(mapping::Arguments),
     /// Print the JSON Schema of a file, for editors
     Schema {
         /// Which file
@@ -123,6 +126,7 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Preview(preview) => preview::run(config, preview, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
         Command::Key(key) => key::run(key, printer),
+        Command::Mapping(mapping) => mapping::run(config, mapping, printer, environment),
         Command::Schema { of } => Ok(schema::run(*of, printer)),
     }
 }

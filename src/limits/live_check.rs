@@ -19,6 +19,8 @@ pub const CHECK_LOOKUPS_MAX: usize = 100;
 pub const TABLE_ANCESTORS_MAX: usize = 10;
 /// Test tickets looked at for being left over: resolved ones stay active for some days.
 pub const CHECK_LEFT_OVERS_MAX: usize = 100;
+/// Groups and other records named in a drafted mapping: enough to choose from, few enough for a comment.
+pub const DRAFT_EXAMPLES_MAX: usize = 20;
 /// A difference of clocks that is worth a word: far more than a clock that follows a time server ever has.
 pub const CLOCKS_APART_NOTED: Duration = Duration::from_secs(30);
 

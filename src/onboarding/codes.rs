@@ -28,7 +28,7 @@ codes! {
     FORBIDDEN = "L003", "The operator's egress rules forbid this address.", "The operator adds the host to `egress.allow_hosts`, or, for a simulator, its block to `egress.allow_private`.";
     NOT_SERVICENOW = "L004", "Something answers that is not the Table API: a page, a redirect, another service.", "Open the address in a browser: wake a hibernating instance, correct `servicenow.instance`, take the login page out of the way of `/api/now`.";
     CREDENTIALS = "L005", "The instance does not accept our credentials.", "It says the same to every cause; its own log (System Logs, filter `OAuth`) says which it is.";
-    NO_ACCESS = "L006", "We are let in, but not to the REST API.", "Give the integration user the role `snc_platform_rest_api_access` (or `sn_incident_write`), and look at REST API access policies and IP address rules.";
+    NO_ACCESS = "L006", "We are let in, but not to the REST API.", "Give the integration user the role `snc_platform_rest_api_access` (or `sn_incident_write`), look at REST API access policies and IP address rules, and switch on `Allow access to this table via web services` in the table's record.";
     THROTTLED = "L007", "The instance, or our own limits for it, allow no call just now.", "Wait until the time named, then check again; raise the rate limit rule or `servicenow.limits` if it happens often.";
     UNFINISHED = "L008", "A part of the check could not be done.", "Check again when the instance is well; what it said is in the message.";
     NO_TABLE = "L010", "The table does not exist, or its web service access is off.", "Correct `target.table`, or switch on `Allow access to this table via web services` in its table record.";
@@ -50,6 +50,7 @@ codes! {
     MANDATORY_TO_RESOLVE = "L026", "A column that must be filled to resolve a ticket is not written by the mapping.", "Map the field under `to_ticket.fields`, or under `on: incident.resolved`.";
     PERHAPS_MANDATORY = "L027", "A column is mandatory under a condition that cannot be judged from here, or only in forms.", "Map the field if tickets of the managed service can meet the condition.";
     UNKNOWN_STATE = "L028", "The way back does not know a ticket state of the instance, or knows one that the instance has not.", "Add the row to `to_incident.state`; a state without a row says nothing about the incident.";
+    NOT_ACTIVE = "L029", "A record that the mapping looks up is switched off.", "Switch the record on, or look up another one.";
     CREATE_REFUSED = "L030", "The instance refuses to make the test ticket: nothing would be delivered.", "The message has what the instance said; mend the mapping or the instance accordingly.";
     STORED_OTHERWISE = "L031", "A field was stored otherwise than asked.", "Give the integration user write access to the field, correct the value, or stop the rule that changes it.";
     UNREADABLE = "L032", "The integration user cannot read the ticket, or a column of it.", "Give the integration user read access to the table and this column.";
@@ -69,6 +70,7 @@ codes! {
     LEFT_OVER = "L047", "A ticket of an earlier test that was interrupted was found, and put away.", "Nothing must be done.";
     VANISHED = "L048", "The test ticket disappeared while it was in use.", "Was another check under way? Check again; otherwise look for a rule that moves or deletes such tickets.";
     CANNOT_MAP = "L049", "The mapping cannot map the test incident.", "See the message; `snowgate preview` shows the same without an instance.";
+    DEPENDENT_CHOICE = "L050", "The choice belongs to another value of the column it depends on; forms do not offer the two together.", "Write a choice of that value, or the other value.";
     CLOCK = "L060", "The instance's clock and ours differ.", "Let both follow a time server (NTP); signatures of webhooks hold for five minutes.";
     TIME_ZONE = "L061", "The account's time zone is not GMT: texts of journals show times of that zone.", "Set the integration user's time zone to GMT.";
     DATE_FORMAT = "L062", "The account's date format is not the system's own.", "Set the integration user's date and time format to `yyyy-MM-dd` and `HH:mm:ss`.";
@@ -78,6 +80,7 @@ codes! {
     READS_PEOPLE = "L072", "The account reads personal data of other users that nothing needs.", "Restrict read access to `sys_user` to the columns that the mapping looks people up by.";
     INTERACTIVE = "L073", "The account may also be used to log in as a person.", "Set `Web service access only` on the integration user.";
     ROLES_UNKNOWN = "L074", "The account's roles and own record cannot be read, so what it can do beyond what is needed is not known.", "Nothing must be done; an administrator can compare its roles with `docs/servicenow-admin.md`.";
+    OWN_CALLER = "L075", "The account is the caller of the ticket, so each of our comments takes the ticket out of On Hold.", "Map `caller_id` to a resource account, or stop the rule that makes whoever calls the API the caller.";
     PROVED = "L090", "Something that is needed was proved.", "Nothing must be done.";
 }
 

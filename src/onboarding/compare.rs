@@ -106,7 +106,7 @@ pub(super) fn remedy_of_refusal(outcome: &Outcome, dictionary: &Dictionary) -> O
                 .to_owned(),
         ),
         "http_403_acl" => Some(
-            "Give the integration user the right to make and change tickets: `sn_incident_write` for incidents."
+            "Give the integration user the right to make, read and change tickets: `sn_incident_write` for incidents."
                 .to_owned(),
         ),
         _ => None,

@@ -28,6 +28,8 @@ pub(super) struct Column {
     pub(super) active: bool,
     pub(super) reference: Option<String>,
     pub(super) default: bool,
+    /// The column whose value decides which choices forms offer.
+    pub(super) depends_on: Option<String>,
 }
 
 /// A choice of a column.
@@ -36,6 +38,8 @@ pub(super) struct Choice {
     pub(super) value: String,
     pub(super) label: String,
     pub(super) active: bool,
+    /// The value of the other column with which forms offer it.
+    pub(super) dependent: Option<String>,
 }
 
 /// A data policy that is switched on.
@@ -58,7 +62,7 @@ pub(super) struct Dictionary {
 }
 
 const DICTIONARY: &str = "sys_dictionary";
-const DICTIONARY_COLUMNS: [&str; 11] = [
+const DICTIONARY_COLUMNS: [&str; 12] = [
     "name",
     "element",
     "column_label",
@@ -70,9 +74,10 @@ const DICTIONARY_COLUMNS: [&str; 11] = [
     "reference",
     "default_value",
     "virtual",
+    "dependent_on_field",
 ];
 const CHOICE: &str = "sys_choice";
-const CHOICE_COLUMNS: [&str; 6] = ["name", "element", "value", "label", "language", "inactive"];
+const CHOICE_COLUMNS: [&str; 7] = ["name", "element", "value", "label", "language", "inactive", "dependent_value"];
 const POLICY: &str = "sys_data_policy2";
 const POLICY_COLUMNS: [&str; 5] = ["model_table", "active", "conditions", "inherit", "short_description"];
 const POLICY_RULE: &str = "sys_data_policy_rule";
@@ -176,10 +181,12 @@ fn column(row: &Row) -> Column {
         active: row.get("active") != Some("false"),
         reference: row.get("reference").filter(|table| !table.is_empty()).map(ToOwned::to_owned),
         default: row.get("default_value").is_some_and(|value| !value.is_empty()),
+        depends_on: row.get("dependent_on_field").filter(|column| !column.is_empty()).map(ToOwned::to_owned),
     }
 }
 
-async fn choices(
+/// The choices of these columns; `None` if no choice of any is shown.
+pub(super) async fn choices(
     desk: &Desk<'_>,
     tables: &[&str],
     elements: &[&str],
@@ -200,7 +207,12 @@ async fn choices(
         let element = row.get("element").filter(|element| elements.contains(element));
         let Some((depth, element)) = depth.zip(element) else { continue };
         let text = |column| row.get(column).unwrap_or_default().to_owned();
-        let choice = Choice { value: text("value"), label: text("label"), active: row.get("inactive") != Some("true") };
+        let choice = Choice {
+            value: text("value"),
+            label: text("label"),
+            active: row.get("inactive") != Some("true"),
+            dependent: row.get("dependent_value").filter(|value| !value.is_empty()).map(ToOwned::to_owned),
+        };
         let of_table = found.entry(element.to_owned()).or_default().entry(depth).or_default();
         if of_table.iter().all(|known| known.value != choice.value) {
             of_table.push(choice);

@@ -130,26 +130,29 @@ fn text_of(journal: JournalField) -> String {
 
 /// The account's zone and date format, seen by what a moment is and how it is shown.
 fn zone(read: &TicketRead, findings: &mut Findings) {
-    const ACCOUNT: &str = "the account's own record";
     let cells = read.sighting.fields.iter().flatten();
     let moment = cells.filter(|(column, _)| ["sys_created_on", "opened_at"].contains(&column.as_str()));
     let Some((_, cell)) = moment.into_iter().find(|(_, cell)| !cell.value.is_empty()) else { return };
     match shown_as(&cell.value, cell.display.as_deref()) {
         Shown::Same => {
-            findings.note(codes::PROVED, ACCOUNT, "the account's time zone is GMT, its date format the system's own");
+            findings.note(
+                codes::PROVED,
+                "sys_user",
+                "the account's time zone is GMT, its date format the system's own",
+            );
         }
         Shown::Shifted(minutes) => {
             let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
             let sign = if minutes < 0 { '-' } else { '+' };
             let message = format!("moments are shown to the integration user in a zone of {sign}{hours:02}:{rest:02}");
-            findings.warning(codes::TIME_ZONE, ACCOUNT, message);
+            findings.warning(codes::TIME_ZONE, "sys_user.time_zone", message);
         }
         Shown::Otherwise => {
             let message = format!(
                 "a moment is shown to the integration user as `{}`",
                 cell.display.as_deref().unwrap_or_default()
             );
-            findings.warning(codes::DATE_FORMAT, ACCOUNT, message);
+            findings.warning(codes::DATE_FORMAT, "sys_user.date_format", message);
         }
     }
 }

@@ -159,7 +159,7 @@ impl Judged<'_> {
         let Self { need, column, .. } = self;
         if let Some(choices) = self.choices {
             match choices.iter().find(|choice| choice.value == value) {
-                Some(choice) if choice.active => {}
+                Some(choice) if choice.active => self.dependent(subject, choice, spot, findings),
                 Some(choice) => {
                     let message = format!("the choice `{value}` ({}) of `{}` is switched off", choice.label, need.name);
                     findings.warning(codes::INACTIVE_CHOICE, subject, message).at(Some(spot));
@@ -179,6 +179,27 @@ impl Judged<'_> {
             let message = format!("`{value}` is no {}, which `{}` is", column.kind, need.name);
             findings.error(codes::WRONG_TYPE, subject, message).at(Some(spot));
         }
+    }
+}
+
+impl Judged<'_> {
+    /// A choice that forms offer only with another value than the one the mapping writes beside it.
+    fn dependent(&self, subject: &str, choice: &Choice, spot: &Spot, findings: &mut Findings) {
+        let Some((on, value)) = self.column.depends_on.as_ref().zip(choice.dependent.as_ref()) else { return };
+        let beside = self.needs.written.iter().filter(|need| need.name == *on).flat_map(|need| &need.constants);
+        let beside: Vec<&str> = beside.map(|(constant, _)| constant.as_str()).collect();
+        if beside.is_empty() || beside.contains(&value.as_str()) {
+            return;
+        }
+        let message = format!(
+            "`{}` belongs to {on} `{value}`, and the mapping writes {on} `{}`",
+            choice.value,
+            beside.join("`, `")
+        );
+        findings
+            .warning(codes::DEPENDENT_CHOICE, subject, message)
+            .at(Some(spot))
+            .remedy(format!("Write a choice that belongs to the mapping's own {on}, or write {on} `{value}`."));
     }
 }
 

@@ -12,6 +12,7 @@ use super::rehearsal::Found;
 use super::report::{Findings, Severity, Spot};
 use super::way;
 use crate::delivery::outcome::Outcome;
+use crate::domain::id::SysId;
 use crate::limits::CHECK_LOOKUPS_MAX;
 use crate::mapping::LookupKey;
 
@@ -77,7 +78,13 @@ async fn one(desk: &Desk<'_>, key: &LookupKey, said: Option<(&Spot, bool)>, find
     let severity = said.map_or(Severity::Note, |(_, parks)| if parks { Severity::Error } else { Severity::Warning });
     let spot = said.map(|(spot, _)| spot);
     match asked {
-        Ok(Some(sys_id)) => Some(sys_id.to_string()),
+        Ok(Some(sys_id)) => {
+            if said.is_some() && is_switched_off(desk, &key.table, &sys_id).await {
+                let message = format!("the record of {} with {} = `{}` is switched off", key.table, key.by, key.value);
+                findings.warning(codes::NOT_ACTIVE, &name, message).at(spot);
+            }
+            Some(sys_id.to_string())
+        }
         Ok(None) => {
             let message = format!("no record of {} has {} = `{}`", key.table, key.by, key.value);
             findings.add(severity, codes::NOT_FOUND, &name, message).at(spot);
@@ -93,6 +100,13 @@ async fn one(desk: &Desk<'_>, key: &LookupKey, said: Option<(&Spot, bool)>, find
             None
         }
     }
+}
+
+/// Whether the record has a column `active` that says no. What cannot be read is believed to be in use.
+async fn is_switched_off(desk: &Desk<'_>, table: &str, sys_id: &SysId) -> bool {
+    let Ok(permit) = desk.permit().await else { return false };
+    let found = desk.client.find_by_sys_id(permit, table, sys_id, &["active"]).await;
+    found.ok().flatten().is_some_and(|row| row.get("active") == Some("false"))
 }
 
 fn refused(outcome: &Outcome, table: &str, by: &str, spot: Option<&Spot>, findings: &mut Findings) {

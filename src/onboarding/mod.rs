@@ -4,7 +4,7 @@
 //! (`way`), what its dictionary says (`dictionary`, judged by `judge`), whether the records are there that the mapping looks up
 //! (`lookups`). Then it is tried: a test ticket goes through the life of an incident (`rehearsal`, `trial`, `journals`) and is put
 //! away (`tidy`). Last, what the account can do beyond that (`rights`). Everything becomes a [`report::LiveFinding`] with a
-//! code, a place and a remedy.
+//! code, a place and a remedy. The same reading gives a customer a mapping to start from ([`facts`], [`draft`]).
 //!
 //! Owns: what a check does, and its report. Never: touches a record but its own test tickets; tells the managed service;
 //! retries; shows a secret. Fails: into the report, always; what was made is put away also when the time is up.
@@ -15,6 +15,8 @@ mod compare;
 mod conditions;
 mod desk;
 mod dictionary;
+pub mod draft;
+pub mod facts;
 mod journals;
 mod judge;
 mod lookups;
@@ -96,6 +98,7 @@ impl LiveCheck<'_> {
         let Ok(learned) = learned else { return out_of_time(findings) };
         let Some((dictionary, found)) = learned else { return };
         let mut user = self.tenant.settings().servicenow.user.as_deref().map(ToOwned::to_owned);
+        let mut ticket = None;
         if self.ticket {
             let run = entropy::new_word();
             let (key, tenant) = (self.deployment_key, self.tenant.id());
@@ -111,10 +114,13 @@ impl LiveCheck<'_> {
                 made: Mutex::default(),
             };
             self.try_out(&trial, (before_tidying, deadline), findings).await;
-            user = trial.ticket().and_then(|made| made.by).or(user);
+            let made = trial.ticket();
+            ticket = made.as_ref().map(|made| made.sys_id.clone());
+            user = made.and_then(|made| made.by).or(user);
         }
         let mut rights = Findings::default();
-        let looked = timeout_at(deadline, rights::look(desk, &needs, user.as_deref(), &mut rights)).await;
+        let looked =
+            timeout_at(deadline, rights::look(desk, &needs, (user.as_deref(), ticket.as_ref()), &mut rights)).await;
         findings.append(rights);
         if looked.is_err() {
             out_of_time(findings);

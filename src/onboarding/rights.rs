@@ -30,7 +30,13 @@ const USER: &str = "sys_user";
 const PERSONAL: [&str; 4] = ["phone", "mobile_phone", "home_phone", "employee_number"];
 
 /// Looks at the account. `name` is its user name, if that is known.
-pub(super) async fn look(desk: &Desk<'_>, needs: &Needs, name: Option<&str>, findings: &mut Findings) {
+/// `ticket` is the test ticket, if one was made.
+pub(super) async fn look(
+    desk: &Desk<'_>,
+    needs: &Needs,
+    (name, ticket): (Option<&str>, Option<&SysId>),
+    findings: &mut Findings,
+) {
     desk.tell("looking at what the account can do beyond that");
     let Some(me) = own_record(desk, name).await else {
         findings.note(codes::ROLES_UNKNOWN, USER, "the account's own record cannot be read");
@@ -56,6 +62,19 @@ pub(super) async fn look(desk: &Desk<'_>, needs: &Needs, name: Option<&str>, fin
         }
     }
     neighbours(desk, needs, &me, findings).await;
+    if let Some(ticket) = ticket {
+        own_caller(desk, needs, (&me.sys_id, ticket), findings).await;
+    }
+}
+
+/// Whether the test ticket has the account itself as its caller, by the mapping or by a rule of the instance.
+async fn own_caller(desk: &Desk<'_>, needs: &Needs, (me, ticket): (&SysId, &SysId), findings: &mut Findings) {
+    let Ok(permit) = desk.permit().await else { return };
+    let row = desk.client.find_by_sys_id(permit, &needs.table, ticket, &["caller_id"]).await;
+    if row.ok().flatten().and_then(|row| row.key("caller_id")).as_ref() == Some(me) {
+        let message = "the account itself is the caller of the test ticket";
+        findings.warning(codes::OWN_CALLER, &format!("{}.caller_id", needs.table), message);
+    }
 }
 
 /// The account's own record: asked for by the instance's own word for the caller, else by name. More than one row, or one

@@ -45,7 +45,10 @@ pub(super) async fn reach(desk: &Desk<'_>, tenant: &Tenant, table: &str, finding
 
 /// A call that failed for a reason that is none of the mapping's: the check goes on without it.
 pub(super) fn failed(outcome: &Outcome, subject: &str, findings: &mut Findings) {
-    findings.error(code_of(outcome), subject, said(outcome));
+    let code = code_of(outcome);
+    // A limit is not the subject's own, and is told once however many calls it stops.
+    let subject = if code == codes::THROTTLED { subject_of(code) } else { subject };
+    findings.error(code, subject, said(outcome));
 }
 
 /// What an outcome says, in words.
@@ -83,7 +86,13 @@ fn code_of(outcome: &Outcome) -> &'static Code {
 }
 
 fn subject_of(code: &Code) -> &'static str {
-    if code == codes::CREDENTIALS || code == codes::NO_ACCESS { "servicenow.auth" } else { "servicenow.instance" }
+    if code == codes::CREDENTIALS || code == codes::NO_ACCESS {
+        "servicenow.auth"
+    } else if code == codes::THROTTLED {
+        "servicenow.limits"
+    } else {
+        "servicenow.instance"
+    }
 }
 
 /// What an administrator must do when an instance does not accept us. It never says why.
@@ -104,7 +113,8 @@ fn remedy(auth: &Auth) -> String {
         }
         Auth::Basic { .. } => format!(
             "Compare user name and password; {user}. Newer instances refuse basic authentication for users who may \
-             log in: set `Web service access only` on the user, or give it the role `snc_basic_auth_api_access`."
+             log in: set `Web service access only` on the user, or give it the role `snc_basic_auth_api_access`; and \
+             nobody can answer multi-factor authentication for it."
         ),
     }
 }
