@@ -26,18 +26,31 @@ use crate::tenants::{Registry, Tenant};
 use crate::worker::bridges::{Bridges, Surroundings};
 
 /// What a gateway's checks need.
-pub(super) struct Checks {
-    pub(super) bridges: Arc<Bridges>,
-    pub(super) registry: Arc<Registry>,
-    pub(super) store: Store,
-    pub(super) deployment_key: Arc<str>,
-    pub(super) clock: SharedClock,
-    pub(super) running: Mutex<BTreeSet<TenantId>>,
+struct Checks {
+    bridges: Arc<Bridges>,
+    registry: Arc<Registry>,
+    store: Store,
+    deployment_key: Arc<str>,
+    clock: SharedClock,
+    running: Mutex<BTreeSet<TenantId>>,
 }
 
 /// The checks as the admin listener orders them.
-pub(super) fn orders(checks: Checks) -> LiveChecks {
-    let checks = Arc::new(checks);
+pub(super) fn orders(
+    bridges: &Arc<Bridges>,
+    registry: &Arc<Registry>,
+    store: &Store,
+    settings: &Settings,
+    clock: &SharedClock,
+) -> LiveChecks {
+    let checks = Arc::new(Checks {
+        bridges: Arc::clone(bridges),
+        registry: Arc::clone(registry),
+        store: store.clone(),
+        deployment_key: Arc::from(settings.deployment_key.as_str()),
+        clock: Arc::clone(clock),
+        running: Mutex::default(),
+    });
     Arc::new(move |id, ticket| Checks::order(&checks, id, ticket))
 }
 

@@ -8,9 +8,8 @@ mod upkeep;
 
 pub use checks::{check_live, draft_mapping};
 
-use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -123,14 +122,7 @@ impl Gateway {
         };
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), surroundings));
         let (resumed, stood) = (Arc::clone(&bridges), Arc::clone(&bridges));
-        let checks = checks::orders(checks::Checks {
-            bridges: Arc::clone(&bridges),
-            registry: Arc::clone(&registry),
-            store: store.clone(),
-            deployment_key: Arc::from(settings.deployment_key.as_str()),
-            clock: Arc::clone(&clock),
-            running: Mutex::new(BTreeSet::new()),
-        });
+        let checks = checks::orders(&bridges, &registry, &store, &settings, &clock);
         let worker = Worker {
             store: store.clone(),
             bridges,

@@ -69,6 +69,11 @@ pub(super) fn run(
 /// The files are in order; now the instances are asked.
 fn live(loaded: &Loaded, arguments: &Arguments, printer: &Printer) -> anyhow::Result<u8> {
     let settings = loaded.settings.as_ref().context("the settings have errors")?;
+    if !printer.is_json() {
+        for finding in &loaded.findings {
+            printer.line(format_args!("{}\n", finding.render(printer.colour())));
+        }
+    }
     check_live::run(settings, &loaded.tenants, !arguments.no_ticket, printer)
 }
 

@@ -21,7 +21,7 @@ use crate::security::api_key::{self, ApiKeyHash};
 pub enum Role {
     /// Look.
     Read,
-    /// Pause, resume, replay, drop.
+    /// Pause, resume, replay, drop, check.
     Operate,
     /// Everything.
     Admin,

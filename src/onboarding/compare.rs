@@ -126,7 +126,9 @@ fn remedy_of_policy(detail: &str, dictionary: &Dictionary) -> String {
         .split(',')
         .map(str::trim)
         .filter(|label| !label.is_empty())
-        .map(|label| column(label).map_or(format!("\u{201c}{label}\u{201d}"), |name| format!("`{name}` ({label})")))
+        .map(|label| {
+            column(label).map_or_else(|| format!("\u{201c}{label}\u{201d}"), |name| format!("`{name}` ({label})"))
+        })
         .collect();
     if named.is_empty() {
         "Map the fields that the message names as mandatory.".to_owned()

@@ -19,7 +19,7 @@ fn all<'v>(query: &str, value: &dyn Fn(&str) -> Option<&'v str>) -> Option<bool>
     for part in query.split('^').filter(|part| !part.is_empty() && *part != "EQ") {
         match part.strip_prefix("OR").filter(|_| !part.starts_with("ORDERBY")) {
             Some(alternative) if !groups.is_empty() => {
-                groups.last_mut().into_iter().for_each(|group| group.push(alternative))
+                groups.last_mut().into_iter().for_each(|group| group.push(alternative));
             }
             Some(_) | None => groups.push(vec![part]),
         }

@@ -18,6 +18,7 @@ use crate::servicenow::wire::text::UnsafeText;
 
 /// A column as the dictionary describes it.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of the dictionary's own")]
 pub(super) struct Column {
     pub(super) label: String,
     /// `string`, `integer`, `reference`, `journal_input`, …

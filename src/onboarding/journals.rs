@@ -25,7 +25,7 @@ impl Trial<'_> {
         for need in self.needs.journals.iter().filter(|need| need.written) {
             let text = text_of(need.journal);
             let fields = vec![(need.journal.as_str().to_owned(), text.clone())];
-            self.patch(made, &fields, codes::UPDATE_REFUSED, "writing to a journal", findings).await?;
+            self.patch(made, &fields, (codes::UPDATE_REFUSED, "writing to a journal"), findings).await?;
             wrote.push((*need, text));
         }
         let shown = match self.shown(made).await {
@@ -40,8 +40,8 @@ impl Trial<'_> {
         }
         let rows = self.rows(made, findings).await;
         let text = shown.and_then(|read| read.history).unwrap_or_default();
-        for (need, wanted) in &wrote {
-            self.judge_entry(*need, wanted, &rows, &text, findings);
+        for entry in &wrote {
+            self.judge_entry(entry, &rows, &text, findings);
         }
         self.judge_rows(&wrote, &rows, findings);
         Ok(())
@@ -74,8 +74,7 @@ impl Trial<'_> {
 
     fn judge_entry(
         &self,
-        need: JournalNeed,
-        wanted: &str,
+        (need, wanted): &(JournalNeed, String),
         rows: &[JournalEntry],
         (comments, work_notes): &(String, String),
         findings: &mut Findings,
@@ -85,21 +84,21 @@ impl Trial<'_> {
             JournalField::Comments => comments,
             JournalField::WorkNotes => work_notes,
         };
-        let is_it = |entry: &JournalEntry| entry.element == name && entry.value.trim() == wanted;
+        let is_it = |entry: &JournalEntry| entry.element == name && entry.value.trim() == *wanted;
         let subject = self.subject(name);
         if rows.iter().any(is_it) || parse_history(name, text).iter().any(is_it) {
             let reading = if need.read { "written to and read" } else { "written to" };
             findings.note(codes::PROVED, &subject, format!("`{name}` can be {reading}"));
             return;
         }
-        let elsewhere = rows.iter().find(|entry| entry.value.trim() == wanted);
+        let elsewhere = rows.iter().find(|entry| entry.value.trim() == *wanted);
         let message = match elsewhere {
             Some(entry) => format!("what was written to `{name}` is in `{}`", entry.element),
             None => format!(
                 "what was written to `{name}` cannot be seen: it was dropped, or is hidden from the integration user"
             ),
         };
-        findings.error(codes::JOURNAL_LOST, &subject, message).at(self.spot("").as_ref());
+        findings.error(codes::JOURNAL_LOST, &subject, message).at(Some(&self.spot("")));
     }
 
     fn judge_rows(&self, wrote: &[(JournalNeed, String)], rows: &[JournalEntry], findings: &mut Findings) {

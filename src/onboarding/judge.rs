@@ -3,9 +3,9 @@
 //! Owns: the comparison of columns, lengths, types, choices, references and mandatory fields. Never: asks the instance.
 //! Fails: it cannot; what the dictionary does not say is not judged. Proved by: the tests here, `tests/onboarding`.
 
-use super::codes;
+use super::codes::{self, Code};
 use super::conditions;
-use super::dictionary::{Choice, Column, Dictionary};
+use super::dictionary::{Choice, Column, Dictionary, Policy};
 use super::needs::{FieldNeed, Needs};
 use super::rehearsal::Rehearsal;
 use super::report::{Findings, Spot};
@@ -207,7 +207,7 @@ fn no_choice(subject: &str, value: &str, choices: &[Choice], findings: &mut Find
     let found = findings.error(codes::NO_CHOICE, subject, format!("`{value}` is none of the choices")).at(Some(spot));
     let by_label = choices.iter().find(|choice| choice.label.eq_ignore_ascii_case(value));
     let active = || choices.iter().filter(|choice| choice.active);
-    let list: Vec<String> = active().map(|choice| shown(choice)).take(24).collect();
+    let list: Vec<String> = active().map(shown).take(24).collect();
     match by_label {
         Some(choice) => {
             found.remedy(format!("`{value}` is what people see; write its value `{}`.", choice.value));
@@ -235,36 +235,15 @@ pub(super) fn mandatory(
     let wants = mapping.wants();
     let spot = Spot::new(&wants.file, wants.to_ticket);
     for policy in dictionary.policies.iter().flatten() {
-        for (values, written, code) in [
-            (&rehearsal.opening, &needs.to_open, codes::MANDATORY_TO_OPEN),
-            (&rehearsal.resolution, &needs.to_resolve, codes::MANDATORY_TO_RESOLVE),
-        ] {
+        let opening = (&rehearsal.opening, &needs.to_open, codes::MANDATORY_TO_OPEN);
+        let resolution = (&rehearsal.resolution, &needs.to_resolve, codes::MANDATORY_TO_RESOLVE);
+        for (values, written, code) in [opening, resolution] {
             let value = |column: &str| values.get(column).map(String::as_str);
             let applies = conditions::holds(&policy.condition, &value);
             let unwritten =
                 policy.mandatory.iter().filter(|field| !written.contains(*field) && !supplied(dictionary, field));
             for field in unwritten {
-                let label = label_of(dictionary, field);
-                let subject = subject(needs, field);
-                let rule =
-                    if policy.name.is_empty() { String::new() } else { format!(" \u{201c}{}\u{201d}", policy.name) };
-                match applies {
-                    Some(true) if findings.has(codes::MANDATORY_TO_OPEN, &subject) => {}
-                    Some(true) => {
-                        let message = format!(
-                            "the data policy{rule} makes `{field}`{label} mandatory, and the mapping never writes it then"
-                        );
-                        findings.error(code, &subject, message).at(Some(&spot));
-                    }
-                    None => {
-                        let message = format!(
-                            "the data policy{rule} makes `{field}`{label} mandatory when `{}`",
-                            policy.condition
-                        );
-                        findings.warning(codes::PERHAPS_MANDATORY, &subject, message).at(Some(&spot));
-                    }
-                    Some(false) => {}
-                }
+                wanted(&Wanted { needs, dictionary, policy, field, applies, code }, &spot, findings);
             }
         }
         read_only(needs, policy, &rehearsal.opening, findings);
@@ -281,10 +260,40 @@ pub(super) fn mandatory(
     }
 }
 
+/// A field that a data policy wants, and the mapping does not write.
+struct Wanted<'a> {
+    needs: &'a Needs,
+    dictionary: &'a Dictionary,
+    policy: &'a Policy,
+    field: &'a str,
+    /// Whether the policy applies then; `None` if that cannot be told.
+    applies: Option<bool>,
+    code: &'static Code,
+}
+
+fn wanted(wanted: &Wanted<'_>, spot: &Spot, findings: &mut Findings) {
+    let Wanted { needs, dictionary, policy, field, applies, code } = *wanted;
+    let (subject, label) = (subject(needs, field), label_of(dictionary, field));
+    let rule = if policy.name.is_empty() { String::new() } else { format!(" \u{201c}{}\u{201d}", policy.name) };
+    let makes = format!("the data policy{rule} makes `{field}`{label} mandatory");
+    match applies {
+        // What is missing from the beginning is missing at the end as well.
+        Some(true) if findings.has(codes::MANDATORY_TO_OPEN, &subject) => {}
+        Some(true) => {
+            findings.error(code, &subject, format!("{makes}, and the mapping does not write it then")).at(Some(spot));
+        }
+        None => {
+            let message = format!("{makes} when `{}`", policy.condition);
+            findings.warning(codes::PERHAPS_MANDATORY, &subject, message).at(Some(spot));
+        }
+        Some(false) => {}
+    }
+}
+
 /// Fields that a policy makes read-only.
 fn read_only(
     needs: &Needs,
-    policy: &super::dictionary::Policy,
+    policy: &Policy,
     opening: &std::collections::BTreeMap<String, String>,
     findings: &mut Findings,
 ) {

@@ -28,7 +28,7 @@ mod tidy;
 mod trial;
 mod way;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use tokio::time::{Instant, timeout_at};
@@ -143,13 +143,9 @@ impl LiveCheck<'_> {
         let choices_of = judge::choice_columns(&mapping.wants().fields);
         let dictionary = dictionary::read(desk, &needs.table, &choices_of, findings).await;
         let mut ancestors: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        if dictionary.columns.is_some() {
-            for need in &needs.lookups {
-                if !ancestors.contains_key(&need.table) {
-                    let tables = dictionary::ancestry(desk, &need.table).await.unwrap_or_default();
-                    ancestors.insert(need.table.clone(), tables);
-                }
-            }
+        let tables: BTreeSet<&str> = needs.lookups.iter().map(|need| need.table.as_str()).collect();
+        for table in tables.into_iter().filter(|_| dictionary.columns.is_some()) {
+            ancestors.insert(table.to_owned(), dictionary::ancestry(desk, table).await.unwrap_or_default());
         }
         let ancestors_of = |table: &str| ancestors.get(table).cloned().unwrap_or_default();
         judge::judge(needs, &dictionary, &ancestors_of, findings);

@@ -49,7 +49,7 @@ impl Rehearsal {
         let severity = if incident.severity == Some(Severity::Critical) { Severity::Low } else { Severity::Critical };
         let changed = Incident { severity: Some(severity), ..incident };
         let updated = event(ChangeKind::Updated, &changed);
-        let mut over = changed.clone();
+        let mut over = changed;
         over.merge(&said(json!({"resolution": {"notes": "The connection test is over."}}))?);
         let ended = |kind, state| {
             let mut incident = over.clone();
@@ -64,9 +64,9 @@ impl Rehearsal {
             opening: BTreeMap::new(),
             resolution: BTreeMap::new(),
         };
-        rehearsal.opening = rehearsal.values(mapping, &rehearsal.opened, Operation::Create);
+        rehearsal.opening = Self::values(mapping, &rehearsal.opened, Operation::Create);
         rehearsal.resolution = rehearsal.opening.clone();
-        rehearsal.resolution.extend(rehearsal.values(mapping, &rehearsal.resolved, Operation::Update));
+        rehearsal.resolution.extend(Self::values(mapping, &rehearsal.resolved, Operation::Update));
         Some(rehearsal)
     }
 
@@ -88,7 +88,7 @@ impl Rehearsal {
     }
 
     /// The values of a change as far as they need no look-up.
-    fn values(&self, mapping: &Mapping, change: &Change, operation: Operation) -> BTreeMap<String, String> {
+    fn values(mapping: &Mapping, change: &Change, operation: Operation) -> BTreeMap<String, String> {
         let found = mapping.plan(change, operation).into_iter().map(|key| (key, Lookup::Found("0".repeat(32))));
         let draft = mapping.apply(change, operation, &found.collect()).unwrap_or_default();
         draft.fields.into_iter().map(|field| (field.name.to_string(), field.value)).collect()
@@ -194,6 +194,6 @@ mod tests {
         let mut findings = Findings::default();
         let draft = draft(&mapping, &rehearsal.opened, Operation::Create, &found, &mut findings);
         assert_eq!((draft.value("short_description"), draft.value("assignment_group")), (Some(TEST_TITLE), Some("")));
-        assert!(!findings.has_error());
+        assert!(findings.sorted().is_empty());
     }
 }

@@ -52,7 +52,8 @@ pub struct LiveReport {
     pub instance: String,
     /// Whether nothing is an error.
     pub passed: bool,
-    /// When it began.
+    /// When it began, in RFC 3339.
+    #[serde(serialize_with = "in_words")]
     pub at: Timestamp,
     /// Errors first, then warnings, then notes.
     pub findings: Vec<LiveFinding>,
@@ -60,6 +61,11 @@ pub struct LiveReport {
     pub took: u64,
     /// How many calls were made.
     pub calls: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn in_words<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
 }
 
 impl LiveReport {
@@ -99,10 +105,6 @@ impl Findings {
         let (subject, remedy) = (subject.to_owned(), code.remedy.to_owned());
         self.0.push(LiveFinding { code: code.code, severity, subject, place: None, message, remedy });
         Hold(self.0.last_mut())
-    }
-
-    pub(super) fn has_error(&self) -> bool {
-        self.0.iter().any(|finding| finding.severity == Severity::Error)
     }
 
     /// Whether something was found of that code and subject.

@@ -100,8 +100,8 @@ async fn roles(desk: &Desk<'_>, me: &SysId) -> Result<Vec<String>, Outcome> {
     let permit = desk.permit().await?;
     let rows = desk.client.records(permit, ("sys_user_has_role", &COLUMNS), query, CHECK_ROWS_MAX).await?;
     let mine: Vec<&Row> = rows.iter().filter(|row| row.key("user").as_ref() == Some(me)).collect();
-    let named = mine.iter().filter_map(|row| row.get("role.name").filter(|name| !name.is_empty()));
-    let mut names: Vec<String> = named.map(ToOwned::to_owned).collect();
+    let walked = mine.iter().filter_map(|row| row.get("role.name").filter(|name| !name.is_empty()));
+    let mut names: Vec<String> = walked.map(ToOwned::to_owned).collect();
     if names.is_empty() {
         let keys: Vec<SysId> = mine.iter().filter_map(|row| row.key("role")).collect();
         if !keys.is_empty() {

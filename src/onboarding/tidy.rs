@@ -30,11 +30,8 @@ impl Trial<'_> {
     /// Puts away what earlier tests left, before a new one begins.
     pub(super) async fn left_overs(&self, findings: &mut Findings) {
         self.desk.tell("looking for what an earlier test left");
-        let rows = match self.open_tests().await {
-            Ok(rows) => rows,
-            // That such a search is not possible is found by the test itself.
-            Err(_) => return,
-        };
+        // That such a search is not possible is found by the test itself.
+        let Ok(rows) = self.open_tests().await else { return };
         for row in rows {
             let made = Made { sys_id: row.sys_id.clone(), number: row.number.clone(), by: None };
             match self.put_away(&made).await {

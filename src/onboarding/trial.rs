@@ -125,10 +125,9 @@ impl Trial<'_> {
 
     /// What is written to make the ticket: the mapping's own draft, our keys, and a word about what it is.
     fn opening(&self, findings: &mut Findings) -> Result<Fields, Over> {
-        let before = findings.has_error();
         let draft = rehearsal::draft(self.mapping, &self.rehearsal.opened, Operation::Create, self.found, findings);
-        if draft.fields.is_empty() && (findings.has_error() || !before) {
-            let message = "the mapping writes nothing for an incident that is opened";
+        if draft.fields.is_empty() {
+            let message = "the mapping writes nothing for an incident that is opened, so no test ticket was made";
             findings.error(codes::CANNOT_MAP, &self.needs.table, message);
             return Err(Over);
         }
@@ -270,7 +269,7 @@ impl Trial<'_> {
         let mut written: BTreeMap<String, String> = opening.into_iter().collect();
         let mut fields = self.changes(&self.rehearsal.updated, &written, findings);
         fields.push(("correlation_display".to_owned(), MARK_AGAIN.to_owned()));
-        let row = self.patch(made, &fields, codes::UPDATE_REFUSED, "changing the ticket", findings).await?;
+        let row = self.patch(made, &fields, (codes::UPDATE_REFUSED, "changing the ticket"), findings).await?;
         self.compare(&fields, &row, "when it is changed, ", findings);
         findings.note(codes::PROVED, &self.needs.table, "the ticket can be changed");
         written.extend(fields);
@@ -297,8 +296,7 @@ impl Trial<'_> {
         &self,
         made: &Made,
         fields: &Fields,
-        code: &'static Code,
-        what: &str,
+        (code, what): (&'static Code, &str),
         findings: &mut Findings,
     ) -> Result<Row, Over> {
         let asked = match self.desk.permit().await {
@@ -332,21 +330,21 @@ impl Trial<'_> {
             findings.warning(codes::NOT_RESOLVED, &self.needs.table, message);
             return Ok(());
         }
-        let row = self.patch(made, &fields, codes::RESOLVE_REFUSED, "resolving the ticket", findings).await?;
+        let row = self.patch(made, &fields, (codes::RESOLVE_REFUSED, "resolving the ticket"), findings).await?;
         let wanted = fields.iter().find(|(name, _)| name == "state").map(|(_, value)| value.as_str());
         let stored = row.get("state").unwrap_or_default();
         let spot = self.spot("state");
         match wanted {
             Some(wanted) if wanted != stored => {
                 let message = format!("`state` was to become `{wanted}` and is `{stored}`");
-                findings.error(codes::NOT_RESOLVED, &self.subject("state"), message).at(spot.as_ref());
+                findings.error(codes::NOT_RESOLVED, &self.subject("state"), message).at(Some(&spot));
             }
             Some(_) if self.mapping.ticket_phase(stored) != TicketPhase::Open => {
                 findings.note(codes::PROVED, &self.needs.table, "the ticket can be resolved");
             }
             Some(_) | None => {
                 let message = format!("after it was resolved the ticket's `state` is `{stored}`, which is an open one");
-                findings.error(codes::NOT_RESOLVED, &self.subject("state"), message).at(spot.as_ref());
+                findings.error(codes::NOT_RESOLVED, &self.subject("state"), message).at(Some(&spot));
             }
         }
         let rest: Fields = fields.into_iter().filter(|(name, _)| name != "state").collect();
@@ -363,7 +361,7 @@ impl Trial<'_> {
         } else if refused {
             let spot = self.spot("");
             let found =
-                findings.error(code, table, format!("{what} is refused: {}", way::said(outcome))).at(spot.as_ref());
+                findings.error(code, table, format!("{what} is refused: {}", way::said(outcome))).at(Some(&spot));
             if let Some(remedy) = compare::remedy_of_refusal(outcome, self.dictionary) {
                 found.remedy(remedy);
             }
@@ -377,9 +375,9 @@ impl Trial<'_> {
     }
 
     /// Where the mapping names a field, else where it begins to speak of tickets.
-    pub(super) fn spot(&self, field: &str) -> Option<Spot> {
+    pub(super) fn spot(&self, field: &str) -> Spot {
         let wants = self.mapping.wants();
         let place = wants.place_of(field).unwrap_or(wants.to_ticket);
-        Some(Spot::new(&wants.file, place))
+        Spot::new(&wants.file, place)
     }
 }

@@ -32,8 +32,14 @@ pub(super) async fn reach(desk: &Desk<'_>, tenant: &Tenant, table: &str, finding
         Err(outcome) => {
             let code = code_of(&outcome);
             let about_table = code == codes::NO_TABLE;
-            let spot = if about_table { target(tenant) } else { setting(tenant) };
-            let subject = if about_table { table } else { subject_of(code) };
+            let about_us = code == codes::CREDENTIALS || code == codes::NO_ACCESS;
+            let (subject, spot) = if about_table {
+                (table, target(tenant))
+            } else if about_us {
+                ("servicenow.auth", spot_of(&settings.file, settings.servicenow.auth_place))
+            } else {
+                ("servicenow.instance", setting(tenant))
+            };
             let found = findings.error(code, subject, said(&outcome)).at(Some(&spot));
             if code == codes::CREDENTIALS {
                 found.remedy(remedy(&settings.servicenow.auth));
@@ -47,7 +53,7 @@ pub(super) async fn reach(desk: &Desk<'_>, tenant: &Tenant, table: &str, finding
 pub(super) fn failed(outcome: &Outcome, subject: &str, findings: &mut Findings) {
     let code = code_of(outcome);
     // A limit is not the subject's own, and is told once however many calls it stops.
-    let subject = if code == codes::THROTTLED { subject_of(code) } else { subject };
+    let subject = if code == codes::THROTTLED { "servicenow.limits" } else { subject };
     findings.error(code, subject, said(outcome));
 }
 
@@ -85,16 +91,6 @@ fn code_of(outcome: &Outcome) -> &'static Code {
     }
 }
 
-fn subject_of(code: &Code) -> &'static str {
-    if code == codes::CREDENTIALS || code == codes::NO_ACCESS {
-        "servicenow.auth"
-    } else if code == codes::THROTTLED {
-        "servicenow.limits"
-    } else {
-        "servicenow.instance"
-    }
-}
-
 /// What an administrator must do when an instance does not accept us. It never says why.
 fn remedy(auth: &Auth) -> String {
     let client = "In the instance, under System OAuth > Application Registry, compare client id and secret";
@@ -119,7 +115,7 @@ fn remedy(auth: &Auth) -> String {
     }
 }
 
-/// Where the tenant's file speaks of the instance.
+/// Where the tenant's file names the instance.
 pub(super) fn setting(tenant: &Tenant) -> Spot {
     let settings = tenant.settings();
     spot_of(&settings.file, settings.servicenow.place)

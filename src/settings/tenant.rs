@@ -57,8 +57,10 @@ pub struct TenantSettings {
 /// The customer's instance.
 #[derive(Clone, Debug)]
 pub struct ServiceNowSettings {
-    /// Where the tenant's file speaks of it.
+    /// Where the tenant's file names it.
     pub place: Place,
+    /// Where the tenant's file says how we authenticate.
+    pub auth_place: Place,
     /// Its address, without a path.
     pub instance: Target,
     /// How we authenticate there.
@@ -180,7 +182,8 @@ fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<
     let auth = auth?;
     let user = user?.map(Arc::from).or_else(|| auth.username().map(Arc::from));
     Some(ServiceNowSettings {
-        place: reader.place("servicenow"),
+        place: reader.place("servicenow.instance"),
+        auth_place: reader.place("servicenow.auth"),
         instance: instance?,
         auth,
         limits: CallLimits { calls_per_second, calls_per_hour, concurrency },

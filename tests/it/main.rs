@@ -2,7 +2,7 @@
 //!
 //! `intake` and `door` cover what comes in and who may send it, `webhooks` the same for the instance, `receipts` what senders are told, `operators` the admin
 //! listener, `parking` what needs a person, `stored` what the instance does with values, `keys` how a ticket is found again, `outages` and `throttling` an
-//! instance that is not well, `isolation` its neighbours, `folding` what waiting updates become. `back` is the other direction.
+//! instance that is not well, `isolation` its neighbours, `folding` what waiting updates become. `back` is the other direction, `live_check` the check of an instance.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -14,6 +14,7 @@ mod harness;
 mod intake;
 mod isolation;
 mod keys;
+mod live_check;
 mod operators;
 mod outages;
 mod parking;

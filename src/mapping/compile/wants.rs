@@ -1,5 +1,7 @@
 //! Notes what the file asks of an instance, with the places that only the compiler knows.
 
+use std::sync::Arc;
+
 use super::fields::{Place as Compiled, Rules};
 use super::{Compiler, KnownTable};
 use crate::mapping::back::WayBack;
@@ -16,7 +18,7 @@ impl Compiler<'_, '_> {
         let states = states.map(|(key, _)| Constant { value: key.text.as_str().into(), place: self.place(key.at) });
         let start = raw.to_incident.as_ref().map_or_else(At::default, Block::start);
         let columns = back.iter().flat_map(|back| back.columns.iter());
-        let columns = columns.map(|column| (column.clone(), self.place(self.column_read(column, start))));
+        let columns = columns.map(|column| (Arc::clone(column), self.place(self.column_read(column, start))));
         Wants {
             file: self.notes.file().into(),
             target: self.place(raw.target.as_ref().map_or_else(At::default, Block::start)),
@@ -34,7 +36,7 @@ impl Compiler<'_, '_> {
             Some([Constant { value: value.into(), place: self.place(compiled.value) }].into())
         };
         FieldWant {
-            field: rule.name.clone(),
+            field: Arc::clone(&rule.name),
             place: self.place(compiled.key),
             write: rule.write,
             chars_max: rule.chars_max,
@@ -70,5 +72,9 @@ impl Compiler<'_, '_> {
 }
 
 fn lookup_want(lookup: &LookupRule) -> LookupWant {
-    LookupWant { table: lookup.table.clone(), by: lookup.by.clone(), parks: matches!(lookup.missing, Missing::Park) }
+    LookupWant {
+        table: Arc::clone(&lookup.table),
+        by: Arc::clone(&lookup.by),
+        parks: matches!(lookup.missing, Missing::Park),
+    }
 }

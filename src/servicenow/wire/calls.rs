@@ -250,7 +250,7 @@ pub(super) fn push_ticket_columns(address: &mut String, columns: &[&str]) -> Res
 }
 
 /// Appends columns to those that are always asked for.
-pub(super) fn push_columns<'a>(address: &mut String, columns: impl Iterator<Item = &'a str>) -> Result<(), UnsafeText> {
+fn push_columns<'a>(address: &mut String, columns: impl Iterator<Item = &'a str>) -> Result<(), UnsafeText> {
     for column in columns {
         let column = text::name(column)?;
         if !FIELDS_ALWAYS.split(',').any(|always| always == column) {

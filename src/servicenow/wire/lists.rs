@@ -3,9 +3,9 @@
 //! Owns: the addresses of lists, those of the Attachment API among them. Never: believes that a short page is the last
 //! one. Fails: with [`UnsafeText`] for a name that is none. Proved by: the spellings here.
 
-use super::calls::{RAW, push_columns, push_read_parameters, push_ticket_columns, table_address};
+use super::calls::{RAW, push_read_parameters, push_ticket_columns, table_address};
 use super::query::Query;
-use super::text::{UnsafeText, push_encoded};
+use super::text::{self, UnsafeText, push_encoded};
 
 /// A list to be read.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,10 @@ impl Rows<'_> {
             Listed::Records(table, columns) => {
                 let mut address = table_address(table, None)?;
                 push_read_parameters(&mut address, RAW, "sys_id");
-                push_columns(&mut address, columns.iter().copied())?;
+                for column in columns {
+                    address.push(',');
+                    address.push_str(text::name(column)?);
+                }
                 address
             }
             Listed::Journal => {
@@ -94,6 +97,12 @@ mod tests {
              &sysparm_fields=sys_id,number,correlation_id,correlation_display,sys_created_on,sys_updated_on,\
              sys_created_by,sys_mod_count,state,opened_at,active&sysparm_no_count=true\
              &sysparm_suppress_pagination_header=true&sysparm_limit=50&sysparm_query=active%3Dtrue",
+        );
+        assert_eq!(
+            rows(Listed::Records("incident", &["number", "active"])).address().unwrap(),
+            "/api/now/table/incident?sysparm_display_value=false&sysparm_exclude_reference_link=true\
+             &sysparm_fields=sys_id,number,active&sysparm_no_count=true&sysparm_suppress_pagination_header=true\
+             &sysparm_limit=50&sysparm_query=active%3Dtrue",
         );
         assert_eq!(
             rows(Listed::Journal).address().unwrap(),
