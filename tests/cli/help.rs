@@ -19,6 +19,7 @@ fn every_command_explains_itself() {
         "deliveries list",
         "key",
         "key sign",
+        "mapping new",
         "schema",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
