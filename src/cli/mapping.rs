@@ -35,7 +35,7 @@ read sys_db_object, sys_dictionary and sys_choice, and should read sys_data_poli
 sys_user_group; afterwards it does not need them any more (docs/servicenow-admin.md).
 
   snowgate mapping new --from contoso --out mappings/contoso.yaml    draft it
-  grep -n 'FILL IN' mappings/contoso.yaml                                 what only you can know: groups, categories, fields of your own
+  grep -n 'FILL IN' mappings/contoso.yaml                            what only you can know: groups, categories, fields of your own
   snowgate check --tenant contoso                                    the file and its cases
   snowgate check --tenant contoso --live                             the same against the instance, with a test ticket
 
