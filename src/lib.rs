@@ -18,6 +18,7 @@ pub mod http;
 pub mod issuers;
 pub mod limits;
 pub mod mapping;
+pub mod onboarding;
 pub mod peer;
 pub mod runtime;
 pub mod security;

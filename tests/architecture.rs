@@ -34,6 +34,7 @@ const PARTS: &[&str] = &[
     "issuers",
     "tenants",
     "worker",
+    "onboarding",
     "http",
 ];
 
@@ -120,6 +121,24 @@ const MODULES: &[Module] = &[
         owns: "lanes to their end",
     },
     Module {
+        name: "onboarding",
+        ring: 3,
+        may_use: &[
+            "domain",
+            "limits",
+            "mapping",
+            "delivery",
+            "security",
+            "settings",
+            "peer",
+            "servicenow",
+            "tenants",
+            "telemetry",
+            "runtime",
+        ],
+        owns: "trying an instance: needs, probe, test ticket",
+    },
+    Module {
         name: "http",
         ring: 3,
         may_use: &[
@@ -143,6 +162,7 @@ const MODULES: &[Module] = &[
         may_use: &[
             "app",
             "sim",
+            "onboarding",
             "settings",
             "tenants",
             "mapping",
@@ -172,6 +192,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "issuers",
             "tenants",
             "worker",
+            "onboarding",
             "http",
             "app",
             "cli",

@@ -3,8 +3,11 @@
 //! Owns: the order of starting and stopping, and [`reload`], which does while running what a start does. Never: decides anything about an event. Fails: with a [`StartError`] that
 //! says what to do, before anything was served.
 
+mod checks;
 mod reload;
 mod upkeep;
+
+pub use checks::{check_live, draft_mapping};
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -123,6 +126,7 @@ impl Gateway {
         let issuers = Arc::new(issuers(&settings, &first.ways, &clock));
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), first));
         let (resumed, stood) = (Arc::clone(&bridges), Arc::clone(&bridges));
+        let checks = checks::orders(&bridges, &registry, &store, &settings, &clock);
         let worker = Worker {
             store: store.clone(),
             bridges,
@@ -163,6 +167,7 @@ impl Gateway {
             configured: reloader.configured(),
             shares: reload::shares,
             bursts: Arc::default(),
+            checks,
         };
         let addresses = (local(&public)?, local(&admin)?);
         let servers = serve_both(public, admin, &face, settings.server.workers)?;

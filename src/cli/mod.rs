@@ -7,9 +7,11 @@
 mod admin;
 mod audit;
 mod check;
+mod check_live;
 mod deliveries;
 mod demo;
 mod key;
+mod mapping;
 mod plan;
 mod preview;
 mod print;
@@ -88,6 +90,8 @@ enum Command {
     Reload(reload::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
     Key(key::Arguments),
+    /// Start a mapping: `new` drafts one from what a tenant's instance says about itself
+    Mapping(mapping::Arguments),
     /// Print the JSON Schema of a file, for editors, or the OpenAPI document of both listeners
     Schema {
         /// Which file
@@ -143,6 +147,7 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
         Command::Reload(reload) => reload::run(config, reload, printer, environment),
         Command::Key(key) => key::run(key, printer),
+        Command::Mapping(mapping) => mapping::run(config, mapping, printer, environment),
         Command::Schema { of } => Ok(schema::run(*of, printer)),
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn served() -> Vec<Served> {
         Served::post("/v1/reload", web::to(configuration::reload)),
         Served::get("/v1/tenants", web::to(tenants::tenants)),
         Served::get("/v1/tenants/{tenant}", web::to(tenants::tenant)),
+        Served::post("/v1/tenants/{tenant}/check", web::to(tenants::check)),
         Served::post("/v1/tenants/{tenant}/pause", web::to(tenants::pause)),
         Served::post("/v1/tenants/{tenant}/resume", web::to(tenants::resume)),
         Served::post("/v1/tenants/{tenant}/enable", web::to(tenants::enable)),

@@ -40,6 +40,8 @@ pub enum Code {
     NotTested,
     /// The tenant's file does not leave it to an operator whether it is served.
     FileDecides,
+    /// A check of this tenant is under way already.
+    CheckUnderWay,
     /// The body is larger than allowed.
     BodyTooLarge,
     /// The media type or encoding of the body is not accepted.
@@ -98,6 +100,7 @@ impl Code {
             Self::NotParked => "not_parked",
             Self::NotTested => "not_tested",
             Self::FileDecides => "file_decides",
+            Self::CheckUnderWay => "check_under_way",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidEvent => "invalid_event",
@@ -119,7 +122,7 @@ impl Code {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::NotParked | Self::NotTested | Self::FileDecides => StatusCode::CONFLICT,
+            Self::NotParked | Self::NotTested | Self::FileDecides | Self::CheckUnderWay => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidEvent | Self::InvalidConfiguration | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
@@ -143,6 +146,7 @@ impl Code {
             Self::NotParked => "The delivery is not parked",
             Self::NotTested => "No check of exactly this configuration passed",
             Self::FileDecides => "The tenant's file decides whether it is served",
+            Self::CheckUnderWay => "This tenant's instance is being checked",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "This media type or encoding is not accepted",
             Self::InvalidEvent => "The event is not valid",

@@ -37,6 +37,7 @@ use crate::runtime::drain::Stop;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::wake::Wake;
 use crate::security::proxies::TrustedProxies;
+use crate::store::audit::Actor;
 use crate::store::{Store, TenantShare};
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::Registry;
@@ -86,10 +87,26 @@ pub struct Face {
     pub shares: Shares,
     /// Counts refused credentials.
     pub bursts: Arc<Bursts>,
+    /// Checks of a tenant's instance, handed in likewise.
+    pub checks: LiveChecks,
 }
 
 /// How a tenant's peers and its sweep stand; `None` before the first delivery.
 pub type Standings = Arc<dyn Fn(&TenantId) -> Option<standing::Standing> + Send + Sync>;
+
+/// Begins a check of a tenant's instance, with or without a test ticket.
+pub type LiveChecks = Arc<dyn Fn(&TenantId, bool, Actor) -> Checking + Send + Sync>;
+
+/// What became of the order to check.
+#[derive(Debug)]
+pub enum Checking {
+    /// It runs, to its end, whether or not anybody waits for it; its report comes as JSON.
+    UnderWay(tokio::task::JoinHandle<serde_json::Value>),
+    /// One of this tenant is under way already.
+    Busy,
+    /// There is no such tenant any more.
+    Unknown,
+}
 
 /// Told of a tenant whose pause an operator ended.
 pub type Resumed = Arc<dyn Fn(&TenantId) + Send + Sync>;

@@ -42,6 +42,7 @@ struct Public;
         configuration::reload,
         tenants::tenants,
         tenants::tenant,
+        tenants::check,
         tenants::pause,
         tenants::resume,
         tenants::enable,
@@ -111,6 +112,8 @@ refusals! {
     Finding: BadRequest Unauthorized Forbidden NotFound StoreUnavailable Internal;
     /// Of an operator who decides about a parked delivery.
     Mending: Unauthorized Forbidden NotFound NotParked StoreUnavailable Internal;
+    /// Of an operator who has an instance checked.
+    Checks: BadRequest Unauthorized Forbidden NotFound CheckUnderWay StoreUnavailable Internal;
     /// Of an operator who has the files read.
     Reloading: Unauthorized Forbidden InvalidConfiguration StoreUnavailable Internal;
     /// Of an operator who decides whether a tenant is served.

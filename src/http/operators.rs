@@ -29,7 +29,7 @@ const UNNAMED: &str = "loopback";
 pub enum Role {
     /// Look.
     Read,
-    /// Pause, resume, replay, drop.
+    /// Pause, resume, replay, drop, check.
     Operate,
     /// Everything.
     Admin,

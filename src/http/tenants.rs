@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Face;
 use super::error::{ApiError, Code};
-use super::openapi::{Enabling, Finding, Looking};
+use super::openapi::{Checks, Enabling, Finding, Looking};
 use super::operators::{Concerning, Looks, Operator, Rules, Steers, unknown_tenant};
 use super::standing::Standing;
+use super::{Checking, Face};
 use crate::domain::id::TenantId;
 use crate::domain::time::Timestamp;
 use crate::store::life_cycle::{Check, Release, Released, Stage};
@@ -118,6 +118,20 @@ pub(super) struct PauseRequest {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct EnableRequest {
     force: bool,
+}
+
+/// What is to be checked; nothing is everything.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckRequest {
+    /// Whether a test ticket may be made. Without one, a tenant does not become `tested`.
+    ticket: bool,
+}
+
+impl Default for CheckRequest {
+    fn default() -> Self {
+        Self { ticket: true }
+    }
 }
 
 #[utoipa::path(
@@ -255,6 +269,30 @@ pub(super) async fn resume(
 
 #[utoipa::path(
     post,
+    path = "/v1/tenants/{tenant}/check",
+    tag = "operators",
+    summary = "Check a tenant against its instance, as far as a test ticket; takes up to two minutes",
+    params(("tenant" = String, Path, description = "A tenant's name")),
+    request_body(content = CheckRequest, description = "Nothing, or whether a test ticket may be made"),
+    responses((status = 200, description = "What was found, as `snowgate check --live --json` prints it", body = Object), Checks),
+    security(("operator" = [])),
+    extensions(("x-role" = json!("operate")))
+)]
+pub(super) async fn check(about: Concerning<Steers>, body: Bytes) -> Result<HttpResponse, ApiError> {
+    let Concerning { face, tenant, by, .. } = about;
+    let CheckRequest { ticket } = said(&body, r#"{"ticket": false}"#)?;
+    match (face.checks)(&tenant, ticket, by) {
+        Checking::UnderWay(task) => {
+            let report = task.await.map_err(|_| ApiError::new(Code::Internal, "the check broke off; see the log"))?;
+            Ok(HttpResponse::Ok().json(report))
+        }
+        Checking::Busy => Err(ApiError::new(Code::CheckUnderWay, "wait for its end; it takes two minutes at most")),
+        Checking::Unknown => Err(unknown_tenant()),
+    }
+}
+
+#[utoipa::path(
+    post,
     path = "/v1/tenants/{tenant}/enable",
     tag = "operators",
     summary = "Let a tenant be served whose file says `enabled: after_check`",
@@ -309,7 +347,7 @@ fn left_to_operators(tenant: &Tenant) -> Result<(), ApiError> {
 }
 
 fn untested(tenant: &Tenant, check: Option<Check>) -> ApiError {
-    let how = format!("`snowgate check --live --tenant {}`", tenant.id());
+    let how = format!("`snowgate tenants check {}`", tenant.id());
     let (detail, findings) = match check {
         None => (format!("it was never checked: {how}"), Vec::new()),
         Some(check) if check.passed => {
@@ -344,7 +382,7 @@ fn health(tenant: &Tenant, record: &TenantRecord, waiting: u64, parked: u64) -> 
     let since = if changed && tenant.is_enabled() { ", changed since its test" } else { "" };
     match (stage(tenant, record), &record.pause, parked, waiting) {
         (Stage::Draft, _, _, _) if tenant.settings().enabled == Enabled::No => "switched off".to_owned(),
-        (Stage::Draft, _, _, _) => format!("draft, not served: snowgate check --live --tenant {}", tenant.id()),
+        (Stage::Draft, _, _, _) => format!("draft, not served: snowgate tenants check {}", tenant.id()),
         (Stage::Tested, _, _, _) => format!("tested, not served: snowgate tenants enable {}", tenant.id()),
         (Stage::Enabled, Some(pause), _, _) => format!("paused ({}): {}{since}", pause.code, pause.reason),
         (Stage::Enabled, None, 1.., _) => {

@@ -4,6 +4,7 @@
 
 mod audit;
 mod callers;
+mod live_check;
 mod reload;
 mod simulator;
 mod sources;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use audit::*;
 pub use callers::*;
+pub use live_check::*;
 pub use reload::*;
 pub use simulator::*;
 pub use sources::*;

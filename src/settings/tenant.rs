@@ -67,6 +67,10 @@ pub enum Enabled {
 /// The customer's instance.
 #[derive(Clone, Debug)]
 pub struct ServiceNowSettings {
+    /// Where the tenant's file names it.
+    pub place: Place,
+    /// Where the tenant's file says how we authenticate.
+    pub auth_place: Place,
     /// Its address, without a path.
     pub instance: Target,
     /// How we authenticate there.
@@ -188,6 +192,8 @@ fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<
     let auth = auth?;
     let user = user?.map(Arc::from).or_else(|| auth.username().map(Arc::from));
     Some(ServiceNowSettings {
+        place: reader.place("servicenow.instance"),
+        auth_place: reader.place("servicenow.auth"),
         instance: instance?,
         auth,
         auth_digest,

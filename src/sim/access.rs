@@ -22,6 +22,8 @@ pub(super) struct Caller {
     pub(super) itil_admin: bool,
     /// Minutes east of UTC.
     pub(super) zone_minutes: i64,
+    /// How date-times are shown and typed.
+    pub(super) format: dates::Format,
     /// When the call arrived, milliseconds since the epoch.
     pub(super) now: i64,
 }
@@ -58,6 +60,7 @@ impl Instance {
             Some(_) if !self.switches.basic_auth_refused => self.basic(header),
             Some(_) | None => None,
         };
+        let user = user.filter(|_| !self.switches.second_factor_asked);
         let caller = user.and_then(|user| self.caller(&user, now));
         caller.ok_or_else(|| Refusal::not_authenticated(self.switches.newer_401_wording))
     }
@@ -90,12 +93,20 @@ impl Instance {
             return None;
         }
         let integration = user_name == self.credentials.username;
+        // What a user does not say, the system says.
+        let or = |column: &str, system: &str| match value(record, column) {
+            "" => system.to_owned(),
+            own => own.to_owned(),
+        };
+        let zone = dates::minutes_east(&or("time_zone", &self.switches.system_time_zone), now).unwrap_or(0);
+        let date_format = or("date_format", &self.switches.system_date_format);
         let has_role = value(record, "roles").split(',').any(|role| role == "itil_admin" || role == "admin");
         Some(Caller {
             sys_id: value(record, "sys_id").to_owned(),
             user_name: user_name.to_owned(),
             itil_admin: has_role || (integration && self.switches.integration_user_is_itil_admin),
-            zone_minutes: if integration { self.switches.zone_minutes } else { 0 },
+            zone_minutes: zone.saturating_add(if integration { self.switches.zone_minutes } else { 0 }),
+            format: dates::Format::of(&date_format, &or("time_format", "HH:mm:ss")),
             now,
         })
     }

@@ -6,7 +6,7 @@
 //! `GET state`, `GET log`, `GET|PUT faults` (a plan as text or JSON), `POST outage` (`{"kind":"hang","seconds":30}`),
 //! `DELETE outage`, `POST edit` (`{"user":…,"table":…,"sys_id":…,"fields":{…}}`: a person edits a record), `POST create`,
 //! `POST act` (a person does something to a ticket), `POST|DELETE hide`, `POST jobs`, `GET|POST|DELETE webhooks`,
-//! `GET|PUT loss`, `POST pause`, `GET outbound`, `POST reset`. `docs/simulator.md` shows their JSON.
+//! `GET|PUT loss`, `POST pause`, `GET outbound`, `GET|POST|DELETE misconfigurations`, `POST reset`. `docs/simulator.md` shows their JSON.
 
 use std::time::Duration;
 
@@ -18,13 +18,14 @@ use super::errors::Refusal;
 use super::fault_plan::FaultPlan;
 use super::faults::Faults;
 use super::message::{Request, Response};
+use super::misconfiguration::Misconfiguration;
 use super::shell::{OutageKind, Shell, lock};
 
 /// Where the control face begins.
 pub(super) const PREFIX: &str = "/_sim/";
 
-const ROUTES: &str =
-    "there are: state, log, faults, outage, create, edit, act, hide, jobs, webhooks, loss, pause, outbound, reset";
+const ROUTES: &str = "there are: state, log, faults, outage, create, edit, act, hide, jobs, webhooks, loss, pause, outbound, \
+     misconfigurations, reset";
 
 /// Answers a control call; `now` is milliseconds since the epoch.
 pub(super) fn answer(shell: &Shell, request: &Request, now: i64) -> Response {
@@ -58,8 +59,14 @@ pub(super) fn answer(shell: &Shell, request: &Request, now: i64) -> Response {
         ("PUT", "loss") => control_outbound::set_wire(&mut lock(&shell.instance), &request.body),
         ("POST", "pause") => pause(shell, &request.body, now),
         ("GET", "outbound") => Ok(control_outbound::calls(&lock(&shell.instance))),
+        ("GET", "misconfigurations") => Ok(mistakes(shell)),
+        ("POST", "misconfigurations") => misconfigure(shell, &request.body),
+        ("DELETE", "misconfigurations") => {
+            shell.reset(true);
+            Ok(mistakes(shell))
+        }
         ("POST", "reset") => {
-            shell.reset();
+            shell.reset(false);
             Ok(json!({"reset": true}))
         }
         _ => return problem(404, ROUTES),
@@ -157,6 +164,28 @@ fn hide(shell: &Shell, body: &[u8], hidden: bool) -> Result<Value, String> {
         instance.unhide(table, sys_id);
     }
     Ok(json!({"hidden": hidden, "sys_id": sys_id}))
+}
+
+/// What is set up wrongly, and what could be.
+fn mistakes(shell: &Shell) -> Value {
+    let instance = lock(&shell.instance);
+    let made: Vec<String> = instance.mistakes().iter().map(ToString::to_string).collect();
+    let known = Misconfiguration::KNOWN.iter().copied().flatten();
+    let known: Vec<Value> =
+        known.map(|known| json!({"name": known.name, "example": known.example, "says": known.says})).collect();
+    json!({"misconfigurations": made, "known": known})
+}
+
+/// One `name=value` a line, as text.
+fn misconfigure(shell: &Shell, body: &[u8]) -> Result<Value, String> {
+    let text = String::from_utf8_lossy(body);
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let wanted: Vec<Misconfiguration> = lines.map(Misconfiguration::parse).collect::<Result<_, _>>()?;
+    let mut instance = lock(&shell.instance);
+    for mistake in &wanted {
+        instance.misconfigure(mistake)?;
+    }
+    Ok(json!({"misconfigurations": instance.mistakes().iter().map(ToString::to_string).collect::<Vec<_>>()}))
 }
 
 /// Outbound jobs wait; zero seconds lets them go.

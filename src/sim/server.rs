@@ -30,6 +30,7 @@ use super::fault_plan::FaultPlan;
 use super::faults::Faults;
 use super::instance::{self, Instance};
 use super::message::{Request, Response};
+use super::misconfiguration::Misconfiguration;
 use super::outbound::{InvalidRule, OutboundRecord, WebhookRule, Wire, pump};
 pub use super::shell::OutageKind;
 use super::shell::{Shell, lock};
@@ -164,6 +165,11 @@ impl Simulator {
     /// Ends an outage early.
     pub fn end_outage(&self) {
         self.shell.end_outage();
+    }
+
+    /// Sets the instance up wrongly. Fails, and changes nothing, if it has no such table, column or row.
+    pub fn misconfigure(&self, mistake: &Misconfiguration) -> Result<(), String> {
+        lock(&self.shell.instance).misconfigure(mistake)
     }
 
     /// Adds a business rule that calls a URL, and gives its number.

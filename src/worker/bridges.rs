@@ -308,6 +308,11 @@ impl Bridges {
         Some(Standings { servicenow: bridge.client.standing(), callback, sweep })
     }
 
+    /// The client of a tenant's instance, for a check: what it calls counts as everything else does.
+    pub fn client_of(&self, id: &TenantId) -> Option<Client> {
+        self.of(id).map(|bridge| bridge.client.clone())
+    }
+
     /// The tenants whose instances are asked what changed, and how often.
     pub(super) fn swept(&self) -> Vec<(TenantId, Duration)> {
         match &self.source {

@@ -26,6 +26,7 @@ fn every_command_explains_itself() {
         "key",
         "key new",
         "key sign",
+        "mapping new",
         "schema",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

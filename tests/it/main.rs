@@ -20,6 +20,7 @@ mod intake;
 mod isolation;
 mod keys;
 mod life_cycle;
+mod live_check;
 mod matrix;
 mod operators;
 mod outages;

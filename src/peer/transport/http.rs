@@ -145,6 +145,7 @@ impl Http {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
             Method::Patch => reqwest::Method::PATCH,
+            Method::Delete => reqwest::Method::DELETE,
         };
         let mut prepared = reqwest::Request::new(verb, url);
         *prepared.headers_mut() = headers;
