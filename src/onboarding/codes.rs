@@ -69,6 +69,9 @@ codes! {
     LEFT_OVER = "L047", "A ticket of an earlier test that was interrupted was found, and put away.", "Nothing must be done.";
     VANISHED = "L048", "The test ticket disappeared while it was in use.", "Was another check under way? Check again; otherwise look for a rule that moves or deletes such tickets.";
     CANNOT_MAP = "L049", "The mapping cannot map the test incident.", "See the message; `snowgate preview` shows the same without an instance.";
+    FILES_REFUSED = "L050", "The instance refuses files, or changes them.", "Give the integration user the right to attach files to the table, and look at `glide.attachment.extensions`, `com.glide.attachment.max_size` and the roles in `glide.attachment.role`.";
+    IS_THE_CALLER = "L051", "The integration user becomes the caller of its tickets: each message of the managed service would end `On Hold`.", "Map `caller_id`, or stop the rule or default that fills it with whoever makes the ticket.";
+    SWITCHED_OFF = "L052", "A record that the mapping looks up is switched off.", "Name another record in the mapping, or switch it on.";
     CLOCK = "L060", "The instance's clock and ours differ.", "Let both follow a time server (NTP); signatures of webhooks hold for five minutes.";
     TIME_ZONE = "L061", "The account's time zone is not GMT: texts of journals show times of that zone.", "Set the integration user's time zone to GMT.";
     DATE_FORMAT = "L062", "The account's date format is not the system's own.", "Set the integration user's date and time format to `yyyy-MM-dd` and `HH:mm:ss`.";

@@ -12,8 +12,10 @@ use super::rehearsal::Found;
 use super::report::{Findings, Severity, Spot};
 use super::way;
 use crate::delivery::outcome::Outcome;
-use crate::limits::CHECK_LOOKUPS_MAX;
+use crate::domain::id::SysId;
+use crate::limits::{CHECK_LOOKUPS_MAX, CHECK_ROWS_MAX};
 use crate::mapping::LookupKey;
+use crate::servicenow::wire::query::Query;
 
 /// A name that no record has.
 const NOBODY: &str = "snowgate-connection-test-nobody";
@@ -29,6 +31,7 @@ pub(super) async fn look(desk: &Desk<'_>, needs: &Needs, keys: Vec<LookupKey>, f
         let mut values = need.values.clone();
         values.sort_by(|one, other| (&one.0, !one.2).cmp(&(&other.0, !other.2)));
         values.dedup_by(|one, other| one.0 == other.0);
+        let mut there: Vec<(SysId, String, Spot)> = Vec::new();
         for (value, spot, parks) in values {
             if left == 0 {
                 let message = format!("more than {CHECK_LOOKUPS_MAX} names are looked up; the rest was not");
@@ -38,8 +41,11 @@ pub(super) async fn look(desk: &Desk<'_>, needs: &Needs, keys: Vec<LookupKey>, f
             left -= 1;
             let key = LookupKey { table: need.table.as_str().into(), by: need.by.as_str().into(), value };
             let found = one(desk, &key, Some((&spot, parks)), findings).await;
+            let sys_id = found.as_deref().and_then(|found| SysId::parse(found).ok());
+            there.extend(sys_id.map(|sys_id| (sys_id, key.value.clone(), spot)));
             known.insert(key, found);
         }
+        switched_off(desk, need, &there, findings).await;
     }
     let mut found = Found::new();
     for key in keys {
@@ -91,6 +97,24 @@ async fn one(desk: &Desk<'_>, key: &LookupKey, said: Option<(&Spot, bool)>, find
         Err(outcome) => {
             refused(&outcome, &key.table, &key.by, spot, findings);
             None
+        }
+    }
+}
+
+/// Records that are there and switched off: they are written, and nobody works there any more.
+async fn switched_off(desk: &Desk<'_>, need: &LookupNeed, there: &[(SysId, String, Spot)], findings: &mut Findings) {
+    if there.is_empty() {
+        return;
+    }
+    let keys: Vec<SysId> = there.iter().map(|(sys_id, ..)| sys_id.clone()).collect();
+    let Ok(permit) = desk.permit().await else { return };
+    let query = Ok(Query::new().refers_to("sys_id", &keys));
+    // A table without such a column says nothing, and a refusal would have met the look-ups themselves.
+    let Ok(rows) = desk.client.records(permit, (&need.table, &["active"]), query, CHECK_ROWS_MAX).await else { return };
+    for row in rows.iter().filter(|row| row.get("active") == Some("false")) {
+        for (_, value, spot) in there.iter().filter(|(sys_id, ..)| *sys_id == row.sys_id) {
+            let message = format!("the record of {} with {} = `{value}` is switched off", need.table, need.by);
+            findings.warning(codes::SWITCHED_OFF, &subject(need), message).at(Some(spot));
         }
     }
 }

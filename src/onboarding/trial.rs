@@ -32,6 +32,9 @@ const MARK_AGAIN: &str = "sg:1:connectiontest";
 /// Tickets that may have changed in the second the test ticket was made.
 const SWEPT_ROWS: usize = 50;
 
+/// Who is to be answered, and who made the ticket.
+const CALLER: [&str; 2] = ["caller_id", "opened_by"];
+
 /// Column and value, as they go into the request.
 type Fields = Vec<(String, String)>;
 
@@ -71,6 +74,7 @@ impl Trial<'_> {
         self.sweep(&made, updated_on.as_deref(), findings).await;
         let written = self.update(&made, opening, findings).await?;
         self.journals(&made, findings).await?;
+        self.files(&made, findings).await;
         self.resolve(&made, &written, findings).await
     }
 
@@ -158,7 +162,7 @@ impl Trial<'_> {
     async fn read_back(&self, made: &Made, asked: &Fields, findings: &mut Findings) -> Result<Option<String>, Over> {
         self.desk.tell("reading it back");
         let read = self.needs.read.iter().map(|need| need.name.as_str());
-        let columns: Vec<&str> = asked.iter().map(|(name, _)| name.as_str()).chain(read).collect();
+        let columns: Vec<&str> = asked.iter().map(|(name, _)| name.as_str()).chain(read).chain(CALLER).collect();
         let row = match self.read(&made.sys_id, &columns).await {
             Ok(Some(row)) => row,
             Ok(None) => {
@@ -172,6 +176,7 @@ impl Trial<'_> {
             }
         };
         self.compare(asked, &row, "", findings);
+        self.caller(&row, findings);
         for need in self.needs.read.iter().filter(|need| row.get(&need.name).is_none() && !need.name.contains('.')) {
             let subject = self.subject(&need.name);
             let told = findings.has(codes::NO_COLUMN, &subject) || asked.iter().any(|(name, _)| *name == need.name);
@@ -182,6 +187,17 @@ impl Trial<'_> {
             }
         }
         Ok(row.get("sys_updated_on").map(ToOwned::to_owned))
+    }
+
+    /// Whoever makes a ticket is its opener. As its caller as well, each of its comments would be an answer.
+    fn caller(&self, row: &Row, findings: &mut Findings) {
+        let [caller, opener] = CALLER.map(|column| row.key(column));
+        if caller.is_some() && caller == opener {
+            let message = "`caller_id` is the integration user itself";
+            findings
+                .warning(codes::IS_THE_CALLER, &self.subject("caller_id"), message)
+                .at(Some(&self.spot("caller_id")));
+        }
     }
 
     fn compare(&self, asked: &Fields, row: &Row, when: &str, findings: &mut Findings) {
