@@ -71,6 +71,7 @@ codes! {
     VANISHED = "L048", "The test ticket disappeared while it was in use.", "Was another check under way? Check again; otherwise look for a rule that moves or deletes such tickets.";
     CANNOT_MAP = "L049", "The mapping cannot map the test incident.", "See the message; `snowgate preview` shows the same without an instance.";
     DEPENDENT_CHOICE = "L050", "The choice belongs to another value of the column it depends on; forms do not offer the two together.", "Write a choice of that value, or the other value.";
+    FILES_REFUSED = "L051", "The instance refuses files, or changes them.", "Give the integration user the right to attach files to the table, and look at `glide.attachment.extensions`, `com.glide.attachment.max_size` and the roles in `glide.attachment.role`.";
     CLOCK = "L060", "The instance's clock and ours differ.", "Let both follow a time server (NTP); signatures of webhooks hold for five minutes.";
     TIME_ZONE = "L061", "The account's time zone is not GMT: texts of journals show times of that zone.", "Set the integration user's time zone to GMT.";
     DATE_FORMAT = "L062", "The account's date format is not the system's own.", "Set the integration user's date and time format to `yyyy-MM-dd` and `HH:mm:ss`.";

@@ -47,11 +47,11 @@ pub(super) fn stored(about: &Compared<'_>, asked: &[(String, String)], row: &Row
 fn code_of(difference: &Difference) -> (Severity, &'static codes::Code) {
     let cut = difference.reason.starts_with("cut ");
     match difference.field.as_str() {
+        _ if difference.stored.is_none() => (Severity::Error, codes::UNREADABLE),
         "correlation_id" => (Severity::Error, codes::CORRELATION_NOT_KEPT),
         "correlation_display" => (Severity::Warning, codes::MARK_NOT_KEPT),
         // Computed, as everybody knows; the rest of the ticket is right.
         "priority" => (Severity::Warning, codes::STORED_OTHERWISE),
-        _ if difference.stored.is_none() => (Severity::Error, codes::UNREADABLE),
         _ if cut => (Severity::Error, codes::TOO_SHORT),
         _ => (Severity::Error, codes::STORED_OTHERWISE),
     }

@@ -2,7 +2,7 @@
 //!
 //! What is needed follows from the mapping and the tenant's file ([`needs`]). Then the instance is asked: how it is reached
 //! (`way`), what its dictionary says (`dictionary`, judged by `judge`), whether the records are there that the mapping looks up
-//! (`lookups`). Then it is tried: a test ticket goes through the life of an incident (`rehearsal`, `trial`, `journals`) and is put
+//! (`lookups`). Then it is tried: a test ticket goes through the life of an incident (`rehearsal`, `trial`, `journals`, `files`) and is put
 //! away (`tidy`). Last, what the account can do beyond that (`rights`). Everything becomes a [`report::LiveFinding`] with a
 //! code, a place and a remedy. The same reading gives a customer a mapping to start from ([`facts`], [`draft`]).
 //!
@@ -17,6 +17,7 @@ mod desk;
 mod dictionary;
 pub mod draft;
 pub mod facts;
+mod files;
 mod journals;
 mod judge;
 mod lookups;

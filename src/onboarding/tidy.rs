@@ -54,7 +54,7 @@ impl Trial<'_> {
             Some(made) => Some(made),
             None => self.made_unnoticed().await,
         };
-        let Some(made) = made else { return };
+        let Some(made) = made else { return self.tidy_unseen(findings).await };
         self.desk.tell("putting the test ticket away");
         let table = self.needs.table.as_str();
         match self.put_away(&made).await {
@@ -69,6 +69,17 @@ impl Trial<'_> {
             }
             Err(outcome) if outcome.class == Class::Missing => {}
             Err(outcome) => self.stays_open(&made, &outcome, findings),
+        }
+    }
+
+    /// An instance that hides what it made may have made the ticket all the same, under a key that nobody else has.
+    async fn tidy_unseen(&self, findings: &mut Findings) {
+        if !self.needs.sends_sys_id {
+            return;
+        }
+        let Ok(permit) = self.desk.permit().await else { return };
+        if self.desk.client.delete(permit, &self.needs.table, &self.keys.sys_id).await.is_ok() {
+            findings.note(codes::PROVED, &self.needs.table, "a test ticket that could not be seen was removed");
         }
     }
 

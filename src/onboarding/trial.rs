@@ -71,6 +71,7 @@ impl Trial<'_> {
         self.sweep(&made, updated_on.as_deref(), findings).await;
         let written = self.update(&made, opening, findings).await?;
         self.journals(&made, findings).await?;
+        self.files(&made, findings).await;
         self.resolve(&made, &written, findings).await
     }
 

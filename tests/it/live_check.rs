@@ -123,9 +123,9 @@ async fn an_account_that_may_not_delete_cancels_the_ticket_and_that_is_right() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_resolve_is_named_with_what_to_map_and_the_ticket_is_put_away_all_the_same() {
     let instance = Instance::start();
-    let start = PLAIN.find("    close_code:").expect("the mapping resolves");
-    let end = PLAIN.find("  on:\n").expect("the mapping goes on");
-    let mapping = format!("{}{}", &PLAIN[..start], &PLAIN[end..]).replace(", close_code: Solution provided", "");
+    let (before, rest) = PLAIN.split_once("    close_code:").expect("the mapping resolves");
+    let (_, after) = rest.split_once("  on:\n").expect("the mapping goes on");
+    let mapping = format!("{before}  on:\n{after}").replace(", close_code: Solution provided", "");
     let home = Home::of(&[Tenant::named("contoso", instance.url()).mapped_by(&mapping)]);
     let checked = Checked::by_command(&home, &[]).failed();
     let refused = checked.one("L043");
