@@ -4,6 +4,7 @@
 //! [`NoGateway`], or with `None` after a refusal was printed.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use reqwest::{Method, StatusCode};
@@ -12,6 +13,9 @@ use serde_json::Value;
 use super::print::{Ink, Printer};
 use super::{NoGateway, runtime};
 use crate::settings::{self, Environment};
+
+/// How long an answer may take. A check of an instance is the slowest: it ends within two minutes.
+const ANSWER_WAIT: Duration = Duration::from_secs(150);
 
 /// Which gateway, and who asks.
 #[derive(Debug, clap::Args)]
@@ -90,7 +94,7 @@ async fn call(base: &str, asked: Asked, token: Option<&str>) -> anyhow::Result<(
     let Asked { method, path, body } = asked;
     let url = format!("{base}{path}");
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
-    let mut request = client.request(method, &url).timeout(std::time::Duration::from_secs(30));
+    let mut request = client.request(method, &url).timeout(ANSWER_WAIT);
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }

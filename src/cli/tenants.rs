@@ -23,6 +23,14 @@ enum Command {
     List,
     /// Show how one tenant stands
     Show(One),
+    /// Check it against its instance, with a test ticket: a passed check makes it `tested`. Takes up to two minutes
+    Check {
+        #[command(flatten)]
+        one: One,
+        /// Without a test ticket; then it is not `tested` afterwards
+        #[arg(long)]
+        no_ticket: bool,
+    },
     /// Let a tenant be served whose file says `enabled: after_check`; refused unless a check of exactly this passed
     Enable {
         #[command(flatten)]
@@ -64,8 +72,11 @@ pub(super) fn run(
     let Some(answer) = arguments.admin.ask(asked, (config, environment), printer)? else {
         return Ok(WRONG);
     };
+    let failed = matches!(arguments.command, Command::Check { .. }) && answer["passed"] == false;
     if printer.is_json() {
         printer.document(&answer);
+    } else if let Command::Check { .. } = arguments.command {
+        checked(&answer, printer);
     } else if let Command::List = arguments.command {
         for tenant in list_of(&answer["tenants"]) {
             line(tenant, printer);
@@ -73,7 +84,27 @@ pub(super) fn run(
     } else {
         show(&answer, printer);
     }
-    Ok(DONE)
+    Ok(if failed { WRONG } else { DONE })
+}
+
+/// What a check found, as `snowgate check --live` says it.
+fn checked(report: &Value, printer: &Printer) {
+    for finding in list_of(&report["findings"]) {
+        let (ink, is_note) = match text(&finding["severity"]) {
+            "error" => (Ink::Bad, false),
+            "warning" => (Ink::Warn, false),
+            _ => (Ink::Good, true),
+        };
+        let severity = printer.ink(ink, text(&finding["severity"]));
+        let (code, subject, message) = (text(&finding["code"]), text(&finding["subject"]), text(&finding["message"]));
+        printer.line(format_args!("{severity} {code} {subject}: {message}"));
+        if !is_note {
+            printer.line(format_args!("  what to do: {}\n", text(&finding["remedy"])));
+        }
+    }
+    let (ink, said) = if report["passed"] == true { (Ink::Good, "passed") } else { (Ink::Bad, "failed") };
+    printer
+        .line(printer.ink(ink, format_args!("{} at {}: {said}", text(&report["tenant"]), text(&report["instance"]))));
 }
 
 fn request(command: &Command) -> Asked {
@@ -81,6 +112,7 @@ fn request(command: &Command) -> Asked {
     match command {
         Command::List => Asked::get("/v1/tenants".to_owned()),
         Command::Show(one) => Asked::get(one.path()),
+        Command::Check { one, no_ticket } => post(one, "check", Some(json!({"ticket": !no_ticket}))),
         Command::Enable { one, force } => post(one, "enable", Some(json!({"force": force}))),
         Command::Disable(one) => post(one, "disable", None),
         Command::Pause { one, seconds, reason } => {
