@@ -14,7 +14,7 @@ use crate::limits::{BACKLOG_REPORT_EVERY, EVENTS_REMEMBERED, TRIM_DELIVERIES_MAX
 use crate::peer::pace;
 use crate::runtime::drain::Stop;
 use crate::store::StoreError;
-use crate::telemetry::events::{TenantResumed, Waiting};
+use crate::telemetry::events::{RefreshTokenLives, TenantResumed, Waiting};
 use crate::worker::bridges::Standings;
 
 /// How a tenant's peers stand, in the form in which operators see it.
@@ -83,6 +83,9 @@ async fn report_once(face: &Face, paused: &mut HashMap<TenantId, String>) -> Res
                 oldest: waits.and_then(|waits| waits.oldest).map_or(Duration::ZERO, |oldest| now.since(oldest)),
             }
             .emit();
+        }
+        if let Some(ends) = tenant.settings().servicenow.auth.refresh_token_ends() {
+            RefreshTokenLives { tenant: id, left: ends.since(now) }.emit();
         }
         // A pause that ran out by itself has nobody to say so.
         let pause = face.store.tenant(id).await?.pause.map(|pause| pause.code);

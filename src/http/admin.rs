@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::error::{ApiError, Code};
 use super::operators::{Concerning, Looks, Operator, Steers, unknown_tenant};
-use super::standing::Standing;
+use super::standing::{Ending, Standing};
 use super::{Face, health, nothing_here, resource};
 use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
@@ -65,6 +65,9 @@ struct TenantBody {
     pause: Option<PauseBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     honours_sys_id: Option<bool>,
+    /// Only for a tenant with a credential whose end is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<Ending>,
     /// Left out before the first delivery.
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     standing: Option<Standing>,
@@ -128,6 +131,8 @@ async fn tenant_body(face: &Face, id: &TenantId, backlog: &[Backlog]) -> Result<
     let (waiting, parked) = of_tenant().fold((0, 0), |(w, p), waits| (w + waits.waiting, p + waits.parked));
     let oldest = of_tenant().filter_map(|waits| waits.oldest).min();
     let oldest = oldest.map(|oldest| face.clock.now().since(oldest).as_secs());
+    let now = face.clock.now();
+    let certificate_ends = tenant.settings().servicenow.certificate.as_ref().map(|shown| shown.validity().ends);
     let health = match (&record.pause, parked, waiting) {
         (Some(pause), _, _) => format!("paused ({}): {}", pause.code, pause.reason),
         (None, 1.., _) => format!("{parked} parked, a person is needed: snowgate deliveries list --state parked"),
@@ -149,6 +154,7 @@ async fn tenant_body(face: &Face, id: &TenantId, backlog: &[Backlog]) -> Result<
             reason: pause.reason,
         }),
         honours_sys_id: record.learned.honours_sys_id,
+        credentials: Ending::of(tenant.settings().servicenow.auth.refresh_token_ends(), certificate_ends, now),
         standing: (face.standing)(id),
     })
 }

@@ -2,11 +2,13 @@
 //!
 //! Relations between bounds are checked while compiling, at the end of this file.
 
+mod credentials;
 mod simulator;
 mod way_back;
 
 use std::time::Duration;
 
+pub use credentials::*;
 pub use simulator::*;
 pub use way_back::*;
 

@@ -4,6 +4,7 @@
 //! waiter. An unanswered probe of the breaker goes back as well.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,12 +16,28 @@ use crate::delivery::outcome::Outcome;
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::{BUSY_WAIT, PERMIT_WAIT_MAX};
 
+/// The breaker's word at the beginning.
+const CLOSED: &str = "closed";
+
 /// Where permits come from: the pace of one tenant.
 #[derive(Debug)]
 pub(crate) struct Permits {
     pace: Mutex<Pace>,
     freed: Notify,
     clock: SharedClock,
+    /// How many times the credentials of the calls were replaced by others.
+    replaced: AtomicU64,
+    /// How the breaker stood when that was last told.
+    told: Mutex<&'static str>,
+}
+
+/// The breaker stands in another way than was last told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerTurned {
+    /// `closed` (calls go out), `open` or `half_open`.
+    pub state: &'static str,
+    /// Why nothing is sent, if so.
+    pub reason: Option<String>,
 }
 
 /// One call's right to be made.
@@ -33,7 +50,31 @@ pub struct Permit {
 
 impl Permits {
     pub(crate) fn new(pace: Pace, clock: SharedClock) -> Arc<Self> {
-        Arc::new(Self { pace: Mutex::new(pace), freed: Notify::new(), clock })
+        let (pace, told) = (Mutex::new(pace), Mutex::new(CLOSED));
+        Arc::new(Self { pace, freed: Notify::new(), clock, replaced: AtomicU64::new(0), told })
+    }
+
+    /// From now on other credentials are shown: what the peer thought of the old ones no longer counts.
+    pub(crate) fn replace_credentials(&self) {
+        self.replaced.fetch_add(1, Ordering::SeqCst);
+        self.pace().trust_credentials_again();
+    }
+
+    /// How many times the credentials were replaced.
+    pub(crate) fn credentials_replaced(&self) -> u64 {
+        self.replaced.load(Ordering::SeqCst)
+    }
+
+    /// How the breaker stands, if that was not told yet; told once, whoever asks.
+    pub(crate) fn breaker_turned(&self) -> Option<BreakerTurned> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = self.pace().standing(self.clock.now());
+        if standing.breaker == *told {
+            return None;
+        }
+        *told = standing.breaker;
+        let reason = standing.closed.map(|closed| closed.reason);
+        Some(BreakerTurned { state: standing.breaker, reason })
     }
 
     /// The tenant's limits, for a moment.

@@ -17,7 +17,7 @@ use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::id::SysId;
 use crate::domain::time::SharedClock;
 use crate::limits::{ANSWER_BYTES_MAX, CALL_TIMEOUT};
-use crate::peer::caller::{Attempt, Caller, CallerOptions, Identity, Made};
+use crate::peer::caller::{Attempt, Caller, CallerObserver, CallerOptions, Identity, Made};
 use crate::peer::message::{Answer, TransportFault};
 use crate::peer::oauth::Credentials;
 use crate::peer::oauth::keeper::Pass;
@@ -64,6 +64,8 @@ pub struct ClientOptions {
     pub luck_seed: u64,
     /// Told of each call.
     pub observer: Option<Observer>,
+    /// Told of tokens, credentials and the breaker.
+    pub news: Option<CallerObserver>,
 }
 
 /// The client of one tenant's instance; cheap to clone.
@@ -87,13 +89,25 @@ pub(super) struct Listing {
 impl Client {
     /// A client that knows nothing yet of its instance; nothing is sent before the first call.
     pub fn new(options: ClientOptions) -> Self {
-        let ClientOptions { instance, credentials, token_url, limits, transport, clock, luck_seed, observer } = options;
+        Self::made(options, Caller::new)
+    }
+
+    /// The same for an instance and limits that another client knows: pace and breaker go on as they are, and calls of
+    /// both are counted together. For a tenant whose credentials were replaced.
+    pub fn succeeding(options: ClientOptions, other: &Self) -> Self {
+        Self::made(options, |options| Caller::succeeding(options, &other.0.caller))
+    }
+
+    fn made(options: ClientOptions, caller: impl FnOnce(CallerOptions) -> Caller) -> Self {
+        let ClientOptions { instance, credentials, token_url, limits, transport, clock, luck_seed, observer, news } =
+            options;
         let origin = instance.trim_end_matches('/');
         let token_url = token_url.unwrap_or_else(|| format!("{origin}/oauth_token.do"));
-        let identity = Some(Identity { credentials, token_url, scope: None });
+        let identity = Some(Identity { credentials, token_url, scope: None, audience: None });
+        let peer = "the instance";
         Self(Arc::new(Inner {
             origin: origin.into(),
-            caller: Caller::new(CallerOptions { identity, peer: "the instance", limits, transport, clock, luck_seed }),
+            caller: caller(CallerOptions { identity, peer, limits, transport, clock, luck_seed, observer: news }),
             lookups: Mutex::default(),
             observer,
         }))

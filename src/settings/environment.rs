@@ -7,11 +7,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::domain::time::Timestamp;
+
 /// Variables and working directory of the process, as they were when it started.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
     directory: PathBuf,
+    /// The day of a test.
+    today: Option<Timestamp>,
 }
 
 /// The settings file that is read if nobody names another.
@@ -27,12 +31,25 @@ impl Environment {
             variables: std::env::vars_os().filter_map(text).collect(),
             // Without a working directory (it was deleted) relative paths stay relative, and opening them says why.
             directory: std::env::current_dir().unwrap_or_default(),
+            today: None,
         }
     }
 
     /// No variables, and this working directory; for tests.
     pub fn empty_in(directory: impl Into<PathBuf>) -> Self {
-        Self { variables: BTreeMap::new(), directory: directory.into() }
+        Self { variables: BTreeMap::new(), directory: directory.into(), today: None }
+    }
+
+    /// On this day; for tests.
+    #[must_use]
+    pub fn on(self, today: Timestamp) -> Self {
+        Self { today: Some(today), ..self }
+    }
+
+    /// The moment in which files are read, by which certificates and tokens end. Read anew each time: the environment is
+    /// taken once, and a reload may be years later.
+    pub(super) fn now(&self) -> Timestamp {
+        self.today.unwrap_or_else(|| Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()))
     }
 
     /// With one variable more.
@@ -75,6 +92,7 @@ impl fmt::Debug for Environment {
         f.debug_struct("Environment")
             .field("variables", &self.variables.keys())
             .field("directory", &self.directory)
+            .field("today", &self.today)
             .finish()
     }
 }

@@ -10,6 +10,7 @@
 //! Proved by: the tests in each file and `tests/settings.rs`, a directory of broken configurations with what is said.
 
 mod auth;
+mod auth_ends;
 mod checked;
 pub mod codes;
 pub mod duration;
@@ -30,7 +31,7 @@ mod shape;
 mod tenant;
 mod tree;
 
-pub use auth::{Account, Auth, OAuthClient};
+pub use auth::{Account, AssertionSettings, Auth, OAuthClient};
 pub use checked::{CrashAt, LogSettings, Operator, ServerSettings, Settings, StoreSettings, StoreUrl};
 pub use environment::Environment;
 pub use excerpt::Excerpt;

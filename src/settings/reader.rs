@@ -18,6 +18,7 @@ use super::raw::{RawSecret, RawText};
 use super::shape::Shape;
 use super::tree::Document;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 use crate::limits::SECRET_FILE_BYTES_MAX;
 
 /// Parts of one file, or of several laid over each other.
@@ -70,6 +71,11 @@ impl<'a> Reader<'a> {
     /// Where a value stands, in the last layer that has it.
     pub(super) fn place(&self, path: &str) -> Place {
         self.layers.iter().rev().find_map(|layer| layer.find(path)).map_or_else(Place::default, |node| node.place)
+    }
+
+    /// The moment of reading.
+    pub(super) fn now(&self) -> Timestamp {
+        self.environment.now()
     }
 
     pub(super) fn is_absent(&self, path: &str) -> bool {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::auth::{Auth, auth};
+use super::auth_ends::certificate;
 use super::codes;
 use super::duration;
 use super::exchange::{CallbackSettings, WebhookSettings, callback, signing_secret, webhook};
@@ -23,6 +24,7 @@ use crate::limits::{
     SWEEP_SECS_MIN,
 };
 use crate::security::api_key::ApiKeyHash;
+use crate::security::certificate::ClientCertificate;
 use crate::security::signature::{HexSignatures, WebhookSecret};
 use crate::security::target::{EgressPolicy, Extent, Target};
 use crate::service_levels::ServiceLevels;
@@ -61,6 +63,10 @@ pub struct ServiceNowSettings {
     pub instance: Target,
     /// How we authenticate there.
     pub auth: Auth,
+    /// How we authenticate there once that is refused: the coming credential of a rotation.
+    pub auth_next: Option<Auth>,
+    /// What we show the instance's TLS, if it asks who we are.
+    pub certificate: Option<ClientCertificate>,
     /// How much we may ask of it.
     pub limits: CallLimits,
     /// How a ticket is created.
@@ -168,6 +174,7 @@ fn mapping(reader: &mut Reader<'_>) -> Option<String> {
 fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<ServiceNowSettings> {
     let instance = target(reader, egress, "servicenow.instance", Extent::Origin);
     let auth = auth(reader, egress, instance.as_ref());
+    let certificate = certificate(reader, instance.as_ref());
     let limits: Option<RawLimits> = reader.part("servicenow.limits", RawLimits::default);
     let create = create(reader);
     let settle = reader.part("servicenow.settle", || "150s".to_owned());
@@ -175,11 +182,13 @@ fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<
     let user: Option<Option<String>> = reader.part("servicenow.user", || None);
     let sweep = sweep(reader);
     let RawLimits { calls_per_second, calls_per_hour, concurrency } = limits?;
-    let auth = auth?;
+    let (auth, auth_next) = auth?;
     let user = user?.map(Arc::from).or_else(|| auth.username().map(Arc::from));
     Some(ServiceNowSettings {
         instance: instance?,
         auth,
+        auth_next,
+        certificate: certificate?,
         limits: CallLimits { calls_per_second, calls_per_hour, concurrency },
         create: create?,
         settle: settle?,

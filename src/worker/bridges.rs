@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use sha2::{Digest, Sha256};
 
 use super::back::sweep::Found;
+use super::credentials;
 use super::spool::Files;
 use crate::callback;
 use crate::callback::client::CallbackOptions;
@@ -26,7 +27,7 @@ use crate::runtime::luck;
 use crate::security::target::Target;
 use crate::service_levels::ServiceLevels;
 use crate::servicenow::client::{CallReport, Client, ClientOptions};
-use crate::settings::{Auth, CallLimits, CallbackOAuth, CreateStrategy, OAuthClient};
+use crate::settings::{CallLimits, CallbackOAuth, CreateStrategy};
 use crate::store::{Learned, Store, StoreError};
 use crate::telemetry::events::{CallFinished, CallbackFinished};
 use crate::tenants::{Registry, Tenant};
@@ -51,6 +52,8 @@ pub struct Bridge {
     pub(super) instance_name: Option<Arc<str>>,
     /// How the managed service is called; `None` for a tenant whose tickets tell nobody anything.
     pub(super) callback: Option<callback::client::Client>,
+    /// What we may use of the instance.
+    limits: Limits,
     pub(super) sweep_every: Duration,
     pub(super) compare_every: Duration,
     pub(super) service_levels: Option<Arc<ServiceLevels>>,
@@ -124,12 +127,30 @@ pub struct BackParts {
 impl Bridge {
     /// A bridge that has not been used yet.
     pub fn new(parts: BridgeParts) -> Self {
+        Self::made(parts, None)
+    }
+
+    /// A bridge in the place of another one of the same tenant. Pace and breaker are the instance's, not the file's: they
+    /// go on, unless the instance or the limits are others.
+    pub(super) fn succeeding(parts: BridgeParts, before: &Self) -> Self {
+        let same = before.origin == parts.instance && before.limits == parts.limits;
+        let made = Self::made(parts, same.then_some(before));
+        if made.fingerprint == before.fingerprint {
+            let learned = before.learned.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            *made.learned.lock().unwrap_or_else(PoisonError::into_inner) = learned;
+            let swept = *before.swept.lock().unwrap_or_else(PoisonError::into_inner);
+            *made.swept.lock().unwrap_or_else(PoisonError::into_inner) = swept;
+        }
+        made
+    }
+
+    fn made(parts: BridgeParts, predecessor: Option<&Self>) -> Self {
         let BridgeParts { tenant, mapping, instance, credentials, token_url, limits, settle, back, .. } = parts;
         let table = match mapping.target() {
             mapping::Target::Table(table) | mapping::Target::ImportSet(table) => table.to_string(),
         };
         let observed = tenant.clone();
-        let client = Client::new(ClientOptions {
+        let options = ClientOptions {
             instance: instance.clone(),
             credentials,
             token_url,
@@ -138,7 +159,12 @@ impl Bridge {
             clock: parts.clock,
             luck_seed: luck::bits(),
             observer: Some(Arc::new(move |report: &CallReport<'_>| tell(&observed, report))),
-        });
+            news: Some(credentials::teller(tenant.clone())),
+        };
+        let client = match predecessor {
+            Some(before) => Client::succeeding(options, &before.client),
+            None => Client::new(options),
+        };
         let (callback, user, instance_name, every, compare_every, service_levels, files) = match back {
             Some(BackParts { callback, user, instance_name, sweep_every, compare_every, service_levels, files }) => {
                 let callback = callback::client::Client::new(callback);
@@ -149,6 +175,7 @@ impl Bridge {
         Self {
             client,
             origin: instance.clone(),
+            limits,
             callback,
             user,
             instance_name,
@@ -291,12 +318,12 @@ impl Bridges {
         };
         let tenant = registry.find(id)?;
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, bridge)) = made.get(id)
-            && Arc::ptr_eq(of, &tenant)
-        {
-            return Some(Arc::clone(bridge));
-        }
-        let bridge = Arc::new(Bridge::new(surroundings.parts_of(&tenant)));
+        let bridge = match made.get(id) {
+            Some((of, bridge)) if Arc::ptr_eq(of, &tenant) => return Some(Arc::clone(bridge)),
+            Some((_, before)) => Bridge::succeeding(surroundings.parts_of(&tenant), before),
+            None => Bridge::new(surroundings.parts_of(&tenant)),
+        };
+        let bridge = Arc::new(bridge);
         made.insert(id.clone(), (tenant, Arc::clone(&bridge)));
         Some(bridge)
     }
@@ -305,7 +332,7 @@ impl Bridges {
 impl Surroundings {
     fn parts_of(&self, tenant: &Tenant) -> BridgeParts {
         let settings = &tenant.settings().servicenow;
-        let (credentials, token_url) = credentials(&settings.auth);
+        let (credentials, token_url) = credentials::of(settings);
         BridgeParts {
             tenant: tenant.id().clone(),
             mapping: Arc::clone(tenant.mapping()),
@@ -316,7 +343,7 @@ impl Surroundings {
             settle: settings.settle,
             sends_sys_id: settings.create == CreateStrategy::DerivedSysId,
             deployment_key: Arc::clone(&self.deployment_key),
-            transport: self.ways.to(&settings.instance),
+            transport: credentials::way(self.ways.to(&settings.instance), tenant.id(), settings.certificate.as_ref()),
             clock: Arc::clone(&self.clock),
             back: self.back_of(tenant),
         }
@@ -337,6 +364,7 @@ impl Surroundings {
             },
             token_url: oauth.token_url.to_string(),
             scope: oauth.scope.clone(),
+            audience: oauth.audience.clone(),
         };
         Some(BackParts {
             callback: CallbackOptions {
@@ -371,30 +399,6 @@ fn limits(given: CallLimits) -> Limits {
         calls_per_second: given.calls_per_second,
         calls_per_hour: given.calls_per_hour,
         concurrency: u16::try_from(given.concurrency).unwrap_or(u16::MAX),
-    }
-}
-
-fn credentials(auth: &Auth) -> (Credentials, Option<String>) {
-    let token_url = |client: &OAuthClient| Some(client.token_url.to_string());
-    match auth {
-        Auth::ClientCredentials { client } => {
-            let (client_id, client_secret) = (client.id.clone(), client.secret.clone());
-            (Credentials::ClientCredentials { client_id, client_secret }, token_url(client))
-        }
-        Auth::RefreshToken { client, refresh_token } => {
-            let (client_id, client_secret) = (client.id.clone(), Some(client.secret.clone()));
-            let refresh_token = refresh_token.clone();
-            (Credentials::RefreshToken { client_id, client_secret, refresh_token }, token_url(client))
-        }
-        Auth::Password { client, account } => {
-            let (client_id, client_secret) = (client.id.clone(), client.secret.clone());
-            let (username, password) = (account.username.clone(), account.password.clone());
-            (Credentials::Password { client_id, client_secret, username, password }, token_url(client))
-        }
-        Auth::Basic { account } => {
-            let (username, password) = (account.username.clone(), account.password.clone());
-            (Credentials::Basic { username, password }, None)
-        }
     }
 }
 

@@ -83,6 +83,9 @@ fn wants_our_certificate(alert: rustls::AlertDescription) -> bool {
         Alert::BadCertificate,
         Alert::UnknownCA,
         Alert::CertificateUnknown,
+        Alert::CertificateExpired,
+        Alert::CertificateRevoked,
+        Alert::UnsupportedCertificate,
         Alert::AccessDenied,
     ]
     .contains(&alert)
