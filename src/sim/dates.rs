@@ -28,6 +28,12 @@ pub(super) fn shift(raw: &str, minutes: i64) -> Option<String> {
     millis(raw).map(|at| text(at.saturating_add(minutes.saturating_mul(60_000))))
 }
 
+/// As a `Date` header tells it: `Sun, 22 Nov 2026 06:00:00 GMT`.
+pub(super) fn http(millis: i64) -> String {
+    let stamp = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
+    stamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use super::access::Caller;
 use super::attachment_api::{self, Place};
 use super::attachments::Contents;
+use super::dates;
 use super::dictionary::Dictionary;
 use super::errors::Refusal;
+use super::keyring::Keyring;
 use super::message::{Request, Response};
 use super::oauth::{self, Tokens};
 use super::outbound::Outbound;
@@ -119,6 +121,7 @@ pub struct Instance {
     pub(super) dictionary: Arc<Dictionary>,
     pub(super) store: Store,
     pub(super) tokens: Tokens,
+    pub(super) keyring: Keyring,
     pub(super) failures: BTreeMap<String, u32>,
     pub(super) hidden: BTreeSet<(String, String)>,
     /// Luck for ids; apart from `noise`, so that record ids do not depend on how many calls were only read.
@@ -152,6 +155,7 @@ impl Instance {
             dictionary: Arc::new(dictionary),
             store,
             tokens: Tokens::default(),
+            keyring: Keyring::default(),
             failures: BTreeMap::new(),
             hidden: BTreeSet::new(),
             ids: Random::seeded(options.seed),
@@ -169,8 +173,13 @@ impl Instance {
 
     /// Answers a request that arrives at `now`, milliseconds since the epoch.
     pub fn handle(&mut self, request: &Request, now: i64) -> Response {
+        let now = now.saturating_add(self.switches.clock_ahead_secs.saturating_mul(1_000));
         let answer = self.route(request, now).unwrap_or_else(|refusal| refusal.response());
         let mut answer = self.dress(answer, request);
+        if self.switches.clock_ahead_secs != 0 {
+            // Otherwise the server in front of us tells the time.
+            answer.headers.push(("Date".to_owned(), dates::http(now)));
+        }
         if request.verb() == "HEAD" {
             answer.body.clear();
         }
