@@ -2,8 +2,8 @@
 //!
 //! Owns: reading a private key, and the JSON Web Signature around the claims. Never: reads a clock or draws an id; both are
 //! claims and come from outside. Shows a key. Fails: a key is judged when it is read, so signing has nothing left to refuse
-//! but a fault of the machine's cryptography. Proved by: the tests here, and by verifiers that are not ours:
-//! `tests/servicenow/credentials.rs` and `tests/pages/tokens.rs`.
+//! but a fault of the machine's cryptography. Proved by: the tests here, and in `tests/servicenow/credentials.rs` by an
+//! OAuth server that is not ours.
 //!
 //! The signatures are made by the TLS library's own key type: it reads PKCS#1, PKCS#8 and SEC 1 alike, while JWT crates
 //! want one form per algorithm.

@@ -2,7 +2,7 @@
 //!
 //! Owns: who is who by these means, and assertions (RFC 7523): signature, claims, one use. Never: names the reason of a
 //! refusal. Shares no code with the client: tokens are taken apart here, and the signature is judged by another library.
-//! Fails: with `None`. Proved by: `tests/credentials.rs` and `tests/servicenow/credentials.rs`. Source: facts/servicenow
+//! Fails: with `None`. Proved by: `tests/servicenow/credentials.rs`. Source: facts/servicenow
 //! 4.1, 4.3, 4.4 (`configure-an-oauth-jwt-bearer-grant.md`, "API key", `set-up-mutual-auth.md`).
 
 use std::collections::BTreeMap;

@@ -2,12 +2,13 @@
 //!
 //! `intake` and `door` cover what comes in and who may send it, `webhooks` the same for the instance, `receipts` what senders are told, `operators` the admin
 //! listener, `parking` what needs a person, `stored` what the instance does with values, `keys` how a ticket is found again, `outages` and `throttling` an
-//! instance that is not well, `isolation` its neighbours, `folding` what waiting updates become. `back` is the other direction.
+//! instance that is not well, `isolation` its neighbours, `credentials` who we are to an instance, `folding` what waiting updates become. `back` is the other direction.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod back;
+mod credentials;
 mod door;
 mod folding;
 mod harness;

@@ -18,6 +18,8 @@ use super::wait::eventually;
 pub(crate) const PASSWORD: &str = "canary-password-7fQ2";
 /// See [`PASSWORD`].
 pub(crate) const CLIENT_SECRET: &str = "canary-client-secret-9dKz";
+/// The secret that replaces [`CLIENT_SECRET`] in a rotation.
+pub(crate) const CLIENT_SECRET_NEXT: &str = "canary-client-secret-next-5tRw";
 
 /// A running instance.
 #[derive(Debug)]
@@ -68,6 +70,14 @@ impl Instance {
 
     pub(crate) fn url(&self) -> &str {
         self.0.url()
+    }
+
+    /// Its admin replaces the OAuth client's secret, and ends every token.
+    pub(crate) fn rotates_the_client_secret(&self) {
+        let instance = self.0.instance();
+        let mut instance = instance.lock().unwrap_or_else(PoisonError::into_inner);
+        instance.set_client_secret(CLIENT_SECRET_NEXT);
+        instance.drop_tokens();
     }
 
     /// Plays a plan such as `answer_lost=1000,budget=1`.

@@ -86,6 +86,8 @@ fn wants_our_certificate(alert: rustls::AlertDescription) -> bool {
         Alert::CertificateExpired,
         Alert::CertificateRevoked,
         Alert::UnsupportedCertificate,
+        // Somebody with the name of its authority signed ours.
+        Alert::DecryptError,
         Alert::AccessDenied,
     ]
     .contains(&alert)
