@@ -209,7 +209,7 @@ mod tests {
         let verifier = DecodingKey::from_rsa_der(rsa.der_bytes());
         check(&rsa.serialize_pem(), &verifier, Jwa::RS256);
         // PKCS#8 of an RSA key of 2048 bits is 26 bytes of frame around PKCS#1.
-        check(&pem("RSA PRIVATE KEY", &rsa.serialize_der()[26..]), &verifier, Jwa::RS256);
+        check(&pem("RSA PRIVATE KEY", &rsa.serialize_der().split_off(26)), &verifier, Jwa::RS256);
         let curve = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         check(&curve.serialize_pem(), &DecodingKey::from_ec_der(curve.der_bytes()), Jwa::ES256);
     }
