@@ -403,7 +403,7 @@ fn settings_that_need_a_restart_are_named() {
     let before = read("store: {url: \"sqlite:/x\"}\n");
     assert_eq!(before.needs_restart(&read("store: {url: \"sqlite:/x\"}\nmappings: elsewhere\n")), [""; 0]);
     let after = read("store: {url: \"sqlite:/y\"}\ndeployment_key: other\n");
-    assert_eq!(before.needs_restart(&after), ["store", "deployment_key"]);
+    assert_eq!(before.needs_restart(&after), ["store.url", "deployment_key"]);
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! The composition root: opens the store, loads the tenants, binds the listeners, starts the worker, and stops it all.
+//! The composition root: opens the store, takes the tenants in, binds the listeners, starts the worker, and stops it all.
 //!
-//! Owns: the order of starting and stopping. Never: decides anything about an event. Fails: with a [`StartError`] that
+//! Owns: the order of starting and stopping, and [`reload`], which does while running what a start does. Never: decides anything about an event. Fails: with a [`StartError`] that
 //! says what to do, before anything was served.
 
+mod reload;
 mod upkeep;
 
 use std::net::{SocketAddr, TcpListener};
@@ -13,7 +14,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, middleware};
 
 use crate::domain::time::SharedClock;
-use crate::http::operators::{Operators, Role};
+use crate::http::operators::Operators;
 use crate::http::{self, Face};
 use crate::limits::{ACCEPT_AFTER_STOP, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE, STORE_CLOSE_WAIT};
 use crate::peer::transport::Transport;
@@ -24,17 +25,20 @@ use crate::runtime::readiness::Readiness;
 use crate::runtime::tasks;
 use crate::runtime::wake::Wake;
 use crate::security::address;
-use crate::settings::{self, Settings, StoreSettings, StoreUrl};
+use crate::settings::{Settings, StoreSettings, StoreUrl};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{self, Batch, Observer, SqliteStore};
-use crate::store::{Store, StoreError, TenantShare};
+use crate::store::{Store, StoreError};
 use crate::telemetry::events::StoreCommitted;
 use crate::telemetry::metrics::{Metrics, MetricsError};
-use crate::tenants::{Registry, Tenant};
+use crate::tenants::{Prepared, Registry};
 use crate::worker::Protections;
 use crate::worker::bridges::{Bridges, Surroundings, Ways};
 use crate::worker::dispatcher::Worker;
 use crate::worker::spool::{Files, Spool};
+
+use reload::Running;
+pub use reload::{Origin, Reloader};
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -79,15 +83,16 @@ pub struct Gateway {
     stopper: Stopper,
     worker: tokio::task::JoinHandle<()>,
     store: Store,
+    reloader: Reloader,
 }
 
 /// What a gateway is made of.
 #[derive(Debug)]
 pub struct Parts {
-    /// The checked settings.
-    pub settings: Settings,
-    /// The tenants to serve.
-    pub tenants: Vec<Tenant>,
+    /// The checked settings, and the tenants to serve.
+    pub prepared: Prepared,
+    /// Where they come from, and are read again.
+    pub origin: Origin,
     /// The time.
     pub clock: SharedClock,
 }
@@ -95,7 +100,8 @@ pub struct Parts {
 impl Gateway {
     /// Starts everything; when it returns, both listeners answer.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let Parts { settings, tenants, clock } = parts;
+        let Parts { prepared, origin, clock } = parts;
+        let settings = prepared.settings.clone();
         let public = listen(settings.server.listen, "server.listen")?;
         let admin = listen(settings.server.admin_listen, "server.admin_listen")?;
         let metrics = Metrics::install()?;
@@ -105,19 +111,14 @@ impl Gateway {
         let starting = readiness.latch("starting");
 
         let registry = Arc::new(Registry::default());
-        registry.replace(tenants);
-        store.serve_tenants(shares(&registry)).await?;
-        try_again(&store, &registry).await?;
+        let running = Running::from_nothing(prepared, &store, &registry, clock.now()).await?;
 
         let (accepted, settled) = (Wake::default(), Wake::default());
-        let ways = ways(&settings)?;
-        let surroundings = Surroundings {
-            deployment_key: Arc::from(settings.deployment_key.as_str()),
-            files: files(&settings, &ways)?,
-            ways,
-            clock: Arc::clone(&clock),
-        };
-        let bridges = Arc::new(Bridges::new(Arc::clone(&registry), surroundings));
+        let spool = spool()?;
+        let clock_of_bridges = Arc::clone(&clock);
+        let surroundings =
+            move |settings: &Settings| surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges));
+        let bridges = Arc::new(Bridges::new(Arc::clone(&registry), surroundings(&settings)?));
         let (resumed, stood) = (Arc::clone(&bridges), Arc::clone(&bridges));
         let worker = Worker {
             store: store.clone(),
@@ -129,7 +130,18 @@ impl Gateway {
             protections: Protections::ALL,
         };
         let stop_face = stop.clone();
-        let operators = Arc::new(operators(&settings));
+        let operators = Arc::new(Operators::new(reload::operators(&settings)));
+        let reloader = Reloader::new(reload::Parts {
+            origin,
+            registry: Arc::clone(&registry),
+            bridges: Arc::clone(&worker.bridges),
+            operators: Arc::clone(&operators),
+            store: store.clone(),
+            accepted: accepted.clone(),
+            clock: Arc::clone(&clock),
+            surround: Box::new(surroundings),
+            running,
+        });
         let face = Face {
             store: store.clone(),
             registry,
@@ -142,22 +154,17 @@ impl Gateway {
             operators,
             resumed: Arc::new(move |tenant| resumed.resumed(tenant)),
             standing: Arc::new(move |tenant| stood.standings(tenant).map(upkeep::standing)),
+            configured: reloader.configured(),
         };
         let addresses = (local(&public)?, local(&admin)?);
-        let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let workers = settings.server.workers.unwrap_or(processors);
-        let servers =
-            [serve(public, face.clone(), Listener::Public { workers })?, serve(admin, face.clone(), Listener::Admin)?];
-        let handles = servers.iter().map(Server::handle).collect();
-        for server in servers {
-            drop(tasks::spawn("http", server));
-        }
+        let servers = serve_both(public, admin, &face, settings.server.workers)?;
         drop(tasks::spawn("backlog report", upkeep::report_backlog(face.clone(), stop.clone())));
         drop(tasks::spawn("forget old records", upkeep::forget(face, stop.clone())));
+        drop(tasks::spawn("watch files", reloader.clone().watch(stop.clone())));
         drop(tasks::spawn("sweep", worker.clone().sweep(stop.clone())));
         let worker = tasks::spawn("worker", worker.run(stop));
         drop(starting);
-        Ok(Self { public: addresses.0, admin: addresses.1, servers: handles, stopper, worker, store })
+        Ok(Self { public: addresses.0, admin: addresses.1, servers, stopper, worker, store, reloader })
     }
 
     /// Where events are taken.
@@ -173,6 +180,11 @@ impl Gateway {
     /// The store, for those who compose a gateway themselves.
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Reads the files anew when it is told to; hand it to whoever listens for signals.
+    pub const fn reloader(&self) -> &Reloader {
+        &self.reloader
     }
 
     /// Asks everything to stop; hand it to whoever listens for signals.
@@ -212,6 +224,23 @@ impl Gateway {
 enum Listener {
     Public { workers: usize },
     Admin,
+}
+
+fn serve_both(
+    public: TcpListener,
+    admin: TcpListener,
+    face: &Face,
+    workers: Option<usize>,
+) -> Result<Vec<ServerHandle>, StartError> {
+    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let workers = workers.unwrap_or(processors);
+    let servers =
+        [serve(public, face.clone(), Listener::Public { workers })?, serve(admin, face.clone(), Listener::Admin)?];
+    let handles = servers.iter().map(Server::handle).collect();
+    for server in servers {
+        drop(tasks::spawn("http", server));
+    }
+    Ok(handles)
 }
 
 fn serve(socket: TcpListener, face: Face, listener: Listener) -> Result<Server, StartError> {
@@ -296,42 +325,19 @@ fn ways(settings: &Settings) -> Result<Ways, HttpOptionsError> {
     Ok(Ways { encrypted: way(encrypted)?, plain: way(plain)? })
 }
 
+/// What bridges share, by these settings.
+fn surroundings(settings: &Settings, spool: Arc<Spool>, clock: SharedClock) -> Result<Surroundings, HttpOptionsError> {
+    let ways = ways(settings)?;
+    Ok(Surroundings {
+        deployment_key: Arc::from(settings.deployment_key.as_str()),
+        files: Files { spool, egress: Arc::new(settings.egress.clone()), ways: ways.clone() },
+        ways,
+        clock,
+    })
+}
+
 /// A directory of our own for files on their way, readable by nobody else.
-fn files(settings: &Settings, ways: &Ways) -> Result<Files, StartError> {
+fn spool() -> Result<Arc<Spool>, StartError> {
     let base = std::env::temp_dir();
-    let spool = Spool::make(&base).map_err(|source| StartError::Spool { path: base, source })?;
-    Ok(Files { spool: Arc::new(spool), egress: Arc::new(settings.egress.clone()), ways: ways.clone() })
-}
-
-fn operators(settings: &Settings) -> Operators {
-    Operators::new(settings.operators.iter().map(|operator| {
-        let role = match operator.role {
-            settings::Role::Read => Role::Read,
-            settings::Role::Operate => Role::Operate,
-            settings::Role::Admin => Role::Admin,
-        };
-        (operator.name.clone(), role, operator.key)
-    }))
-}
-
-fn shares(registry: &Registry) -> Vec<TenantShare> {
-    let enabled = registry.all().into_iter().filter(|tenant| tenant.is_enabled());
-    enabled
-        .map(|tenant| TenantShare {
-            tenant: tenant.id().clone(),
-            lanes_max: tenant.settings().servicenow.limits.concurrency,
-        })
-        .collect()
-}
-
-/// A start is a new try: what was wrong with credentials or configuration may have been mended. What the instance asked
-/// for, and what an operator ordered, stays.
-async fn try_again(store: &Store, registry: &Registry) -> Result<(), StoreError> {
-    for tenant in registry.all() {
-        let pause = store.tenant(tenant.id()).await?.pause;
-        if pause.is_some_and(|pause| !matches!(pause.code.as_str(), "operator" | "throttled" | "crowded")) {
-            store.resume_tenant(tenant.id()).await?;
-        }
-    }
-    Ok(())
+    Spool::make(&base).map(Arc::new).map_err(|source| StartError::Spool { path: base, source })
 }

@@ -3,7 +3,7 @@
 //! Owns: when these happen. Never: delivers. Fails: by trying again next time; work goes on meanwhile.
 //! Proved by: `tests/it/operators.rs`; what may be forgotten, by `tests/store`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::delivery::record::Direction;
@@ -56,9 +56,9 @@ pub(super) async fn forget(face: Face, stop: Stop) {
 
 /// Keeps the gauges of what waits and who is paused true; they are read from the store, so that none can drift.
 pub(super) async fn report_backlog(face: Face, stop: Stop) {
-    let mut paused: HashMap<TenantId, String> = HashMap::new();
+    let mut reported = Reported::default();
     while !stop.is_requested() {
-        if let Err(failed) = report_once(&face, &mut paused).await {
+        if let Err(failed) = report_once(&face, &mut reported).await {
             tracing::warn!(error = %failed, "Cannot read the backlog: {failed}");
         }
         face.metrics.fold_samples();
@@ -69,11 +69,22 @@ pub(super) async fn report_backlog(face: Face, stop: Stop) {
     }
 }
 
-async fn report_once(face: &Face, paused: &mut HashMap<TenantId, String>) -> Result<(), StoreError> {
+/// Whoever was reported once goes on being reported, so that no gauge of what has changed or gone stays as it was.
+#[derive(Default)]
+struct Reported {
+    tenants: BTreeSet<TenantId>,
+    paused: HashMap<TenantId, String>,
+    refresh_tokens: BTreeSet<TenantId>,
+}
+
+async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreError> {
+    let Reported { tenants, paused, refresh_tokens } = reported;
     let backlog = face.store.backlog().await?;
     let now = face.clock.now();
-    for tenant in face.registry.all() {
-        let id = tenant.id();
+    let present = face.registry.all();
+    let present = present.iter().map(|tenant| tenant.id()).chain(backlog.iter().map(|waits| &waits.tenant));
+    tenants.extend(present.cloned());
+    for id in tenants.iter() {
         for (direction, word) in [(Direction::ToServicenow, "to_servicenow"), (Direction::ToService, "to_service")] {
             let waits = backlog.iter().find(|waits| waits.tenant == *id && waits.direction == direction);
             Waiting {
@@ -84,8 +95,13 @@ async fn report_once(face: &Face, paused: &mut HashMap<TenantId, String>) -> Res
             }
             .emit();
         }
-        if let Some(ends) = tenant.settings().servicenow.auth.refresh_token_ends() {
-            RefreshTokenLives { tenant: id, left: ends.since(now) }.emit();
+        let tenant = face.registry.find(id);
+        let ends = tenant.and_then(|tenant| tenant.settings().servicenow.auth.refresh_token_ends());
+        if ends.is_some() {
+            refresh_tokens.insert(id.clone());
+        }
+        if refresh_tokens.contains(id) {
+            RefreshTokenLives { tenant: id, left: ends.map(|ends| ends.since(now)) }.emit();
         }
         // A pause that ran out by itself has nobody to say so.
         let pause = face.store.tenant(id).await?.pause.map(|pause| pause.code);

@@ -68,24 +68,19 @@ struct Inner {
 impl Client {
     /// A client that knows nothing yet of its receiver; nothing is sent before the first call.
     pub fn new(options: CallbackOptions) -> Self {
-        let CallbackOptions { url, secrets, oauth, limits, transport, clock, luck_seed, observer } = options;
-        let path = url.url().path();
-        let path_and_query = url.url().query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-        Self(Arc::new(Inner {
-            origin: url.origin().into(),
-            path_and_query,
-            secrets,
-            caller: Caller::new(CallerOptions {
-                identity: oauth,
-                peer: PEER,
-                limits,
-                transport,
-                clock,
-                luck_seed,
-                observer: None,
-            }),
-            observer,
-        }))
+        Self(Arc::new(Inner::new(options)))
+    }
+
+    /// A client in place of another one. If that called the same host, budgets and waiting times count on.
+    pub fn succeeding(options: CallbackOptions, other: &Self) -> Self {
+        let limits = options.limits;
+        let inner = Inner::new(options);
+        if inner.origin != other.0.origin {
+            return Self(Arc::new(inner));
+        }
+        let Inner { origin, path_and_query, secrets, caller, observer } = inner;
+        let caller = caller.succeeding(&other.0.caller, limits, false);
+        Self(Arc::new(Inner { origin, path_and_query, secrets, caller, observer }))
     }
 
     /// The right to send one event. Waits about two seconds at most; otherwise says until when, and why.
@@ -145,6 +140,29 @@ impl Client {
 
     pub(super) fn origin(&self) -> &Arc<str> {
         &self.0.origin
+    }
+}
+
+impl Inner {
+    fn new(options: CallbackOptions) -> Self {
+        let CallbackOptions { url, secrets, oauth, limits, transport, clock, luck_seed, observer } = options;
+        let path = url.url().path();
+        let path_and_query = url.url().query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        Self {
+            origin: url.origin().into(),
+            path_and_query,
+            secrets,
+            caller: Caller::new(CallerOptions {
+                identity: oauth,
+                peer: PEER,
+                limits,
+                transport,
+                clock,
+                luck_seed,
+                observer: None,
+            }),
+            observer,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `snowgate check`: everything that is wrong, in all files at once, and every case of every mapping.
+//! `snowgate check`: everything that is wrong, in all files at once, and every case of every mapping and source.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::print::{Ink, Printer};
 use super::{DONE, WRONG};
-use crate::app::Parts;
-use crate::limits::MAPPING_FILE_BYTES_MAX;
+use crate::app::{Origin, Parts};
+use crate::limits::{BODY_BYTES_MAX, MAPPING_FILE_BYTES_MAX};
+use crate::mapping::source::Source;
 use crate::mapping::{CaseResult, FindingSeverity, Mapping, SourceFile, compile};
 use crate::runtime::clock::SystemClock;
 use crate::settings::{Environment, Finding, read_text};
@@ -46,7 +47,8 @@ pub(super) fn run(
     {
         anyhow::bail!("there is no tenant `{only}`; leave --tenant out to see all findings");
     }
-    let (checked, unnamed) = mappings(&loaded, arguments.tenant.is_none());
+    let (mut checked, unnamed) = mappings(&loaded, arguments.tenant.is_none());
+    checked.extend(sources(&loaded, arguments.tenant.is_none()));
     let errors = loaded.findings.iter().filter(|finding| finding.is_error()).count()
         + unnamed.iter().filter(|text| text.error).count();
     let failed: usize = checked.iter().flat_map(|file| &file.cases).filter(|case| !case.passed()).count();
@@ -69,8 +71,9 @@ pub(super) fn load_for_serving(
 ) -> Option<(Parts, Vec<Finding>)> {
     match tenants::load(config, environment).strict() {
         Ok(prepared) => {
-            let tenants::Prepared { settings, tenants, warnings } = prepared;
-            Some((Parts { settings, tenants, clock: Arc::new(SystemClock) }, warnings))
+            let warnings = prepared.warnings.clone();
+            let origin = Origin { path: config.to_owned(), environment: environment.clone() };
+            Some((Parts { prepared, origin, clock: Arc::new(SystemClock) }, warnings))
         }
         Err(findings) => {
             for finding in &findings {
@@ -141,6 +144,19 @@ fn mappings(loaded: &Loaded, all: bool) -> (Vec<Checked>, Vec<Unnamed>) {
     (checked, unnamed)
 }
 
+/// The cases of every source. They are nobody's in particular, so a look at one tenant leaves them out.
+fn sources(loaded: &Loaded, all: bool) -> Vec<Checked> {
+    let Some(folder) = loaded.settings.as_ref().map(|settings| tenants::sources_folder(&settings.mappings)) else {
+        return Vec::new();
+    };
+    let payload = |file: &str| read_text(&folder.join(file), BODY_BYTES_MAX as u64);
+    let checked = |source: &Arc<Source>| Checked {
+        file: format!("sources/{}.yaml", source.name()),
+        cases: source.run_cases(&payload),
+    };
+    loaded.sources.all().filter(|_| all).map(checked).collect()
+}
+
 fn cases(tenant: &Tenant) -> Vec<CaseResult> {
     let mapping: &Mapping = tenant.mapping();
     mapping.run_cases()
@@ -179,10 +195,12 @@ fn show(loaded: &Loaded, checked: &[Checked], unnamed: &[Unnamed], printer: &Pri
 fn summary(loaded: &Loaded, checked: &[Checked], errors: usize, failed: usize, printer: &Printer) {
     let warnings = loaded.findings.iter().filter(|finding: &&Finding| !finding.is_error()).count();
     let cases: usize = checked.iter().map(|file| file.cases.len()).sum();
+    let sources = checked.iter().filter(|file| file.file.starts_with("sources/")).count();
     let said = format!(
-        "{} tenants, {} mappings, {cases} cases: {errors} errors, {warnings} warnings, {failed} failed cases",
+        "{} tenants, {} mappings, {} sources, {cases} cases: {errors} errors, {warnings} warnings, {failed} failed cases",
         loaded.tenants.len(),
-        checked.len()
+        checked.len() - sources,
+        sources
     );
     let ink = if errors + failed == 0 { Ink::Good } else { Ink::Bad };
     printer.line(printer.ink(ink, said));

@@ -1,27 +1,21 @@
 //! `snowgate deliveries`: what waits and what is parked, asked of a running gateway's admin listener.
-//!
-//! It goes through the gateway and not into the store: an embedded store belongs to one process.
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::Value;
 
+use super::admin::{Admin, Reach, escaped, list_of, text};
 use super::print::{Ink, Printer};
-use super::{DONE, NoGateway, WRONG, runtime};
-use crate::settings::{self, Environment};
+use super::{DONE, WRONG};
+use crate::settings::Environment;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// The admin listener of the gateway; by default the one that the settings name
-    #[arg(long, global = true, value_name = "URL")]
-    admin: Option<String>,
-    /// An operator's token, where the admin listener asks for one
-    #[arg(long, global = true, env = "SNOWGATE_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -84,18 +78,9 @@ pub(super) fn run(
     printer: &Printer,
     environment: &Environment,
 ) -> anyhow::Result<u8> {
-    let base = match &arguments.admin {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{}", admin_address(config, environment)?),
-    };
     let (method, path) = request(&arguments.command);
-    let url = format!("{base}/v1/tenants/{path}");
-    let (status, answer) = runtime()?.block_on(call(method, &url, arguments.token.as_deref()))?;
-    if !status.is_success() {
-        let detail = answer["detail"].as_str().unwrap_or("no detail");
-        printer.note(format_args!("{} {status}: {detail}", printer.ink(Ink::Bad, "refused:")));
-        return Ok(WRONG);
-    }
+    let admin = Admin::of(config, &arguments.reach, environment)?;
+    let Some(answer) = admin.ask(method, &format!("/v1/tenants/{path}"), printer)? else { return Ok(WRONG) };
     if printer.is_json() {
         printer.document(&answer);
         return Ok(DONE);
@@ -108,14 +93,6 @@ pub(super) fn run(
         Command::Drop(_) => printer.line(format_args!("dropped {}", text(&answer["dropped"]))),
     }
     Ok(DONE)
-}
-
-fn admin_address(config: &Path, environment: &Environment) -> anyhow::Result<String> {
-    let loaded = settings::load(config, environment);
-    let Some(settings) = loaded.settings else {
-        bail!("the settings cannot be read (`snowgate check` says why); name the gateway with --admin URL");
-    };
-    Ok(settings.server.admin_listen.to_string())
 }
 
 fn request(command: &Command) -> (Method, String) {
@@ -143,19 +120,6 @@ impl One {
     fn path(&self, action: &str) -> String {
         format!("{}/deliveries/{}{action}", escaped(&self.tenant), escaped(&self.delivery))
     }
-}
-
-async fn call(method: Method, url: &str, token: Option<&str>) -> anyhow::Result<(StatusCode, Value)> {
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
-    let mut request = client.request(method, url).timeout(std::time::Duration::from_secs(30));
-    if let Some(token) = token {
-        request = request.bearer_auth(token);
-    }
-    let response = request.send().await.map_err(|_| NoGateway(url.to_owned()))?;
-    let status = response.status();
-    #[expect(clippy::disallowed_methods, reason = "the answer of our own admin listener, which pages its lists")]
-    let body = response.text().await.context("the answer broke off")?;
-    Ok((status, serde_json::from_str(&body).unwrap_or(Value::Null)))
 }
 
 fn timeline(answer: &Value, printer: &Printer) {
@@ -253,19 +217,4 @@ fn show(delivery: &Value, printer: &Printer) {
 
 fn last_outcome(delivery: &Value) -> &str {
     list_of(&delivery["attempts"]).last().map_or("", |attempt| text(&attempt["outcome"]["code"]))
-}
-
-fn list_of(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-/// Percent-encodes everything that is not plainly allowed in a path segment or a query value.
-fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    let escape = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(escape).collect()
 }

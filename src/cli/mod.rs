@@ -4,12 +4,15 @@
 //! Exit codes: 0 done, 1 something is wrong with what was given (findings, a refused request), 2 wrong usage,
 //! 3 the gateway could not start or be reached.
 
+mod admin;
 mod check;
 mod deliveries;
 mod demo;
 mod key;
+mod plan;
 mod preview;
 mod print;
+mod reload;
 mod schema;
 mod serve;
 mod simulate;
@@ -69,8 +72,12 @@ enum Command {
     Check(check::Arguments),
     /// Show what would be sent for an event, and why each field has its value; sends nothing
     Preview(preview::Arguments),
+    /// Show what another mapping would make of the same events, ticket by ticket; sends nothing
+    Plan(plan::Arguments),
     /// See what waits and what is parked; replay or drop it (asks a running gateway)
     Deliveries(deliveries::Arguments),
+    /// Make a running gateway read its files now, and say what that changed
+    Reload(reload::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
     Key(key::Arguments),
     /// Print the JSON Schema of a file, for editors
@@ -84,6 +91,7 @@ enum Command {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum SchemaOf {
     Mapping,
+    Source,
     Tenant,
     Settings,
 }
@@ -120,7 +128,9 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Simulate(simulate) => simulate::run(simulate, printer),
         Command::Check(check) => check::run(config, check, printer, environment),
         Command::Preview(preview) => preview::run(config, preview, printer, environment),
+        Command::Plan(plan) => plan::run(config, plan, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
+        Command::Reload(reload) => reload::run(config, reload, printer, environment),
         Command::Key(key) => key::run(key, printer),
         Command::Schema { of } => Ok(schema::run(*of, printer)),
     }

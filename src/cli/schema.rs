@@ -7,6 +7,7 @@ use crate::{mapping, settings};
 pub(super) fn run(of: SchemaOf, printer: &Printer) -> u8 {
     let schema = match of {
         SchemaOf::Mapping => mapping::schema(),
+        SchemaOf::Source => mapping::source_schema(),
         SchemaOf::Tenant => settings::schema::tenant().clone(),
         SchemaOf::Settings => settings::schema::settings().clone(),
     };

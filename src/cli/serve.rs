@@ -11,8 +11,8 @@ use super::{DONE, WRONG, runtime};
 use crate::app::{Gateway, Parts};
 use crate::limits::STOP_GRACE;
 use crate::runtime::clock::SystemClock;
-use crate::runtime::failpoint;
-use crate::runtime::signals::Signals;
+use crate::runtime::signals::{Hangups, Signals};
+use crate::runtime::{failpoint, tasks};
 use crate::settings::{Environment, LogFormat, codes};
 use crate::telemetry::logging;
 
@@ -39,15 +39,16 @@ pub(super) fn run(
     for warning in &warnings {
         printer.note(warning.headline());
     }
-    let json =
-        arguments.log_format.map_or(parts.settings.log.format == LogFormat::Json, |form| matches!(form, Form::Json));
+    let json = arguments
+        .log_format
+        .map_or(parts.prepared.settings.log.format == LogFormat::Json, |form| matches!(form, Form::Json));
     let format = if json { logging::LogFormat::Json } else { logging::LogFormat::Human };
-    logging::init(format, &quieter(&parts.settings.log.filter)).context("cannot start logging")?;
+    logging::init(format, &quieter(&parts.prepared.settings.log.filter)).context("cannot start logging")?;
     // Whoever reads the log later is to know as well.
     for warning in warnings.iter().filter(|warning| warning.code == codes::UNSIGNED_WEBHOOK) {
         tracing::warn!(code = warning.code, file = warning.file, "{}", warning.message);
     }
-    if let Some(crash) = &parts.settings.crash_at
+    if let Some(crash) = &parts.prepared.settings.crash_at
         && !failpoint::arm(&crash.point, crash.pass)
     {
         tracing::warn!("This build cannot die on purpose at {}", crash.point);
@@ -63,7 +64,8 @@ fn quieter(filter: &str) -> String {
 async fn serve(parts: Parts) -> anyhow::Result<u8> {
     // Before anybody can know that we serve, so that no early signal ends us the hard way.
     let signals = Signals::catch().context("cannot catch signals")?;
-    let tenants = parts.tenants.len();
+    let mut hangups = Hangups::catch().context("cannot catch signals")?;
+    let tenants = parts.prepared.tenants.len();
     let gateway = Gateway::start(Parts { clock: Arc::new(SystemClock), ..parts }).await?;
     tracing::info!(
         public = gateway.public_url(),
@@ -74,6 +76,15 @@ async fn serve(parts: Parts) -> anyhow::Result<u8> {
         gateway.admin_url()
     );
     let stopper = gateway.stopper().clone();
+    let reloader = gateway.reloader().clone();
+    drop(tasks::spawn("hangups", async move {
+        loop {
+            hangups.next().await;
+            tracing::info!("Reading the files after SIGHUP");
+            // What came of it was told where it happened.
+            drop(reloader.reload().await);
+        }
+    }));
     tokio::select! {
         // A second signal means now: what is being sent is found again by the next start.
         caught = signals.drive(stopper, STOP_GRACE) => Ok(caught.exit_code()),

@@ -40,11 +40,6 @@ const fn is_zero(count: &u32) -> bool {
 }
 
 impl LaneMemory {
-    /// Whether a field with this hash was the last thing we wrote.
-    pub fn has_written(&self, field: &str, hash: &str) -> bool {
-        self.written.get(field).is_some_and(|written| written == hash)
-    }
-
     /// The incident as it stands after `newer` was told.
     pub fn told_with(&self, newer: &Incident) -> Incident {
         match &self.told {

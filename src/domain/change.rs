@@ -225,7 +225,10 @@ impl Change {
                 reader.missing_at("/message/text", "is missing: a message needs a text");
             }
             ChangeKind::Escalated if data.escalation.is_none() => {
-                reader.missing_at("/escalation", "is missing: say at least to whom (`channel`) or how far (`level`)");
+                reader.missing_at(
+                    "/escalation",
+                    "is missing: say at least to whom (`channel`), about what (`area`) or how far (`level`)",
+                );
             }
             ChangeKind::AttachmentAdded if data.attachment.is_none() => {
                 reader.missing_at("/attachment", "is missing: say at least its `name` and `url`");

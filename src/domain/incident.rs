@@ -12,7 +12,7 @@ use super::time::Timestamp;
 use super::wire::codec::{Flag, Id, Labels, ListOf, Moment, Name, Number, OneOf, Text};
 use super::wire::record::{Nested, ReadRecord, record};
 pub use super::words::{
-    AffectedKind, Channel, Health, Kind, Origin, Owner, ResolutionCode, Severity, State, Visibility, Word,
+    AffectedKind, Channel, Health, Kind, Origin, Owner, ResolutionCode, Severity, State, SupportArea, Visibility, Word,
 };
 use crate::limits::{
     INCIDENT_AFFECTED_COUNT_MAX, INCIDENT_LABELS_COUNT_MAX, INCIDENT_MESSAGES_COUNT_MAX, INCIDENT_TEXT_CHARS_MAX,
@@ -201,6 +201,10 @@ record! {
         channel "channel" (channel_raw): Channel as OneOf<Channel>,
         /// The channel as said.
         channel_raw "channel_raw": String as Name,
+        /// What it is about; says to whom when no channel does.
+        area "area" (area_raw): SupportArea as OneOf<SupportArea>,
+        /// The area as said.
+        area_raw "area_raw": String as Name,
         /// Why.
         reason "reason": String as Prose,
         /// By when an answer is expected.

@@ -219,6 +219,27 @@ words! {
 }
 
 words! {
+    /// What an incident is about when the managed service does not end it by itself: its table of what is supported, and
+    /// by whom the rest is.
+    SupportArea {
+        /// Third-party software, and what only the manufacturer can set.
+        ServiceConfiguration = "service_configuration",
+        /// The room's account and its sign-in.
+        RoomAccount = "room_account",
+        /// A camera, a microphone, a loudspeaker or a display.
+        Peripheral = "peripheral",
+        /// A device that is to be replaced.
+        Rma = "rma",
+        /// Why it happened.
+        RootCause = "root_cause",
+        /// The quality of calls and of the network.
+        MeetingExperience = "meeting_experience",
+        /// Bringing a room up to the recommended standard.
+        RemediationOnboarding = "remediation_onboarding",
+    }
+}
+
+words! {
     /// Why it is over.
     ResolutionCode {
         /// The customer repaired it.

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::error::{ApiError, Code};
-use super::operators::{Concerning, Looks, Operator, Steers, unknown_tenant};
+use super::operators::{Concerning, Looks, Operator, Steers};
 use super::standing::{Ending, Standing};
-use super::{Face, health, nothing_here, resource};
+use super::{Face, configuration, health, nothing_here, resource};
 use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::domain::ticket::{Link, Ticket};
@@ -36,6 +36,8 @@ pub fn routes(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
             .service(resource("/metrics", web::get().to(metrics)))
             .service(resource("/livez", web::get().to(health::livez)))
             .service(resource("/readyz", web::get().to(health::readyz)))
+            .service(resource("/v1/configuration", web::get().to(configuration::present)))
+            .service(resource("/v1/reload", web::post().to(configuration::reload)))
             .service(resource("/v1/tenants", web::get().to(tenants)))
             .service(resource("/v1/tenants/{tenant}", web::get().to(tenant)))
             .service(resource("/v1/tenants/{tenant}/pause", web::post().to(pause)))
@@ -54,8 +56,13 @@ pub fn routes(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
 struct TenantBody {
     tenant: TenantId,
     enabled: bool,
-    instance: String,
-    mapping: String,
+    /// It was served once, and no file describes it now; what waits for it stays.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    removed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mapping: Option<String>,
     health: String,
     waiting: u64,
     parked: u64,
@@ -112,9 +119,15 @@ async fn metrics(operator: Operator<Looks>) -> HttpResponse {
 
 async fn tenants(Operator { face, .. }: Operator<Looks>) -> Result<HttpResponse, ApiError> {
     let backlog = face.store.backlog().await?;
+    let served = face.registry.all();
+    let mut names: Vec<&TenantId> = served.iter().map(|tenant| tenant.id()).collect();
+    // Those that were removed and have something left.
+    names.extend(backlog.iter().filter(|left| left.waiting + left.parked > 0).map(|left| &left.tenant));
+    names.sort();
+    names.dedup();
     let mut bodies = Vec::new();
-    for tenant in face.registry.all() {
-        bodies.push(tenant_body(&face, tenant.id(), &backlog).await?);
+    for name in names {
+        bodies.push(tenant_body(&face, name, &backlog).await?);
     }
     Ok(HttpResponse::Ok().json(json!({"tenants": bodies})))
 }
@@ -125,15 +138,22 @@ async fn tenant(Concerning { face, tenant, .. }: Concerning<Looks>) -> Result<Ht
 
 /// A tenant with what waits for it, both directions together.
 async fn tenant_body(face: &Face, id: &TenantId, backlog: &[Backlog]) -> Result<TenantBody, ApiError> {
-    let tenant = face.registry.find(id).ok_or_else(unknown_tenant)?;
+    let tenant = face.registry.find(id);
+    let settings = tenant.as_ref().map(|tenant| tenant.settings());
     let record = face.store.tenant(id).await?;
     let of_tenant = || backlog.iter().filter(|waits| waits.tenant == *id);
     let (waiting, parked) = of_tenant().fold((0, 0), |(w, p), waits| (w + waits.waiting, p + waits.parked));
     let oldest = of_tenant().filter_map(|waits| waits.oldest).min();
     let oldest = oldest.map(|oldest| face.clock.now().since(oldest).as_secs());
     let now = face.clock.now();
-    let certificate_ends = tenant.settings().servicenow.certificate.as_ref().map(|shown| shown.validity().ends);
+    let credentials = settings.and_then(|settings| {
+        let certificate_ends = settings.servicenow.certificate.as_ref().map(|shown| shown.validity().ends);
+        Ending::of(settings.servicenow.auth.refresh_token_ends(), certificate_ends, now)
+    });
     let health = match (&record.pause, parked, waiting) {
+        _ if tenant.is_none() => {
+            format!("removed, {waiting} waiting, {parked} parked: they go on when its file is back")
+        }
         (Some(pause), _, _) => format!("paused ({}): {}", pause.code, pause.reason),
         (None, 1.., _) => format!("{parked} parked, a person is needed: snowgate deliveries list --state parked"),
         (None, 0, 1..) => format!("working, {waiting} waiting"),
@@ -141,9 +161,10 @@ async fn tenant_body(face: &Face, id: &TenantId, backlog: &[Backlog]) -> Result<
     };
     Ok(TenantBody {
         tenant: id.clone(),
-        enabled: tenant.is_enabled(),
-        instance: tenant.settings().servicenow.instance.origin(),
-        mapping: tenant.settings().mapping.clone(),
+        enabled: settings.is_some_and(|settings| settings.enabled),
+        removed: settings.is_none(),
+        instance: settings.map(|settings| settings.servicenow.instance.origin()),
+        mapping: settings.map(|settings| settings.mapping.clone()),
         health,
         waiting,
         parked,
@@ -154,7 +175,7 @@ async fn tenant_body(face: &Face, id: &TenantId, backlog: &[Backlog]) -> Result<
             reason: pause.reason,
         }),
         honours_sys_id: record.learned.honours_sys_id,
-        credentials: Ending::of(tenant.settings().servicenow.auth.refresh_token_ends(), certificate_ends, now),
+        credentials,
         standing: (face.standing)(id),
     })
 }
@@ -229,11 +250,13 @@ async fn incident(
     if links.is_empty() && page.deliveries.is_empty() && query.before.is_none() {
         return Err(ApiError::new(Code::NotFound, "nothing is known here of that incident"));
     }
-    let instance = face.registry.find(&tenant).ok_or_else(unknown_tenant)?.settings().servicenow.instance.origin();
+    // Of a removed tenant nobody knows where its instance was.
+    let instance = face.registry.find(&tenant).map(|tenant| tenant.settings().servicenow.instance.origin());
     let link = |link: &Link| {
         let Link { ticket, episode, .. } = link;
         let Ticket { number, sys_id, table } = ticket;
-        json!({"number": number, "sys_id": sys_id, "table": table, "url": ticket.url(&instance), "episode": episode})
+        let url = instance.as_ref().map(|instance| ticket.url(instance));
+        json!({"number": number, "sys_id": sys_id, "table": table, "url": url, "episode": episode})
     };
     let tickets: Vec<_> = links.iter().map(link).collect();
     let body = json!({

@@ -218,7 +218,7 @@ fn check<'a>(event: &Structured<'a>, trail: &Trail<'_>) -> Read<'a> {
 }
 
 /// The body as text, not nested deeper than a stack can bear.
-fn plain(body: &[u8]) -> Result<&str, ApiError> {
+pub(super) fn plain(body: &[u8]) -> Result<&str, ApiError> {
     let text = std::str::from_utf8(body).map_err(|error| {
         let detail = format!("the body is not UTF-8: byte {} starts no character", error.valid_up_to());
         ApiError::new(Code::MalformedJson, detail)
@@ -241,7 +241,7 @@ fn plain(body: &[u8]) -> Result<&str, ApiError> {
     Ok(text)
 }
 
-fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
     serde_json::from_str(text).map_err(|error| {
         if error.is_data() {
             let message = error.to_string();

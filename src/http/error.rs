@@ -1,4 +1,4 @@
-//! What a caller is told when something is wrong: one code, one status, fixed words. Nothing else in the program knows
+//! What a caller is told when something is wrong: one code, one status (but for tools that insist on theirs), fixed words. Nothing else in the program knows
 //! a status code of ours. The cause behind it goes to the log, never to the caller.
 
 use std::fmt;
@@ -8,6 +8,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+
+use crate::tenants::Finding;
 
 /// A stable code; documented in `docs/http.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// The JSON is no valid event; `faults` names each place.
     InvalidEvent,
+    /// The files have errors, and nothing of them was applied; `findings` names each place.
+    InvalidConfiguration,
     /// The event id was used before for another body.
     EventConflict,
     /// Too much already waits for this incident.
@@ -61,6 +65,7 @@ impl Code {
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidEvent => "invalid_event",
+            Self::InvalidConfiguration => "invalid_configuration",
             Self::EventConflict => "event_conflict",
             Self::LaneFull => "lane_full",
             Self::TicketLaneFull => "ticket_lane_full",
@@ -81,7 +86,7 @@ impl Code {
             Self::NotParked => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InvalidEvent | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidEvent | Self::InvalidConfiguration | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
             Self::LaneFull => StatusCode::TOO_MANY_REQUESTS,
             Self::TicketLaneFull | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -101,6 +106,7 @@ impl Code {
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "This media type or encoding is not accepted",
             Self::InvalidEvent => "The event is not valid",
+            Self::InvalidConfiguration => "The files have errors, and the configuration stays as it was",
             Self::EventConflict => "This event id was used for another event",
             Self::LaneFull => "Too many changes of this incident are waiting",
             Self::TicketLaneFull => "Too many webhooks of this ticket are waiting",
@@ -128,13 +134,16 @@ pub struct ApiError {
     code: Code,
     detail: String,
     faults: Vec<Fault>,
+    findings: Vec<Finding>,
     retry_after: Option<Duration>,
+    /// Where a caller takes another status than the code's for what is meant.
+    status: Option<StatusCode>,
 }
 
 impl ApiError {
     /// With words for this case; they reach the caller.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), faults: Vec::new(), retry_after: None }
+        Self { code, detail: detail.into(), faults: Vec::new(), findings: Vec::new(), retry_after: None, status: None }
     }
 
     /// With each place that is wrong.
@@ -143,7 +152,17 @@ impl ApiError {
             1 => "one fault; see `faults`".to_owned(),
             count => format!("{count} faults; see `faults`"),
         };
-        Self { code: Code::InvalidEvent, detail, faults, retry_after: None }
+        Self::new(Code::InvalidEvent, detail).with_faults(faults)
+    }
+
+    /// Files with errors, and where those are.
+    pub fn invalid_configuration(findings: Vec<Finding>) -> Self {
+        let errors = findings.iter().filter(|finding| finding.is_error()).count();
+        let detail = match errors {
+            1 => "one error; see `findings`. Nothing was changed".to_owned(),
+            count => format!("{count} errors; see `findings`. Nothing was changed"),
+        };
+        Self { findings, ..Self::new(Code::InvalidConfiguration, detail) }
     }
 
     /// Adds the places that are wrong.
@@ -158,6 +177,19 @@ impl ApiError {
     pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    /// The status for callers that do not come again after the code's own, and how long they are to wait if nothing was said.
+    #[must_use]
+    pub fn sent_as(mut self, status: StatusCode, wait: Duration) -> Self {
+        self.status = Some(status);
+        self.retry_after.get_or_insert(wait);
+        self
+    }
+
+    /// The status it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.status.unwrap_or_else(|| self.code.status())
     }
 
     /// For the log: the words for this case and the first places that are wrong.
@@ -197,11 +229,13 @@ struct Problem<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     faults: &'a [Fault],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    findings: &'a [Finding],
 }
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.code.status()
+        self.status()
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -209,12 +243,13 @@ impl ResponseError for ApiError {
         let problem = Problem {
             r#type: format!("urn:snowgate:problem:{code}"),
             title: self.code.title(),
-            status: self.code.status().as_u16(),
+            status: self.status().as_u16(),
             code,
             detail: &self.detail,
             faults: &self.faults,
+            findings: &self.findings,
         };
-        let mut answer = HttpResponse::build(self.code.status());
+        let mut answer = HttpResponse::build(self.status());
         answer.content_type("application/problem+json");
         if let Some(wait) = self.retry_after {
             answer.insert_header((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));

@@ -55,7 +55,7 @@ pub(super) async fn accept(
 
 /// Tells that a tenant's own sender was refused.
 pub(super) fn tell_refused(tenant: &Tenant, refusal: &ApiError) {
-    let (code, status) = (refusal.code().as_str(), refusal.code().status().as_u16());
+    let (code, status) = (refusal.code().as_str(), refusal.status().as_u16());
     told::Refused { tenant: Some(tenant.id()), code, status, reason: &refusal.in_short() }.emit();
 }
 
@@ -108,11 +108,31 @@ async fn store(
     if !faults.is_empty() {
         return Err(ApiError::invalid(faults));
     }
+    commit(face, tenant, changes, batch).await
+}
+
+/// Commits deliveries together, all or none, and gives each its receipt.
+pub(super) async fn commit(
+    face: &Face,
+    tenant: &TenantId,
+    changes: Vec<NewDelivery>,
+    batch: bool,
+) -> Result<Vec<ReceiptBody>, ApiError> {
     let incidents: Vec<_> = changes.iter().map(|change| change.incident.clone()).collect();
     failpoint::hit("accept.before_commit");
     let stands = face.store.accept(changes).await?;
     failpoint::hit("accept.after_commit");
     receipts(tenant, incidents, stands, batch)
+}
+
+/// What becomes of a body, item by item, before anything is stored; for whoever has a body and no request.
+pub fn deliveries_of(
+    tenant: &TenantId,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Vec<Result<NewDelivery, Vec<Fault>>>, ApiError> {
+    let items = cloudevents::read(Mode::of(headers)?, headers, body)?;
+    Ok(items.into_iter().map(|read| read.and_then(|envelope| new_delivery(tenant, envelope))).collect())
 }
 
 fn new_delivery(tenant: &TenantId, envelope: Envelope<'_>) -> Result<NewDelivery, Vec<Fault>> {

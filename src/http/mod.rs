@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod cloudevents;
+pub mod configuration;
 mod deliveries;
 pub mod error;
 mod events;
@@ -13,6 +14,7 @@ mod extract;
 mod health;
 pub mod operators;
 mod request;
+mod sources;
 pub mod standing;
 mod webhooks;
 
@@ -30,6 +32,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::tenants::Registry;
 
 use error::{ApiError, Code};
+pub use events::deliveries_of;
 use operators::Operators;
 pub use request::track;
 pub use webhooks::delivery_of;
@@ -59,6 +62,8 @@ pub struct Face {
     pub resumed: Resumed,
     /// How a tenant's peers stand, handed in likewise.
     pub standing: Standings,
+    /// The configuration that runs, and reading it anew, handed in likewise.
+    pub configured: configuration::Configured,
 }
 
 /// How a tenant's peers and its sweep stand; `None` before the first delivery.
@@ -73,6 +78,7 @@ pub fn public(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
         routes
             .app_data(web::Data::new(face))
             .service(resource("/v1/tenants/{tenant}/events", web::post().to(events::accept)))
+            .service(resource("/v1/tenants/{tenant}/sources/{source}", web::post().to(sources::accept)))
             .service(resource("/v1/tenants/{tenant}/webhooks/servicenow", web::post().to(webhooks::servicenow)))
             .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(deliveries::receipt)))
             .service(resource("/livez", web::get().to(health::livez)))

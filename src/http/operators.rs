@@ -3,18 +3,22 @@
 //! Owns: the check, and the extractors by which no handler can forget it. Never: knows what a handler does. Fails: with 401,
 //! 403, or 404 for a tenant that is not there, in this order. Proved by: the tests here and `tests/it/operators.rs`.
 
-use std::future::{Ready, ready};
+use std::future::{Future, Ready, ready};
 use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
+use arc_swap::ArcSwap;
 
 use super::Face;
 use super::error::{ApiError, Code};
 use crate::domain::id::TenantId;
 use crate::limits::SENDERS_PER_TENANT_MAX;
 use crate::security::api_key::{self, ApiKeyHash};
+use crate::store::DeliveryQuery;
 
 /// What an operator may do; each role includes the ones before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,8 +32,12 @@ pub enum Role {
 }
 
 /// The operators, or nobody: then the listener is a loopback one and asks for nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Operators {
+/// A reload replaces all of them at once.
+#[derive(Debug, Default)]
+pub struct Operators(ArcSwap<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
     names: Vec<(String, Role)>,
     hashes: Vec<ApiKeyHash>,
 }
@@ -37,23 +45,27 @@ pub struct Operators {
 impl Operators {
     /// With each operator's name, role and the hash of their token.
     pub fn new(operators: impl IntoIterator<Item = (String, Role, ApiKeyHash)>) -> Self {
-        let mut known = Self::default();
-        for (name, role, hash) in operators {
-            known.names.push((name, role));
-            known.hashes.push(hash);
-        }
+        let known = Self::default();
+        known.replace(operators);
         known
+    }
+
+    /// Lets in these from now on, and nobody else.
+    pub fn replace(&self, operators: impl IntoIterator<Item = (String, Role, ApiKeyHash)>) {
+        let (names, hashes) = operators.into_iter().map(|(name, role, hash)| ((name, role), hash)).unzip();
+        self.0.store(Arc::new(Known { names, hashes }));
     }
 
     /// Whether this request may do what needs `role`.
     fn check(&self, request: &HttpRequest, role: Role) -> Result<(), ApiError> {
-        if self.hashes.is_empty() {
+        let known = self.0.load();
+        if known.hashes.is_empty() {
             return from_this_machine(request);
         }
         let header = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let token = header.strip_prefix("Bearer ").unwrap_or_default();
         // A search compares with as many hashes as a tenant may have senders; more operators are more searches.
-        let mut chunks = self.hashes.chunks(SENDERS_PER_TENANT_MAX).zip(self.names.chunks(SENDERS_PER_TENANT_MAX));
+        let mut chunks = known.hashes.chunks(SENDERS_PER_TENANT_MAX).zip(known.names.chunks(SENDERS_PER_TENANT_MAX));
         let found = chunks.find_map(|(hashes, names)| names.get(api_key::find(token, hashes)?));
         match found {
             Some((_, held)) if *held >= role => Ok(()),
@@ -73,6 +85,13 @@ pub(super) enum Looks {}
 
 /// Asks for [`Role::Operate`].
 pub(super) enum Steers {}
+
+/// Asks for [`Role::Admin`].
+pub(super) enum Governs {}
+
+impl Asks for Governs {
+    const ROLE: Role = Role::Admin;
+}
 
 impl Asks for Looks {
     const ROLE: Role = Role::Read;
@@ -106,15 +125,30 @@ impl<A: Asks> FromRequest for Operator<A> {
 
 impl<A: Asks> FromRequest for Concerning<A> {
     type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(checked::<A>(request).and_then(|face| {
-            let named = TenantId::parse(request.match_info().query("tenant")).ok();
-            let tenant = named.filter(|id| face.registry.find(id).is_some()).ok_or_else(unknown_tenant)?;
-            Ok(Self { face, tenant, asks: PhantomData })
-        }))
+        let named = TenantId::parse(request.match_info().query("tenant"));
+        let face = checked::<A>(request);
+        Box::pin(async move {
+            let (face, tenant) = (face?, named.map_err(|_| unknown_tenant())?);
+            if is_known(&face, &tenant).await? {
+                Ok(Self { face, tenant, asks: PhantomData })
+            } else {
+                Err(unknown_tenant())
+            }
+        })
     }
+}
+
+/// Whether there is such a tenant, or was one: the records of a removed tenant stay readable for operators.
+async fn is_known(face: &Face, tenant: &TenantId) -> Result<bool, ApiError> {
+    if face.registry.find(tenant).is_some() {
+        return Ok(true);
+    }
+    let (state, incidents, direction, before) = (None, Vec::new(), None, None);
+    let any = DeliveryQuery { tenant: tenant.clone(), state, incidents, direction, before, limit: 1 };
+    Ok(!face.store.deliveries(&any).await?.deliveries.is_empty())
 }
 
 fn checked<A: Asks>(request: &HttpRequest) -> Result<Data<Face>, ApiError> {

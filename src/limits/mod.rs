@@ -3,13 +3,17 @@
 //! Relations between bounds are checked while compiling, at the end of this file.
 
 mod credentials;
+mod reload;
 mod simulator;
+mod sources;
 mod way_back;
 
 use std::time::Duration;
 
 pub use credentials::*;
+pub use reload::*;
 pub use simulator::*;
+pub use sources::*;
 pub use way_back::*;
 
 // ── names ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -61,6 +65,8 @@ pub const WEBHOOK_RETRY_AFTER: Duration = Duration::from_secs(30);
 pub const HOPS_MAX: u64 = 2;
 /// Deliveries on one page of a list.
 pub const PAGE_MAX: usize = 200;
+/// Events that one plan asks a gateway for: fifty pages, some seconds of a person's patience.
+pub const PLAN_EVENTS_MAX: i64 = 10_000;
 
 // ── what ServiceNow tells ────────────────────────────────────────────────────────────────────────────────────
 

@@ -13,7 +13,7 @@ use super::draft::{
 use super::raw::Recovery;
 use super::rule::{FieldRule, Given, Skipped, Step};
 use crate::domain::change::{Change, ChangeKind};
-use crate::domain::incident::{State, Visibility};
+use crate::domain::incident::{Message, State, Visibility};
 
 /// What says "it is over" on a ticket; left alone when recoveries must not resolve it.
 const ENDING_FIELDS: [&str; 6] = ["state", "incident_state", "close_code", "close_notes", "resolved_at", "resolved_by"];
@@ -63,7 +63,9 @@ impl Mapping {
                 run.drop_what("recovery", || "the mapping's `recovery` leaves the ticket's state to people".to_owned());
             }
         }
-        self.journal(&mut run);
+        if let Some(message) = &change.message {
+            self.journal(message, &mut run);
+        }
         self.attachment(&mut run);
         if run.problems.is_empty() {
             Ok(run.draft)
@@ -102,16 +104,29 @@ impl Mapping {
         });
     }
 
-    /// The journal entry of a message. A message that does not say who may read it is internal.
-    fn journal(&self, run: &mut Run<'_>) {
-        let Some(message) = &run.change.message else { return };
+    /// Whether a change of this kind adds an entry of the mapping's own to a journal.
+    pub fn notes(&self, kind: ChangeKind) -> bool {
+        self.rules(kind).iter().any(|rule| rule.note().is_some())
+    }
+
+    /// The journal entry of a message. A message that does not say who may read it is internal. One call adds one entry:
+    /// with a note of the mapping for the same readers it becomes one text, otherwise people's words go first.
+    fn journal(&self, message: &Message, run: &mut Run<'_>) {
         let visibility = message.visibility.unwrap_or(Visibility::Internal);
         let text = message.text.as_deref().unwrap_or_default();
         match self.journal_of(visibility) {
             Some(_) if text.trim().is_empty() => run.drop_what("message", || "the message has no text".to_owned()),
             Some(field) => {
-                run.draft.journal = Some((field, text.to_owned()));
-                run.trace(field.as_str(), Some(text), || format!("`messages.{visibility}`"));
+                let text = match run.draft.journal.take() {
+                    Some((noted, note)) if noted == field => format!("{note}\n\n{text}"),
+                    Some((noted, _)) => {
+                        run.drop_what(noted.as_str(), || format!("the message goes to `{}`", field.as_str()));
+                        text.to_owned()
+                    }
+                    None => text.to_owned(),
+                };
+                let text = run.draft.journal.insert((field, text)).1.clone();
+                run.trace(field.as_str(), Some(&text), || format!("`messages.{visibility}`"));
             }
             None => run.drop_what("message", || format!("the mapping does not list `messages.{visibility}`")),
         }
@@ -162,8 +177,12 @@ impl Run<'_> {
             let line = TraceLine { field: Arc::clone(&rule.name), value: value.clone(), why: steps.join("; ") };
             self.draft.trace.push(line);
         }
-        if let Some(value) = value {
-            self.draft.fields.push(DraftField { name: Arc::clone(&rule.name), value, write: rule.write });
+        match (value, rule.note()) {
+            (Some(value), None) => {
+                self.draft.fields.push(DraftField { name: Arc::clone(&rule.name), value, write: rule.write });
+            }
+            (Some(text), Some(journal)) if !text.trim().is_empty() => self.draft.journal = Some((journal, text)),
+            (Some(_), Some(_)) | (None, _) => {}
         }
     }
 

@@ -64,6 +64,14 @@ impl Lookups {
     }
 }
 
+impl Lookups {
+    /// Every record as if it had been found; what it stands for is shown in the place of its `sys_id`.
+    pub fn as_if_found(keys: Vec<LookupKey>) -> Self {
+        let shown = |key: &LookupKey| Lookup::Found(format!("<{} with {} {}>", key.table, key.by, key.value));
+        keys.into_iter().map(|key| (key.clone(), shown(&key))).collect()
+    }
+}
+
 impl FromIterator<(LookupKey, Lookup)> for Lookups {
     fn from_iter<I: IntoIterator<Item = (LookupKey, Lookup)>>(found: I) -> Self {
         Self(found.into_iter().collect())
@@ -82,6 +90,17 @@ pub struct DraftField {
 }
 
 impl DraftField {
+    /// Whether an update writes it, where this print was the last that we wrote of it. Nothing is ever emptied that we
+    /// did not fill.
+    pub fn is_due(&self, written: Option<&str>) -> bool {
+        match (self.write, written) {
+            (Write::Always, _) => true,
+            (Write::Create, _) => false,
+            (Write::Change, Some(print)) => print != self.hash(),
+            (Write::Change, None) => !self.value.is_empty(),
+        }
+    }
+
     /// A short print of the value, to see later whether it changed: the first 16 hexadecimal digits of its SHA-256.
     /// It is stored, so it must never be computed in another way.
     pub fn hash(&self) -> String {

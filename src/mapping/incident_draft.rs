@@ -108,7 +108,7 @@ fn word<S: Serializer>(state: &Option<State>, serializer: S) -> Result<S::Ok, S:
 }
 
 /// Puts a value under a dotted name. Names that go through each other (`custom.a`, `custom.a.b`) are refused at load.
-fn put(record: &mut Map<String, Value>, path: &str, value: Value) {
+pub(crate) fn put(record: &mut Map<String, Value>, path: &str, value: Value) {
     match path.split_once('.') {
         None => {
             record.insert(path.to_owned(), value);

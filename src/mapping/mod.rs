@@ -25,7 +25,9 @@ mod lint;
 mod native;
 mod path;
 mod raw;
+mod rehearsal;
 mod rule;
+pub mod source;
 mod syntax;
 mod template;
 mod ticket_view;
@@ -40,7 +42,8 @@ pub use draft::{
     TraceLine, Write,
 };
 pub use incident_draft::{IncidentDraft, Output};
-pub use raw::{ClosedTicket, OnParked, Recovery, schema};
+pub use raw::{ClosedTicket, OnParked, Recovery, schema, source_schema};
+pub use rehearsal::{Apart, Calls, Entry, FieldDifference, Rehearsal, TicketDifference};
 pub use ticket_view::{Cell, TicketView};
 
 use crate::domain::change::ChangeKind;

@@ -162,7 +162,8 @@ impl Native {
     fn filter(filter: &minijinja::machinery::ast::Filter<'_>) -> Option<Self> {
         let inner = Self::compile(filter.expr.as_ref()?)?;
         if let (Self::Path(list), "map", [CallArg::Kwarg(_, name)]) = (&inner, filter.name, filter.args.as_slice()) {
-            let name = name.as_const()?.as_str()?.into();
+            // A name of dotted names goes to the engine.
+            let name = name.as_const()?.as_str().filter(|name| !name.contains('.'))?.into();
             return Some(Self::Pluck { list: list.clone(), name });
         }
         let known = FILTERS.iter().find(|known| known.name == filter.name)?;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::draft::{Lookup, LookupKey, Lookups, Reason, Write};
+use super::draft::{JournalField, Lookup, LookupKey, Lookups, Reason, Write};
 use super::expression::Trouble;
 use super::template::Template;
 use crate::domain::wire::Record;
@@ -127,6 +127,12 @@ impl From<Trouble> for Reason {
 }
 
 impl FieldRule {
+    /// The journal it adds an entry to with every change of its kind. One that is written at creation alone is a column
+    /// like any other.
+    pub(crate) fn note(&self) -> Option<JournalField> {
+        JournalField::known(&self.name).filter(|_| self.write != Write::Create)
+    }
+
     /// The lookup this field needs, if it gets that far.
     pub(crate) fn lookup_key(&self, scope: &dyn Record) -> Option<LookupKey> {
         let lookup = self.lookup.as_ref()?;

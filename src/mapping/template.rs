@@ -81,6 +81,40 @@ impl Template {
         }
     }
 
+    /// The path it is, if it is nothing else.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self.parts.as_ref() {
+            [Part::Path(path)] => Some(path),
+            [..] => None,
+        }
+    }
+
+    /// Whether it is one expression and nothing around it, whose value keeps its type.
+    pub(crate) fn is_sole(&self) -> bool {
+        matches!(self.parts.as_ref(), [Part::Path(_) | Part::Program(_)])
+    }
+
+    /// The value as JSON: an expression that stands alone keeps its type, everything else is text.
+    pub(crate) fn json(&self, scope: &dyn Record) -> Result<Option<serde_json::Value>, Trouble> {
+        let json = match self.parts.as_ref() {
+            [Part::Path(path)] => {
+                let node = path.resolve(scope);
+                if matches!(node, Node::Absent) {
+                    return Err(Trouble::Missing(path.to_string()));
+                }
+                serde_json::to_value(node)
+            }
+            [Part::Program(program)] => match program.evaluate(scope)? {
+                None => return Ok(None),
+                Some(Found::Node(node)) => serde_json::to_value(node),
+                Some(Found::Constant(value)) => serde_json::to_value(value),
+                Some(Found::Computed(value)) => serde_json::to_value(value),
+            },
+            [..] => return Ok(self.text(scope)?.map(|text| serde_json::Value::String(text.into_owned()))),
+        };
+        json.map(Some).map_err(|error| Trouble::Failed(error.to_string()))
+    }
+
     /// The value as text; `None` if it has none and says that it may have none.
     pub(crate) fn text<'a>(&'a self, scope: &'a dyn Record) -> Result<Option<Cow<'a, str>>, Trouble> {
         if let [only] = self.parts.as_ref() {
@@ -97,6 +131,12 @@ impl Template {
     pub(crate) fn holds(&self, scope: &dyn Record) -> Result<bool, Trouble> {
         if let [Part::Program(program)] = self.parts.as_ref() {
             return Ok(program.evaluate(scope)?.is_some_and(|value| value.is_true()));
+        }
+        if let [Part::Path(path)] = self.parts.as_ref()
+            && let node @ (Node::List(_) | Node::Record(_) | Node::Labels(_) | Node::Object(_)) = path.resolve(scope)
+        {
+            // Texts have no form for these; whether there is something in them can be told.
+            return Ok(Found::Node(node).is_true());
         }
         match self.text(scope) {
             Ok(text) => Ok(text.is_some_and(|text| !matches!(text.as_ref(), "" | "false" | "0"))),

@@ -13,7 +13,7 @@ use super::oauth::Credentials;
 use super::oauth::grant::TokenEndpoint;
 use super::oauth::keeper::{Keeper, KeeperNews, KeeperObserver, Pass};
 use super::pace::{Closed, Limits, Pace, Purpose, Standing, Told};
-use super::permit::{BreakerTurned, Permit, Permits};
+use super::permit::{BreakerTurned, Permit, Permits, Showing};
 use super::transport::Transport;
 use super::waits;
 use crate::delivery::outcome::{Class, Outcome};
@@ -71,8 +71,8 @@ pub struct Caller {
     keeper: Option<Keeper>,
     luck: Luck,
     observer: Option<CallerObserver>,
-    /// How many credentials the peer had been shown before ours; a later caller raises the count in `permits`.
-    replaced: u64,
+    /// Which credentials of the peer's calls these are.
+    shows: Showing,
 }
 
 /// One try of a call: what it came to, and what the answer told beside that.
@@ -120,21 +120,8 @@ impl<T> Attempt<T> {
 impl Caller {
     /// A caller that knows nothing yet of its peer; nothing is sent before the first call.
     pub fn new(options: CallerOptions) -> Self {
-        let permits = Permits::new(Pace::new(options.limits).with(options.peer), Arc::clone(&options.clock));
-        Self::with(permits, options)
-    }
-
-    /// The same for a peer that another caller knows: what was learned of its pace goes on, whatever became of the
-    /// credentials. Only for the same peer and the same limits.
-    pub fn succeeding(options: CallerOptions, other: &Self) -> Self {
-        let permits = Arc::clone(&other.permits);
-        // Refused credentials close the gate; these here may be others.
-        permits.replace_credentials();
-        Self::with(permits, options)
-    }
-
-    fn with(permits: Arc<Permits>, options: CallerOptions) -> Self {
-        let CallerOptions { identity, transport, clock, luck_seed, observer, .. } = options;
+        let CallerOptions { identity, peer, limits, transport, clock, luck_seed, observer } = options;
+        let permits = Permits::new(Pace::new(limits).with(peer), Arc::clone(&clock));
         let keeper = identity.map(|Identity { credentials, token_url, scope, audience }| {
             let (transport, clock) = (transport.clone(), Arc::clone(&clock));
             let endpoint = TokenEndpoint { url: token_url, scope, audience, transport, clock };
@@ -143,8 +130,26 @@ impl Caller {
             });
             Keeper::new(credentials, endpoint, told)
         });
-        let replaced = permits.credentials_replaced();
-        Self { transport, clock, permits, keeper, luck: Luck::seeded(luck_seed), observer, replaced }
+        let shows = permits.shown();
+        Self { transport, clock, permits, keeper, luck: Luck::seeded(luck_seed), observer, shows }
+    }
+
+    /// In place of another caller of the same peer, whose budgets, calls under way and waiting times count on, within
+    /// these limits. With the same credentials its token is ours as well; with others, what the peer thought of its own,
+    /// or still says of a call on its way, is not held against ours.
+    #[must_use]
+    pub fn succeeding(self, other: &Self, limits: Limits, same_credentials: bool) -> Self {
+        let permits = Arc::clone(&other.permits);
+        permits.pace().limit_to(limits);
+        permits.look_again();
+        if !same_credentials {
+            return Self { shows: permits.show_others(), permits, ..self };
+        }
+        let keeper = match (self.keeper, &other.keeper) {
+            (Some(keeper), Some(theirs)) => Some(keeper.sharing(theirs)),
+            (keeper, _) => keeper,
+        };
+        Self { shows: other.shows, permits, keeper, ..self }
     }
 
     /// The right to make one call. Waits about two seconds at most; otherwise says until when, and why.
@@ -196,22 +201,13 @@ impl Caller {
         };
         let (result, mut outcome) = match made.result {
             Ok(found) => (Ok(found), Outcome { status: made.status, ..Outcome::new(Class::Done, "done") }),
-            Err(outcome) => (Err(()), self.unless_replaced(outcome)),
+            Err(outcome) => (Err(()), outcome),
         };
-        permit.settle(&mut outcome, made.told, self.luck.fraction());
+        permit.settle(&mut outcome, made.told, self.shows, self.luck.fraction());
         self.tell_of_breaker();
         let millis = u64::try_from(self.clock.now().since(begun).as_millis()).unwrap_or(u64::MAX);
         report(&Made { outcome: &outcome, millis, mark: made.mark.as_deref() });
         result.map_err(|()| outcome)
-    }
-
-    /// Refused credentials close the tenant; but not if they have been replaced while the call was on its way.
-    fn unless_replaced(&self, outcome: Outcome) -> Outcome {
-        if outcome.class != Class::Unauthorized || self.permits.credentials_replaced() == self.replaced {
-            return outcome;
-        }
-        let why = "the credentials were replaced while the call was on its way; it goes out again with the new ones";
-        Outcome { status: outcome.status, ..Outcome::new(Class::NotProcessed, "credentials_replaced").with_detail(why) }
     }
 
     fn tell_of_breaker(&self) {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::pace::{Closed, Halt, Pace, Purpose, Told};
-use crate::delivery::outcome::Outcome;
+use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::{BUSY_WAIT, PERMIT_WAIT_MAX};
 
@@ -25,11 +25,15 @@ pub(crate) struct Permits {
     pace: Mutex<Pace>,
     freed: Notify,
     clock: SharedClock,
-    /// How many times the credentials of the calls were replaced by others.
-    replaced: AtomicU64,
+    /// Counts the credentials of the calls, one after the other.
+    showing: AtomicU64,
     /// How the breaker stood when that was last told.
     told: Mutex<&'static str>,
 }
+
+/// Which of the credentials that were shown to a peer one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Showing(u64);
 
 /// The breaker stands in another way than was last told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,18 +55,20 @@ pub struct Permit {
 impl Permits {
     pub(crate) fn new(pace: Pace, clock: SharedClock) -> Arc<Self> {
         let (pace, told) = (Mutex::new(pace), Mutex::new(CLOSED));
-        Arc::new(Self { pace, freed: Notify::new(), clock, replaced: AtomicU64::new(0), told })
+        Arc::new(Self { pace, freed: Notify::new(), clock, showing: AtomicU64::new(0), told })
     }
 
-    /// From now on other credentials are shown: what the peer thought of the old ones no longer counts.
-    pub(crate) fn replace_credentials(&self) {
-        self.replaced.fetch_add(1, Ordering::SeqCst);
-        self.pace().trust_credentials_again();
+    /// Which credentials are shown at present.
+    pub(crate) fn shown(&self) -> Showing {
+        Showing(self.showing.load(Ordering::SeqCst))
     }
 
-    /// How many times the credentials were replaced.
-    pub(crate) fn credentials_replaced(&self) -> u64 {
-        self.replaced.load(Ordering::SeqCst)
+    /// From now on others are shown: what the peer thought of the old ones no longer counts.
+    pub(crate) fn show_others(&self) -> Showing {
+        // Under the lock that a call settles under: a refusal of the old ones comes before and is forgiven, or after and is known.
+        let mut pace = self.pace();
+        pace.trust_credentials_again();
+        Showing(self.showing.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
     /// How the breaker stands, if that was not told yet; told once, whoever asks.
@@ -123,6 +129,11 @@ impl Permits {
         }
     }
 
+    /// There may be more slots than before.
+    pub(crate) fn look_again(&self) {
+        self.freed.notify_waiters();
+    }
+
     fn later(&self, wait: Duration, code: &'static str, what: &str) -> Closed {
         let until = self.clock.now().plus(wait.max(Duration::from_millis(1)));
         Closed { until, code, reason: format!("the tenant's {what} are all in use") }
@@ -148,13 +159,25 @@ impl Permit {
         self.permits.pace().overtaken(self.permits.clock.now())
     }
 
-    /// Lets the pace learn from the call's outcome, and the outcome from the pace.
-    pub(crate) fn settle(&mut self, outcome: &mut Outcome, told: Told, luck: f64) {
+    /// Lets the pace learn from the call's outcome, and the outcome from the pace. Refused credentials close the gate, but
+    /// not if they have been replaced while the call was on its way.
+    pub(crate) fn settle(&mut self, outcome: &mut Outcome, told: Told, shown: Showing, luck: f64) {
         let now = self.permits.clock.now();
         let told = Told { probe: self.probe, ..told };
-        outcome.not_before = self.permits.pace().learn(now, outcome, told, luck);
+        let mut pace = self.permits.pace();
+        if outcome.class == Class::Unauthorized && shown != self.permits.shown() {
+            *outcome = Outcome { status: outcome.status, ..replaced() };
+        }
+        outcome.not_before = pace.learn(now, outcome, told, luck);
+        drop(pace);
         self.answered = true;
     }
+}
+
+/// The refusal of credentials that nobody shows any more.
+fn replaced() -> Outcome {
+    let why = "the credentials were replaced while the call was on its way; it goes out again with the new ones";
+    Outcome::new(Class::NotProcessed, "credentials_replaced").with_detail(why)
 }
 
 impl Drop for Permit {

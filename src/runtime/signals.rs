@@ -1,7 +1,7 @@
-//! SIGTERM and SIGINT ask for the stop; a second one, of either kind, means "now".
+//! SIGTERM and SIGINT ask for the stop; a second one, of either kind, means "now". SIGHUP asks for the files to be read.
 //!
-//! Owns: the two signals. Never: ends the process; the second signal is a value that the composition root acts on.
-//! Fails: only while registering. Proved by: the test below, which signals its own process.
+//! Owns: the three signals. Never: ends the process; the second signal is a value that the composition root acts on.
+//! Fails: only while registering. Proved by: the tests below, which signal their own process.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +15,25 @@ use super::drain::Stopper;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+}
+
+/// SIGHUP, caught from the moment this exists.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Catches it from now on, in place of its default, which would end the process.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one. Several that came meanwhile are one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            // The runtime is shutting down: there will be no next one.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Which signal came.
@@ -77,6 +96,15 @@ mod tests {
         let pid = std::process::id().to_string();
         let sent = std::process::Command::new("kill").args([kind, &pid]).status().unwrap();
         assert!(sent.success());
+    }
+
+    #[tokio::test]
+    async fn a_hangup_is_heard_and_ends_nothing() {
+        let mut hangups = Hangups::catch().unwrap();
+        for _ in 0..2 {
+            send("-HUP");
+            tokio::time::timeout(Duration::from_secs(20), hangups.next()).await.expect("it is heard");
+        }
     }
 
     #[tokio::test]

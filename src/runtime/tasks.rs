@@ -8,7 +8,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument;
 
 use crate::telemetry::events::TaskPanicked;
@@ -38,6 +38,19 @@ where
             Err(panic) => tell(name, panic),
         }
     })
+}
+
+/// Runs work that blocks for a moment, such as reading files, beside the threads that serve.
+pub async fn blocking<T>(name: &'static str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError>
+where
+    T: Send + 'static,
+{
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || match std::panic::catch_unwind(AssertUnwindSafe(|| span.in_scope(work))) {
+        Ok(value) => value,
+        Err(panic) => tell(name, panic),
+    })
+    .await
 }
 
 async fn watched<F: Future>(name: &'static str, future: F) -> F::Output {

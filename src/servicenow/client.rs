@@ -68,6 +68,15 @@ pub struct ClientOptions {
     pub news: Option<CallerObserver>,
 }
 
+/// What a client keeps of the one before it, beside what it owes the instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// Its token, if the credentials are the same.
+    pub token: bool,
+    /// What its look-ups found.
+    pub lookups: bool,
+}
+
 /// The client of one tenant's instance; cheap to clone.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
@@ -89,28 +98,20 @@ pub(super) struct Listing {
 impl Client {
     /// A client that knows nothing yet of its instance; nothing is sent before the first call.
     pub fn new(options: ClientOptions) -> Self {
-        Self::made(options, Caller::new)
+        Self(Arc::new(Inner::new(options)))
     }
 
-    /// The same for an instance and limits that another client knows: pace and breaker go on as they are, and calls of
-    /// both are counted together. For a tenant whose credentials were replaced.
-    pub fn succeeding(options: ClientOptions, other: &Self) -> Self {
-        Self::made(options, |options| Caller::succeeding(options, &other.0.caller))
-    }
-
-    fn made(options: ClientOptions, caller: impl FnOnce(CallerOptions) -> Caller) -> Self {
-        let ClientOptions { instance, credentials, token_url, limits, transport, clock, luck_seed, observer, news } =
-            options;
-        let origin = instance.trim_end_matches('/');
-        let token_url = token_url.unwrap_or_else(|| format!("{origin}/oauth_token.do"));
-        let identity = Some(Identity { credentials, token_url, scope: None, audience: None });
-        let peer = "the instance";
-        Self(Arc::new(Inner {
-            origin: origin.into(),
-            caller: caller(CallerOptions { identity, peer, limits, transport, clock, luck_seed, observer: news }),
-            lookups: Mutex::default(),
-            observer,
-        }))
+    /// A client in place of another one. If that called the same instance, budgets and waiting times count on.
+    pub fn succeeding(options: ClientOptions, other: &Self, kept: Kept) -> Self {
+        let limits = options.limits;
+        let inner = Inner::new(options);
+        if inner.origin != other.0.origin {
+            return Self(Arc::new(inner));
+        }
+        let Inner { origin, caller, observer, .. } = inner;
+        let caller = caller.succeeding(&other.0.caller, limits, kept.token);
+        let lookups = if kept.lookups { other.lookups().clone() } else { Lookups::default() };
+        Self(Arc::new(Inner { origin, caller, lookups: Mutex::new(lookups), observer }))
     }
 
     /// The right to make one call. Waits about two seconds at most; otherwise says until when, and why.
@@ -260,6 +261,23 @@ impl Client {
 
     fn lookups(&self) -> std::sync::MutexGuard<'_, Lookups> {
         self.0.lookups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn new(options: ClientOptions) -> Self {
+        let ClientOptions { instance, credentials, token_url, limits, transport, clock, luck_seed, observer, news } =
+            options;
+        let origin = instance.trim_end_matches('/');
+        let token_url = token_url.unwrap_or_else(|| format!("{origin}/oauth_token.do"));
+        let identity = Some(Identity { credentials, token_url, scope: None, audience: None });
+        let peer = "the instance";
+        Self {
+            origin: origin.into(),
+            caller: Caller::new(CallerOptions { identity, peer, limits, transport, clock, luck_seed, observer: news }),
+            lookups: Mutex::default(),
+            observer,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ impl Asked<'_> {
 }
 
 /// The memory of one tenant.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lookups {
     found: HashMap<Key, (Option<SysId>, Timestamp)>,
     /// Oldest first; as long as `found`.

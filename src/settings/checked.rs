@@ -7,15 +7,17 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
 use super::Environment;
 use super::codes;
-use super::raw::{LogFormat, RawEgress, RawLog, RawOperator, RawServer, RawSettings, RawStore, Role};
+use super::duration;
+use super::raw::{LogFormat, RawEgress, RawLog, RawOperator, RawReload, RawServer, RawSettings, RawStore, Role};
 use super::reader::Reader;
 use crate::domain::secret::Secret;
-use crate::limits::OPERATORS_MAX;
+use crate::limits::{OPERATORS_MAX, RELOAD_EVERY_MAX, RELOAD_EVERY_MIN};
 use crate::security::api_key::ApiKeyHash;
 use crate::security::target::EgressPolicy;
 
@@ -38,6 +40,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Who may use the admin listener from other machines.
     pub operators: Vec<Operator>,
+    /// How often the files are looked at.
+    pub reload_every: Every,
     /// Where to die on purpose; never set in release builds.
     pub crash_at: Option<CrashAt>,
 }
@@ -98,6 +102,15 @@ pub struct Operator {
     pub key: ApiKeyHash,
 }
 
+/// How often something is done without being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// So often.
+    Interval(Duration),
+    /// Never.
+    Off,
+}
+
 /// Where a process for kill tests dies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrashAt {
@@ -110,14 +123,49 @@ pub struct CrashAt {
 impl Settings {
     /// Which of the settings differ and take effect only when the process is started again.
     pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
-        let store = |settings: &Self| format!("{:?}", settings.store);
+        let (server, others) = (&self.server, &other.server);
         let differences = [
-            ("server", self.server != other.server),
-            ("store", store(self) != store(other)),
+            ("server.listen", server.listen != others.listen),
+            ("server.admin_listen", server.admin_listen != others.admin_listen),
+            ("server.workers", server.workers != others.workers),
+            ("store.url", self.store.place() != other.store.place()),
+            ("store.password", self.store.password() != other.store.password()),
+            ("store.accept_data_loss", self.store.accept_data_loss != other.store.accept_data_loss),
             ("deployment_key", self.deployment_key != other.deployment_key),
-            ("log", self.log != other.log),
+            ("log.format", self.log.format != other.log.format),
+            ("log.level", self.log.filter != other.log.filter),
         ];
         differences.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+    }
+}
+
+impl StoreSettings {
+    fn place(&self) -> Option<&Path> {
+        match &self.url {
+            StoreUrl::Sqlite(path) => Some(path),
+            StoreUrl::Postgres { url, .. } => Some(Path::new(url)),
+            StoreUrl::Memory => None,
+        }
+    }
+
+    fn password(&self) -> Option<&str> {
+        match &self.url {
+            StoreUrl::Postgres { password, .. } => password.as_ref().map(Secret::expose),
+            StoreUrl::Sqlite(_) | StoreUrl::Memory => None,
+        }
+    }
+}
+
+/// Reports every setting that differs from the running one and cannot take effect without a restart.
+pub(super) fn check_restart(reader: &mut Reader<'_>, running: &Settings, wanted: &Settings) {
+    for key in running.needs_restart(wanted) {
+        let message = format!("a change of `{key}` takes effect only when the gateway is started again");
+        let finding = reader.error(codes::NEEDS_RESTART, key, message);
+        if key == "store.url" {
+            // It may hold a password by mistake.
+            finding.cut();
+        }
+        reader.hint("restart the gateway, or set it back; until then nothing of what changed is used");
     }
 }
 
@@ -137,6 +185,7 @@ pub(super) fn parts(reader: &mut Reader<'_>, environment: &Environment) -> Parts
     let egress = egress(reader);
     let operators = operators(reader);
     let log = log(reader, environment);
+    let reload = reload(reader);
     let deployment_key = reader.part("deployment_key", || deployment_key);
     let tenants = reader.part("tenants", || tenants).map(|tenants| environment.resolve(&tenants));
     let mappings = reader.part("mappings", || mappings).map(|mappings| environment.resolve(&mappings));
@@ -154,6 +203,7 @@ pub(super) fn parts(reader: &mut Reader<'_>, environment: &Environment) -> Parts
             deployment_key: deployment_key?,
             log: log?,
             operators: operators?,
+            reload_every: reload?,
             crash_at,
         })
     };
@@ -300,6 +350,21 @@ fn log(reader: &mut Reader<'_>, environment: &Environment) -> Option<LogSettings
         return None;
     }
     Some(LogSettings { format: format?, filter })
+}
+
+fn reload(reader: &mut Reader<'_>) -> Option<Every> {
+    const EVERY: &str = "reload.every";
+    let text = reader.part(EVERY, || RawReload::default().every)?;
+    if text == "off" {
+        return Some(Every::Off);
+    }
+    let every = reader.check(codes::DURATION, EVERY, duration::parse(&text))?;
+    if (RELOAD_EVERY_MIN..=RELOAD_EVERY_MAX).contains(&every) {
+        return Some(Every::Interval(every));
+    }
+    let (least, most) = (duration::display(RELOAD_EVERY_MIN), duration::display(RELOAD_EVERY_MAX));
+    reader.error(codes::DURATION, EVERY, format!("`{EVERY}` is `off`, or from {least} to {most}, not {text}"));
+    None
 }
 
 /// Release builds do not even look.

@@ -56,6 +56,7 @@ codes! {
     REFRESH_TOKEN_ENDS = "S063", "The refresh token ends within 14 days, or has ended (warning).";
     REFRESH_TOKEN_DAY = "S064", "Nobody said when the refresh token was obtained, so its end comes unannounced (warning).";
     ROTATION = "S065", "One credential is rotated at a time, and the next one is another one.";
+    NEEDS_RESTART = "S070", "A setting changed that takes effect only when the gateway is started again (found by a reload).";
 }
 
 /// The table of the documentation, as Markdown.

@@ -4,14 +4,14 @@
 //! anything; reads mappings (that is `tenants::load`).
 //! Fails: never as a whole. [`Loaded`] has what could be understood, and every finding. Proved by: `tests/settings.rs`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::checked::{self, Settings};
 use super::exchange::UnsignedWebhook;
 use super::finding::{Finding, Severity};
 use super::layers;
-use super::reader::{Reader, read_text, reason};
+use super::reader::{Finished, Reader, read_text, reason};
 use super::shape::{self, Shape};
 use super::tenant::{self, SenderCredential, TenantSettings};
 use super::tree::Document;
@@ -30,6 +30,11 @@ pub struct Loaded {
     pub tenants: Vec<TenantSettings>,
     /// Everything, file by file.
     pub findings: Vec<Finding>,
+    /// Every file and directory that was looked at, whether or not it is there: a change of one of them is worth
+    /// another load.
+    pub files: BTreeSet<PathBuf>,
+    /// Over the files of the settings and their secrets: differs if anything of them does.
+    pub digest: [u8; 32],
 }
 
 /// A configuration without errors.
@@ -57,14 +62,27 @@ impl Loaded {
 
 /// Reads the settings file at `path`, `local.yaml` beside it, the environment, and every tenant's file.
 pub fn load(path: &Path, environment: &Environment) -> Loaded {
-    let mut findings = Vec::new();
-    let parts = load_settings(path, environment, &mut findings);
+    load_over(path, environment, None)
+}
+
+/// The same for a gateway that runs with these settings: what it cannot change without a restart is an error as well.
+pub fn load_over(path: &Path, environment: &Environment, running: Option<&Settings>) -> Loaded {
+    let mut found = Found::default();
+    let (parts, digest) = load_settings(path, environment, running, &mut found);
     let tenants = match &parts.tenants {
-        Some(directory) => load_tenants(directory, parts.egress.as_ref(), environment, &mut findings),
+        Some(directory) => load_tenants(directory, parts.egress.as_ref(), environment, &mut found),
         // Where they are is what is broken; that was reported.
         None => Vec::new(),
     };
-    Loaded { settings: parts.settings, tenants, findings }
+    let Found { findings, files } = found;
+    Loaded { settings: parts.settings, tenants, findings, files, digest }
+}
+
+/// What comes together while files are read.
+#[derive(Default)]
+struct Found {
+    findings: Vec<Finding>,
+    files: BTreeSet<PathBuf>,
 }
 
 /// The same, if there is no error in anything.
@@ -72,22 +90,28 @@ pub fn load_strict(path: &Path, environment: &Environment) -> Result<Configurati
     load(path, environment).strict()
 }
 
-fn load_settings(path: &Path, environment: &Environment, findings: &mut Vec<Finding>) -> checked::Parts {
+fn load_settings(
+    path: &Path,
+    environment: &Environment,
+    running: Option<&Settings>,
+    found: &mut Found,
+) -> (checked::Parts, [u8; 32]) {
     let mut shape = Shape::default();
     let mut layers: Vec<Document> = Vec::new();
     let local = path.with_file_name("local.yaml");
+    found.files.extend([environment.resolve(path), environment.resolve(&local)]);
     let has_local = local != path && environment.resolve(&local).exists();
     for file in [Some(path), has_local.then_some(&*local)].into_iter().flatten() {
         match read_document(file, environment) {
             Ok(document) => {
-                let found = shape::check(&document, schema::settings());
-                shape.findings.extend(found.findings);
-                shape.broken.extend(found.broken);
+                let checked = shape::check(&document, schema::settings());
+                shape.findings.extend(checked.findings);
+                shape.broken.extend(checked.broken);
                 layers.push(document);
             }
             Err(finding) => {
-                findings.push(finding);
-                return checked::Parts::default();
+                found.findings.push(finding);
+                return (checked::Parts::default(), [0; 32]);
             }
         }
     }
@@ -96,13 +120,18 @@ fn load_settings(path: &Path, environment: &Environment, findings: &mut Vec<Find
         Ok(merged) => {
             let mut reader = Reader::new(&layers, merged, shape, environment);
             let parts = checked::parts(&mut reader, environment);
-            findings.extend(reader.finish().0);
-            parts
+            if let (Some(running), Some(wanted)) = (running, &parts.settings) {
+                checked::check_restart(&mut reader, running, wanted);
+            }
+            let Finished { findings, files, digest } = reader.finish();
+            found.findings.extend(findings);
+            found.files.extend(files);
+            (parts, digest)
         }
         Err(finding) => {
-            findings.extend(shape.findings);
-            findings.push(finding);
-            checked::Parts::default()
+            found.findings.extend(shape.findings);
+            found.findings.push(finding);
+            (checked::Parts::default(), [0; 32])
         }
     }
 }
@@ -111,30 +140,26 @@ fn load_tenants(
     directory: &Path,
     egress: Option<&EgressPolicy>,
     environment: &Environment,
-    findings: &mut Vec<Finding>,
+    found: &mut Found,
 ) -> Vec<TenantSettings> {
-    let files = match tenant_files(directory, environment, findings) {
+    found.files.insert(directory.to_owned());
+    let files = match tenant_files(directory, environment, &mut found.findings) {
         Ok(files) => files,
         Err(finding) => {
-            findings.push(finding);
+            found.findings.push(finding);
             return Vec::new();
         }
     };
     if files.is_empty() {
         let name = environment.shown(directory);
         let finding = Finding::of_file(codes::NO_TENANTS, Severity::Warning, &name, "there is no tenant here");
-        findings.push(finding.hint("one file per tenant: copy `contoso.yaml.example` to `NAME.yaml`"));
+        found.findings.push(finding.hint("one file per tenant: copy `contoso.yaml.example` to `NAME.yaml`"));
     }
     let mut seen = Seen::default();
     let mut tenants = Vec::with_capacity(files.len());
     for file in files {
-        match load_tenant(&file, egress, environment, &mut seen) {
-            (Some(tenant), found) => {
-                tenants.push(tenant);
-                findings.extend(found);
-            }
-            (None, found) => findings.extend(found),
-        }
+        tenants.extend(load_tenant(&file, egress, environment, (&mut seen, &mut *found)));
+        found.files.insert(file);
     }
     tenants.sort_by(|one: &TenantSettings, other| one.tenant.cmp(&other.tenant));
     tenants
@@ -153,12 +178,9 @@ fn load_tenant(
     file: &Path,
     egress: Option<&EgressPolicy>,
     environment: &Environment,
-    seen: &mut Seen,
-) -> (Option<TenantSettings>, Vec<Finding>) {
-    let document = match read_document(file, environment) {
-        Ok(document) => document,
-        Err(finding) => return (None, vec![finding]),
-    };
+    (seen, found): (&mut Seen, &mut Found),
+) -> Option<TenantSettings> {
+    let document = read_document(file, environment).map_err(|finding| found.findings.push(finding)).ok()?;
     let shape = shape::check(&document, schema::tenant());
     let layers = std::slice::from_ref(&document);
     let mut reader = Reader::new(layers, document.root.to_json(), shape, environment);
@@ -167,9 +189,11 @@ fn load_tenant(
     if let Some(tenant) = &tenant {
         check_credentials(&mut reader, tenant, seen);
     }
-    let (findings, digest) = reader.finish();
+    let Finished { findings, files, digest } = reader.finish();
     let tenant = tenant.filter(|_| !findings.iter().any(Finding::is_error));
-    (tenant.map(|tenant| TenantSettings { digest: tenant::digest(digest, egress), ..tenant }), findings)
+    found.findings.extend(findings);
+    found.files.extend(files);
+    tenant.map(|tenant| TenantSettings { digest: tenant::digest(digest, egress), ..tenant })
 }
 
 /// A tenant is described once, and its file is named after it.

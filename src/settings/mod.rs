@@ -32,12 +32,12 @@ mod tenant;
 mod tree;
 
 pub use auth::{Account, AssertionSettings, Auth, OAuthClient};
-pub use checked::{CrashAt, LogSettings, Operator, ServerSettings, Settings, StoreSettings, StoreUrl};
+pub use checked::{CrashAt, Every, LogSettings, Operator, ServerSettings, Settings, StoreSettings, StoreUrl};
 pub use environment::Environment;
 pub use excerpt::Excerpt;
 pub use exchange::{CallbackOAuth, CallbackSettings, UnsignedWebhook, WebhookSettings};
 pub use finding::{Finding, Place, Severity, nearest};
-pub use load::{Configuration, Loaded, load, load_strict};
+pub use load::{Configuration, Loaded, load, load_over, load_strict};
 pub use raw::{LogFormat, Role};
 pub use raw_tenant::CreateStrategy;
 pub(crate) use reader::read_text;

@@ -34,6 +34,8 @@ pub(super) struct RawSettings {
     pub(super) log: RawLog,
     /// Who may use the admin listener from other machines.
     pub(super) operators: Vec<RawOperator>,
+    /// Noticing that files changed.
+    pub(super) reload: RawReload,
 }
 
 impl Default for RawSettings {
@@ -47,7 +49,23 @@ impl Default for RawSettings {
             deployment_key: "snowgate".to_owned(),
             log: RawLog::default(),
             operators: Vec::new(),
+            reload: RawReload::default(),
         }
+    }
+}
+
+/// Noticing that files changed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Reload")]
+pub(super) struct RawReload {
+    /// How often the files are looked at, or `off`: then only `snowgate reload` and SIGHUP make the gateway read them.
+    pub(super) every: String,
+}
+
+impl Default for RawReload {
+    fn default() -> Self {
+        Self { every: "2s".to_owned() }
     }
 }
 

@@ -4,8 +4,9 @@
 //! that one mistake is reported once; shows a secret.
 //! Fails: by collecting findings. Proved by: `tests/settings.rs`.
 
+use std::collections::BTreeSet;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -29,8 +30,22 @@ pub(super) struct Reader<'a> {
     broken: Vec<String>,
     environment: &'a Environment,
     findings: Vec<Finding>,
+    /// The files of secrets that were looked at, whether or not they are there.
+    files: BTreeSet<PathBuf>,
     /// Over everything that was read, the content of secrets included: tells whether anything changed.
     digest: Sha256,
+    /// The same over a part, while it is read.
+    part: Sha256,
+}
+
+/// What came of reading parts.
+pub(super) struct Finished {
+    /// Everything that was found.
+    pub(super) findings: Vec<Finding>,
+    /// The files of secrets that were looked at.
+    pub(super) files: BTreeSet<PathBuf>,
+    /// Over everything that was read.
+    pub(super) digest: [u8; 32],
 }
 
 impl<'a> Reader<'a> {
@@ -39,7 +54,16 @@ impl<'a> Reader<'a> {
         for layer in layers {
             digest.update(layer.text.as_bytes());
         }
-        Self { layers, merged, broken: shape.broken, environment, findings: shape.findings, digest }
+        Self {
+            layers,
+            merged,
+            broken: shape.broken,
+            environment,
+            findings: shape.findings,
+            files: BTreeSet::new(),
+            digest,
+            part: Sha256::new(),
+        }
     }
 
     /// The part at a path, or this if nobody said anything. `None` if its shape is broken: that was reported.
@@ -121,7 +145,11 @@ impl<'a> Reader<'a> {
             RawSecret::File(file) => (self.secret_file(file), codes::NO_SECRET_FILE, format!("{path}.file")),
         };
         let text = self.check(code, &path, found)?;
-        self.digest.update(text.as_bytes());
+        // With its length, so that two secrets do not read like two others that are cut elsewhere.
+        for digest in [&mut self.digest, &mut self.part] {
+            digest.update(text.len().to_le_bytes());
+            digest.update(text.as_bytes());
+        }
         Some(Secret::new(text))
     }
 
@@ -133,12 +161,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Everything that was found, and a digest over everything that was read.
-    pub(super) fn finish(mut self) -> (Vec<Finding>, [u8; 32]) {
+    /// Reads a part with `read`, and makes a digest over what stands there and the secrets that it names: two loads
+    /// with the same digest have the same part.
+    pub(super) fn digested<T>(&mut self, path: &str, read: impl FnOnce(&mut Self) -> T) -> (T, [u8; 32]) {
+        let said = self.json(path).map(Json::to_string).unwrap_or_default();
+        self.part = Sha256::new_with_prefix(said);
+        let part = read(self);
+        (part, std::mem::take(&mut self.part).finalize().into())
+    }
+
+    /// Everything that was found and read.
+    pub(super) fn finish(mut self) -> Finished {
         // As one reads the files; what has no line comes after its file's lines.
         let layer = |finding: &Finding| self.layers.iter().position(|layer| layer.name == finding.file);
         self.findings.sort_by_key(|finding| (layer(finding), finding.line == 0, finding.line, finding.column));
-        (self.findings, self.digest.finalize().into())
+        Finished { findings: self.findings, files: self.files, digest: self.digest.finalize().into() }
     }
 
     fn variable(&self, name: &str) -> Result<String, String> {
@@ -146,8 +183,9 @@ impl<'a> Reader<'a> {
         value.map(str::to_owned).ok_or_else(|| format!("the environment variable `{name}` is not set, or empty"))
     }
 
-    fn secret_file(&self, file: &Path) -> Result<String, String> {
+    fn secret_file(&mut self, file: &Path) -> Result<String, String> {
         let path = self.environment.resolve(file);
+        self.files.insert(path.clone());
         let shown = path.display();
         let text =
             read_text(&path, SECRET_FILE_BYTES_MAX).map_err(|error| format!("the secret file {shown} {error}"))?;

@@ -67,6 +67,8 @@ pub struct ServiceNowSettings {
     pub auth_next: Option<Auth>,
     /// What we show the instance's TLS, if it asks who we are.
     pub certificate: Option<ClientCertificate>,
+    /// Over these three, their secrets and keys: differs if anything of them does.
+    pub auth_digest: [u8; 32],
     /// How much we may ask of it.
     pub limits: CallLimits,
     /// How a ticket is created.
@@ -173,8 +175,9 @@ fn mapping(reader: &mut Reader<'_>) -> Option<String> {
 
 fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<ServiceNowSettings> {
     let instance = target(reader, egress, "servicenow.instance", Extent::Origin);
-    let auth = auth(reader, egress, instance.as_ref());
-    let certificate = certificate(reader, instance.as_ref());
+    let ((auth, certificate), auth_digest) = reader.digested("servicenow.auth", |reader| {
+        (auth(reader, egress, instance.as_ref()), certificate(reader, instance.as_ref()))
+    });
     let limits: Option<RawLimits> = reader.part("servicenow.limits", RawLimits::default);
     let create = create(reader);
     let settle = reader.part("servicenow.settle", || "150s".to_owned());
@@ -189,6 +192,7 @@ fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<
         auth,
         auth_next,
         certificate: certificate?,
+        auth_digest,
         limits: CallLimits { calls_per_second, calls_per_hour, concurrency },
         create: create?,
         settle: settle?,

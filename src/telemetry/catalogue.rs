@@ -99,7 +99,7 @@ metrics! {
     CREDENTIALS_TURNED = "snowgate_credentials_turned_total" Kind::Counter, ["tenant", "key_version"],
         "Changes from one version of the credentials to the other, `current` or `next`, because one was refused.";
     REFRESH_TOKEN_EXPIRES = "snowgate_refresh_token_expires_seconds" Kind::Gauge, ["tenant"],
-        "Seconds until the refresh token ends, where the tenant's file says when it was obtained; 0 when it has ended.";
+        "Seconds until the refresh token ends, where the tenant's file says when it was obtained; 0 when it has ended, NaN when there is none any more.";
     BREAKER = "snowgate_breaker_state" Kind::Gauge, ["tenant"],
         "The tenant's circuit breaker: 0 closed, 1 half open, 2 open.";
     PAUSED = "snowgate_tenant_paused" Kind::Gauge, ["tenant", "reason"],
@@ -110,6 +110,10 @@ metrics! {
         "Operations that shared one durable commit.";
     SETTINGS_RELOADS = "snowgate_settings_reloads_total" Kind::Counter, ["outcome"],
         "Reloads of settings, tenants and mappings: `applied`, or `refused` because of errors.";
+    SETTINGS_CURRENT = "snowgate_settings_last_reload_successful" Kind::Gauge, [],
+        "1 while the gateway runs with the files as they were last read, 0 while they have errors and older ones stay.";
+    SETTINGS_LOADED_AT = "snowgate_settings_last_reload_success_timestamp_seconds" Kind::Gauge, [],
+        "When the configuration that is running was read, in seconds since 1970.";
     TASK_PANICS = "snowgate_task_panics_total" Kind::Counter, ["task"],
         "Tasks and threads of ours that ended in a panic; every one is a defect.";
 }

@@ -1,17 +1,18 @@
-//! Reads everything a gateway is configured by: settings, tenants, and the mappings they name, each compiled once.
+//! Reads everything a gateway is configured by: settings, tenants, the mappings they name, each compiled once, and every source.
 //!
-//! Owns: reading mapping files, and bringing the compiler's findings and the settings' findings into one report.
+//! Owns: reading mapping and source files, and bringing the compiler's findings and the settings' findings into one report.
 //! Never: changes anything. Start-up and reload are this same call.
 //! Fails: with every finding of all files at once. Proved by: `tests/tenants.rs`.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::Tenant;
+use super::{Sources, Tenant};
 use crate::limits::MAPPING_FILE_BYTES_MAX;
+use crate::mapping::source::{self, Source};
 use crate::mapping::{self, Diagnostic, FindingSeverity, Mapping, SourceFile};
 use crate::settings::{self, Environment, Excerpt, Finding, Settings, Severity, TenantSettings, codes, read_text};
 
@@ -22,8 +23,15 @@ pub struct Loaded {
     pub settings: Option<Settings>,
     /// The tenants without errors, by name.
     pub tenants: Vec<Tenant>,
-    /// Everything, file by file: settings, tenants, mappings.
+    /// The sources without errors.
+    pub sources: Sources,
+    /// Everything, file by file: settings, tenants, mappings, sources.
     pub findings: Vec<Finding>,
+    /// Every file and directory that was looked at, whether or not it is there.
+    pub files: BTreeSet<PathBuf>,
+    /// Over the settings' files and secrets.
+    settings_digest: [u8; 32],
+    sources_digest: [u8; 32],
 }
 
 /// A configuration without errors, ready to be served.
@@ -33,8 +41,14 @@ pub struct Prepared {
     pub settings: Settings,
     /// Every tenant, by name.
     pub tenants: Vec<Tenant>,
+    /// Every source.
+    pub sources: Sources,
     /// What somebody should look at.
     pub warnings: Vec<Finding>,
+    /// Every file and directory that was looked at.
+    pub files: BTreeSet<PathBuf>,
+    /// Over all of it: differs if anything does. No secret can be guessed from it.
+    pub digest: [u8; 32],
 }
 
 impl Loaded {
@@ -42,7 +56,11 @@ impl Loaded {
     pub fn strict(self) -> Result<Prepared, Vec<Finding>> {
         match self.settings {
             Some(settings) if !self.findings.iter().any(Finding::is_error) => {
-                Ok(Prepared { settings, tenants: self.tenants, warnings: self.findings })
+                let mut digest = Sha256::new_with_prefix(self.settings_digest);
+                digest.update(self.sources_digest);
+                self.tenants.iter().for_each(|tenant| digest.update(tenant.digest));
+                let (tenants, warnings, digest) = (self.tenants, self.findings, digest.finalize().into());
+                Ok(Prepared { settings, tenants, sources: self.sources, warnings, files: self.files, digest })
             }
             Some(_) | None => Err(self.findings),
         }
@@ -51,8 +69,18 @@ impl Loaded {
 
 /// Reads the settings file at `path`, every tenant, and every mapping that a tenant names.
 pub fn load(path: &Path, environment: &Environment) -> Loaded {
-    let settings::Loaded { settings, tenants, mut findings } = settings::load(path, environment);
-    let Some(settings) = settings else { return Loaded { settings: None, tenants: Vec::new(), findings } };
+    load_over(path, environment, None)
+}
+
+/// The same for a gateway that runs with these settings: what it cannot change without a restart is an error as well.
+pub fn load_over(path: &Path, environment: &Environment, running: Option<&Settings>) -> Loaded {
+    let settings::Loaded { settings, tenants, mut findings, mut files, digest: settings_digest } =
+        settings::load_over(path, environment, running);
+    let Some(settings) = settings else {
+        let (tenants, sources, sources_digest) = (Vec::new(), Sources::default(), [0; 32]);
+        return Loaded { settings: None, tenants, sources, findings, files, settings_digest, sources_digest };
+    };
+    files.extend(tenants.iter().map(|tenant| settings.mappings.join(&tenant.mapping)));
     let mut shelf = Shelf { directory: &settings.mappings, environment, files: BTreeMap::new(), findings: Vec::new() };
     let tenants = tenants.into_iter().filter_map(|tenant| {
         let compiled = shelf.mapping(&tenant)?;
@@ -61,7 +89,68 @@ pub fn load(path: &Path, environment: &Environment) -> Loaded {
     });
     let tenants = tenants.collect();
     findings.append(&mut shelf.findings);
-    Loaded { settings: Some(settings), tenants, findings }
+    let folder = SourceFolder::read(&settings.mappings, environment);
+    findings.extend(folder.findings);
+    files.extend(folder.files);
+    let (sources, sources_digest) = (folder.sources.into_iter().collect(), folder.digest.finalize().into());
+    Loaded { settings: Some(settings), tenants, sources, findings, files, settings_digest, sources_digest }
+}
+
+/// The folder of sources, inside the folder of mappings.
+pub fn sources_folder(mappings: &Path) -> PathBuf {
+    mappings.join("sources")
+}
+
+/// Every source file. A gateway without the folder understands no tool, and is none the worse for it.
+#[derive(Default)]
+struct SourceFolder {
+    sources: Vec<Source>,
+    findings: Vec<Finding>,
+    /// Itself and what is in it: a file that comes or goes is seen as well.
+    files: Vec<PathBuf>,
+    digest: Sha256,
+}
+
+impl SourceFolder {
+    fn read(mappings: &Path, environment: &Environment) -> Self {
+        let folder = sources_folder(mappings);
+        let mut all = Self { files: vec![folder.clone()], ..Self::default() };
+        for path in source_files(&folder, &mut all.findings) {
+            let shown = environment.shown(&path);
+            match read_text(&path, MAPPING_FILE_BYTES_MAX as u64) {
+                Ok(text) => {
+                    all.digest.update(&shown);
+                    all.digest.update(Sha256::digest(&text));
+                    let (source, found) = source::compile(&SourceFile::new(shown, text));
+                    all.findings.extend(found.into_iter().map(finding));
+                    all.sources.extend(source);
+                }
+                Err(reason) => {
+                    let message = format!("the source file {shown} {reason}");
+                    all.findings.push(Finding::of_file(codes::MAPPING_FILE, Severity::Error, &shown, message));
+                }
+            }
+            all.files.push(path);
+        }
+        all
+    }
+}
+
+fn source_files(folder: &Path, findings: &mut Vec<Finding>) -> Vec<PathBuf> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            let message = format!("the folder of sources cannot be read: {error}");
+            let folder = folder.display().to_string();
+            findings.push(Finding::of_file(codes::MAPPING_FILE, Severity::Error, &folder, message));
+            return Vec::new();
+        }
+    };
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files
 }
 
 /// The mapping files that have been read, each compiled once and shared.

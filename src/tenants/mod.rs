@@ -1,7 +1,8 @@
 //! The customers as they are served now: settings and compiled mapping together, replaced as a whole.
 //!
-//! Owns: [`mod@load`] (settings, tenants and mappings, read and checked together), [`registry`] (who is served, and who is
-//! calling) and [`Tenant`]. Never: knows the store, a client or a request; writes anything.
+//! Owns: [`mod@load`] (settings, tenants, mappings and sources, read and checked together), [`watch`] (whether their files
+//! changed), [`registry`] (who is served, and who is calling) and [`Tenant`]. Never: knows the store, a client or a request;
+//! writes anything.
 //! Fails: a load with errors changes nothing. Proved by: `tests/tenants.rs`, and the tests in `load`.
 
 use std::sync::Arc;
@@ -16,10 +17,14 @@ use crate::settings::{Sender, SenderCredential, TenantSettings};
 
 pub mod load;
 pub mod registry;
+mod sources;
 mod unsigned;
+pub mod watch;
 
-pub use load::{Loaded, Prepared, load};
+pub use crate::settings::Finding;
+pub use load::{Loaded, Prepared, load, load_over, sources_folder};
 pub use registry::{Authenticated, Credential, Diff, InstanceCredential, Registry, SignedRequest, Unauthenticated};
+pub use sources::Sources;
 
 /// One customer, ready to be served. Never changes: a reload replaces it, and work in flight keeps the one it began with.
 #[derive(Debug)]
@@ -28,6 +33,7 @@ pub struct Tenant {
     mapping: Arc<Mapping>,
     /// Of the settings and the mapping's file: differs if anything of either does.
     digest: [u8; 32],
+    mapping_digest: [u8; 32],
     keys: Vec<(ApiKeyHash, Arc<str>)>,
     secrets: Vec<(WebhookSecret, Arc<str>)>,
     hex: HexSignatures,
@@ -51,7 +57,7 @@ impl Tenant {
         }
         let unsigned = settings.webhook.as_ref().and_then(|webhook| webhook.unsigned.as_ref());
         let unsigned = unsigned.map(unsigned::Unsigned::of);
-        Self { settings, mapping, digest, keys, secrets, hex, unsigned }
+        Self { settings, mapping, digest, mapping_digest, keys, secrets, hex, unsigned }
     }
 
     /// Its name.
@@ -67,6 +73,11 @@ impl Tenant {
     /// Its mapping, shared with every tenant that names the same file.
     pub const fn mapping(&self) -> &Arc<Mapping> {
         &self.mapping
+    }
+
+    /// Whether the other has the very same mapping, to the letter.
+    pub fn is_mapped_like(&self, other: &Self) -> bool {
+        self.mapping_digest == other.mapping_digest
     }
 
     /// Whether anything is accepted and delivered for it.

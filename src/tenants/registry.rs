@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::Tenant;
 use super::unsigned;
+use super::{Sources, Tenant};
 use crate::domain::id::TenantId;
 use crate::domain::time::Timestamp;
 use crate::security::api_key;
@@ -21,6 +21,7 @@ use crate::security::signature::{self, HexSignatures, SignatureError, SignedHead
 #[derive(Debug)]
 pub struct Registry {
     tenants: ArcSwap<Tenants>,
+    sources: ArcSwap<Sources>,
 }
 
 /// What a replacement changed, by name.
@@ -97,7 +98,7 @@ struct Tenants {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { tenants: ArcSwap::from_pointee(Tenants::of(HashMap::new())) }
+        Self { tenants: ArcSwap::from_pointee(Tenants::of(HashMap::new())), sources: ArcSwap::default() }
     }
 }
 
@@ -127,6 +128,16 @@ impl Registry {
         diff.sort();
         self.tenants.store(Arc::new(Tenants::of(by_name)));
         diff
+    }
+
+    /// Understands these tools from now on.
+    pub fn replace_sources(&self, sources: Sources) {
+        self.sources.store(Arc::new(sources));
+    }
+
+    /// The tools that are understood now.
+    pub fn sources(&self) -> Sources {
+        Sources::clone(&self.sources.load())
     }
 
     /// The tenant of that name.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 use sha2::{Digest, Sha256};
@@ -26,7 +27,7 @@ use crate::peer::transport::Transport;
 use crate::runtime::luck;
 use crate::security::target::Target;
 use crate::service_levels::ServiceLevels;
-use crate::servicenow::client::{CallReport, Client, ClientOptions};
+use crate::servicenow::client::{CallReport, Client, ClientOptions, Kept};
 use crate::settings::{CallLimits, CallbackOAuth, CreateStrategy};
 use crate::store::{Learned, Store, StoreError};
 use crate::telemetry::events::{CallFinished, CallbackFinished};
@@ -52,8 +53,6 @@ pub struct Bridge {
     pub(super) instance_name: Option<Arc<str>>,
     /// How the managed service is called; `None` for a tenant whose tickets tell nobody anything.
     pub(super) callback: Option<callback::client::Client>,
-    /// What we may use of the instance.
-    limits: Limits,
     pub(super) sweep_every: Duration,
     pub(super) compare_every: Duration,
     pub(super) service_levels: Option<Arc<ServiceLevels>>,
@@ -130,21 +129,13 @@ impl Bridge {
         Self::made(parts, None)
     }
 
-    /// A bridge in the place of another one of the same tenant. Pace and breaker are the instance's, not the file's: they
-    /// go on, unless the instance or the limits are others.
-    pub(super) fn succeeding(parts: BridgeParts, before: &Self) -> Self {
-        let same = before.origin == parts.instance && before.limits == parts.limits;
-        let made = Self::made(parts, same.then_some(before));
-        if made.fingerprint == before.fingerprint {
-            let learned = before.learned.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            *made.learned.lock().unwrap_or_else(PoisonError::into_inner) = learned;
-            let swept = *before.swept.lock().unwrap_or_else(PoisonError::into_inner);
-            *made.swept.lock().unwrap_or_else(PoisonError::into_inner) = swept;
-        }
-        made
+    /// A bridge in place of another one, when the tenant's files changed. What leads to the same peer goes on with its
+    /// budgets, its calls under way and what it asked for.
+    fn succeeding(parts: BridgeParts, other: &Self, kept: Kept) -> Self {
+        Self::made(parts, Some((other, kept)))
     }
 
-    fn made(parts: BridgeParts, predecessor: Option<&Self>) -> Self {
+    fn made(parts: BridgeParts, before: Option<(&Self, Kept)>) -> Self {
         let BridgeParts { tenant, mapping, instance, credentials, token_url, limits, settle, back, .. } = parts;
         let table = match mapping.target() {
             mapping::Target::Table(table) | mapping::Target::ImportSet(table) => table.to_string(),
@@ -161,13 +152,16 @@ impl Bridge {
             observer: Some(Arc::new(move |report: &CallReport<'_>| tell(&observed, report))),
             news: Some(credentials::teller(tenant.clone())),
         };
-        let client = match predecessor {
-            Some(before) => Client::succeeding(options, &before.client),
+        let client = match before {
+            Some((other, kept)) => Client::succeeding(options, &other.client, kept),
             None => Client::new(options),
         };
         let (callback, user, instance_name, every, compare_every, service_levels, files) = match back {
             Some(BackParts { callback, user, instance_name, sweep_every, compare_every, service_levels, files }) => {
-                let callback = callback::client::Client::new(callback);
+                let callback = match before.and_then(|(other, _)| other.callback.as_ref()) {
+                    Some(other) => callback::client::Client::succeeding(callback, other),
+                    None => callback::client::Client::new(callback),
+                };
                 (Some(callback), user, instance_name, sweep_every, compare_every, service_levels, files)
             }
             None => (None, None, None, Duration::MAX, Duration::MAX, None, None),
@@ -175,7 +169,6 @@ impl Bridge {
         Self {
             client,
             origin: instance.clone(),
-            limits,
             callback,
             user,
             instance_name,
@@ -192,7 +185,19 @@ impl Bridge {
             sends_sys_id: parts.sends_sys_id,
             tenant,
             learned: Mutex::default(),
-            swept: Mutex::default(),
+            swept: Mutex::new(before.and_then(|(other, _)| other.swept())),
+        }
+    }
+
+    fn swept(&self) -> Option<(Timestamp, Found)> {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody mended something, or says so: what was refused may be tried again at once.
+    fn trust_credentials_again(&self) {
+        self.client.trust_credentials_again();
+        if let Some(callback) = &self.callback {
+            callback.trust_credentials_again();
         }
     }
 
@@ -201,13 +206,17 @@ impl Bridge {
         self.callback.is_some()
     }
 
-    /// What is known of the instance. Asked of the store once: what this process learns later, it notes here too.
+    /// What is known of the instance. Asked of the store once: what this process learns later, it notes here too. What was
+    /// learned of another instance, table or deployment key is void.
     pub(super) async fn learned(&self, store: &Store) -> Result<Learned, StoreError> {
         let known = self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(learned) = known {
             return Ok(learned);
         }
-        let learned = store.tenant(&self.tenant).await?.learned;
+        let learned = Some(store.tenant(&self.tenant).await?.learned);
+        let learned = learned.filter(|learned| learned.fingerprint == self.fingerprint);
+        let learned =
+            learned.unwrap_or_else(|| Learned { fingerprint: self.fingerprint.clone(), ..Learned::default() });
         self.note(learned.clone());
         Ok(learned)
     }
@@ -236,7 +245,7 @@ type Made = (Arc<Tenant>, Arc<Bridge>);
 #[derive(Debug)]
 enum Source {
     /// As the registry says, which may change.
-    Registry(Arc<Registry>, Box<Surroundings>),
+    Registry(Arc<Registry>, ArcSwap<Surroundings>),
     /// These and no others.
     Fixed(HashMap<TenantId, Arc<Bridge>>),
 }
@@ -266,7 +275,7 @@ pub struct Surroundings {
 impl Bridges {
     /// Bridges for the registry's tenants.
     pub fn new(registry: Arc<Registry>, surroundings: Surroundings) -> Self {
-        Self { source: Source::Registry(registry, Box::new(surroundings)), made: Mutex::default() }
+        Self { source: Source::Registry(registry, ArcSwap::from_pointee(surroundings)), made: Mutex::default() }
     }
 
     /// Exactly these bridges, for those who compose tenants themselves.
@@ -279,9 +288,26 @@ impl Bridges {
     pub fn resumed(&self, id: &TenantId) {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bridge)) = made.get(id) {
-            bridge.client.trust_credentials_again();
-            if let Some(callback) = &bridge.callback {
-                callback.trust_credentials_again();
+            bridge.trust_credentials_again();
+        }
+    }
+
+    /// Bridges that are made from now on stand in these surroundings. Say so before the registry changes: a bridge is
+    /// made again when its tenant changed, and not for its surroundings alone.
+    pub fn surround(&self, surroundings: Surroundings) {
+        match &self.source {
+            Source::Registry(_, present) => present.store(Arc::new(surroundings)),
+            Source::Fixed(_) => {}
+        }
+    }
+
+    /// The files of these tenants changed: what calls for them shows the new credentials from now on. Without this it would
+    /// with the next delivery, and a late refusal of the old ones could be held against the new ones until then.
+    pub fn renew(&self, changed: &[TenantId]) {
+        for tenant in changed {
+            let is_used = self.made.lock().unwrap_or_else(PoisonError::into_inner).contains_key(tenant);
+            if is_used {
+                drop(self.of(tenant));
             }
         }
     }
@@ -290,22 +316,22 @@ impl Bridges {
     pub fn standings(&self, id: &TenantId) -> Option<Standings> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, bridge) = made.get(id)?;
-        let sweep = *bridge.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let sweep = bridge.swept();
         let callback = bridge.callback.as_ref().map(callback::client::Client::standing);
         Some(Standings { servicenow: bridge.client.standing(), callback, sweep })
     }
 
-    /// The tenants whose instances are asked what changed.
-    pub(super) fn swept(&self) -> Vec<TenantId> {
+    /// The tenants whose instances are asked what changed, and how often.
+    pub(super) fn swept(&self) -> Vec<(TenantId, Duration)> {
         match &self.source {
             Source::Fixed(bridges) => {
                 let back = bridges.values().filter(|bridge| bridge.goes_back());
-                back.map(|bridge| bridge.tenant.clone()).collect()
+                back.map(|bridge| (bridge.tenant.clone(), bridge.sweep_every)).collect()
             }
             Source::Registry(registry, _) => {
                 let tenants = registry.all();
                 let back = tenants.iter().filter(|tenant| tenant.is_enabled() && tenant.settings().callback.is_some());
-                back.map(|tenant| tenant.id().clone()).collect()
+                back.map(|tenant| (tenant.id().clone(), tenant.settings().servicenow.sweep.every)).collect()
             }
         }
     }
@@ -318,15 +344,28 @@ impl Bridges {
         };
         let tenant = registry.find(id)?;
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = |tenant| surroundings.load().parts_of(tenant);
         let bridge = match made.get(id) {
             Some((of, bridge)) if Arc::ptr_eq(of, &tenant) => return Some(Arc::clone(bridge)),
-            Some((_, before)) => Bridge::succeeding(surroundings.parts_of(&tenant), before),
-            None => Bridge::new(surroundings.parts_of(&tenant)),
+            Some((of, before)) => {
+                let bridge = Bridge::succeeding(parts(&tenant), before, kept(of, &tenant));
+                // Its files changed: perhaps in what was refused.
+                bridge.trust_credentials_again();
+                bridge
+            }
+            None => Bridge::new(parts(&tenant)),
         };
         let bridge = Arc::new(bridge);
         made.insert(id.clone(), (tenant, Arc::clone(&bridge)));
         Some(bridge)
     }
+}
+
+/// What a bridge keeps of the one before it. What look-ups found is forgotten with another mapping: whoever changes one
+/// has often just created what it looks for.
+fn kept(before: &Tenant, tenant: &Tenant) -> Kept {
+    let auth = |tenant: &Tenant| tenant.settings().servicenow.auth_digest;
+    Kept { token: auth(before) == auth(tenant), lookups: before.is_mapped_like(tenant) }
 }
 
 impl Surroundings {

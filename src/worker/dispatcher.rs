@@ -19,7 +19,7 @@ use crate::limits::{CLAIM_POLL, FOLD_MAX, LEASE, WORKER_LANES_MAX};
 use crate::runtime::drain::Stop;
 use crate::runtime::wake::Wake;
 use crate::runtime::{failpoint, tasks};
-use crate::store::{Claim, ClaimRequest, Store, StoreError};
+use crate::store::{Claim, ClaimRequest, Postponement, Store, StoreError};
 
 /// How long to leave a store alone that just failed.
 const STORE_REST: Duration = Duration::from_secs(1);
@@ -102,8 +102,7 @@ impl Worker {
         let begun = self.clock.now();
         failpoint::hit("worker.after_claim");
         let Some(bridge) = self.bridges.of(&claim.tenant) else {
-            // The tenant was removed between claim and now; its lease runs out and its work stays.
-            return;
+            return self.give_back(&claim).await;
         };
         let learned = match bridge.learned(&self.store).await {
             Ok(learned) => learned,
@@ -130,6 +129,15 @@ impl Worker {
                 "Cannot record what became of a delivery of incident {}; its lease runs out and the next owner looks", claim.incident);
         }
         self.settled.all();
+    }
+
+    /// The tenant was removed between the claim and now. Its work stays, and is due again as soon as it comes back.
+    async fn give_back(&self, claim: &Claim) {
+        let at = self.clock.now();
+        let postponement = Postponement { at, counted: false, not_processed: false, attempt: None };
+        if let Err(failed) = self.store.postpone(&claim.lease, postponement).await {
+            error!(tenant.id = %claim.tenant, error = %failed, "Cannot give a lane back; its lease runs out: {failed}");
+        }
     }
 
     async fn rest(&self, stop: &Stop, most: Duration) {

@@ -123,12 +123,16 @@ impl Journey<'_> {
             row.get("state").is_some_and(|state| self.bridge.mapping.ticket_phase(state) == TicketPhase::Final);
         // A customer's ticket that was not given its keys yet may have no mark either.
         let is_bare = row.get("correlation_id").is_none_or(str::is_empty);
-        if self.protections.mark && (is_over || is_bare) && work.has_journal() {
+        if self.protections.mark && (is_over || is_bare) && work.has_journal(&self.bridge.mapping) {
             return self.judge_by_journal(work, row).await;
         }
         // Text must never be written twice. Where the mark cannot be trusted, a person decides.
         let trusted = !self.protections.mark || marked.starts_with("sg:");
-        Ok(if work.has_journal() && !trusted { Standing::CannotTell } else { Standing::Known(ticket) })
+        Ok(if work.has_journal(&self.bridge.mapping) && !trusted {
+            Standing::CannotTell
+        } else {
+            Standing::Known(ticket)
+        })
     }
 
     /// Whether an entry shows in the ticket as people see it, where the rows of its journal are hidden; or may.

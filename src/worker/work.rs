@@ -12,7 +12,7 @@ use crate::domain::id::{DeliveryId, TenantId};
 use crate::domain::incident::Incident;
 use crate::domain::ticket::Ticket;
 use crate::domain::time::Timestamp;
-use crate::mapping::{Draft, DraftField, Write};
+use crate::mapping::{Draft, DraftField, Mapping, Write};
 use crate::servicenow::differences::respelled;
 use crate::servicenow::wire::rows::Row;
 use crate::store::{Claim, Waiting};
@@ -142,9 +142,10 @@ impl Work {
     }
 
     /// Whether it carries text that must never be written twice.
-    pub(super) fn has_journal(&self) -> bool {
+    pub(super) fn has_journal(&self, mapping: &Mapping) -> bool {
         // A quiet recovery writes its word as a comment.
-        self.change.message.is_some() || self.change.kind == ChangeKind::Resolved
+        let kind = self.change.kind;
+        self.change.message.is_some() || kind == ChangeKind::Resolved || mapping.notes(kind)
     }
 }
 
@@ -230,14 +231,9 @@ pub(super) fn fields_to_update(
     marker: &Marker<'_>,
     holds: impl Fn(&str, &str) -> bool,
 ) -> Fields {
-    let wanted = |field: &&DraftField| match field.write {
-        Write::Always => true,
-        Write::Change => {
-            let never_set = field.value.is_empty() && !work.memory.written.contains_key(&*field.name);
-            let known = work.memory.has_written(&field.name, &field.hash()) || holds(&field.name, &field.value);
-            !never_set && !known
-        }
-        Write::Create => false,
+    let wanted = |field: &&DraftField| {
+        let is_due = field.is_due(work.memory.written.get(&*field.name).map(String::as_str));
+        is_due && (field.write == Write::Always || !holds(&field.name, &field.value))
     };
     let mut fields: Fields = draft.fields.iter().filter(wanted).map(pair).collect();
     fields.extend(journal(draft, marker));

@@ -17,6 +17,7 @@ fn every_command_explains_itself() {
         "preview",
         "deliveries",
         "deliveries list",
+        "reload",
         "key",
         "key sign",
         "schema",

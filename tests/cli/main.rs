@@ -10,5 +10,6 @@ mod deliveries;
 mod demo;
 mod help;
 mod keys;
+mod plan;
 mod preview;
 mod run;

@@ -18,7 +18,7 @@ use snowgate::peer::oauth::keeper::KeeperNews;
 use snowgate::peer::transport::http::HttpOptions;
 use snowgate::security::assertion::{AssertionKey, Claims};
 use snowgate::security::certificate::ClientCertificate;
-use snowgate::servicenow::client::{Client, ClientOptions};
+use snowgate::servicenow::client::{Client, ClientOptions, Kept};
 use snowgate::sim::Request;
 use snowgate::sim::instance::Instance;
 use snowgate::sim::keyring::Verifier;
@@ -29,6 +29,8 @@ use crate::harness::{any_address, client, client_credentials, fields, http_with,
 
 const CLIENT: &str = "snowgate-client";
 const SECRET: &str = "snowgate-secret";
+/// What a client with other credentials keeps of the one before it.
+const OTHERS: Kept = Kept { token: false, lookups: true };
 
 fn with(change: impl FnOnce(&mut Switches)) -> Simulator {
     let mut options = Options::default();
@@ -341,7 +343,7 @@ async fn a_client_in_the_place_of_another_keeps_its_pace_and_is_not_blamed_for_i
     assert_eq!(said(create(&old).await).1, "token_refused");
     assert!(old.permit(false).await.is_err(), "refused credentials close the gate");
 
-    let new = Client::succeeding(options(simulator.url(), client_credentials(SECRET)), &old);
+    let new = Client::succeeding(options(simulator.url(), client_credentials(SECRET)), &old, OTHERS);
     create(&new).await.expect("the new credentials are tried at once");
     let outcome = old.create(late, "incident", &fields(&[]), &[]).await.expect_err("the old ones are still wrong");
     assert_eq!((outcome.class, outcome.code.as_str()), (Class::NotProcessed, "credentials_replaced"));

@@ -188,6 +188,23 @@ impl Gateway {
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
     }
 
+    /// A request to the admin listener, to be sent.
+    pub(crate) fn asking(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.admin))
+    }
+
+    /// What the gateway answers to a request.
+    pub(crate) async fn sent(&self, request: reqwest::RequestBuilder) -> Reply {
+        Reply::of(request).await.expect("the gateway answers")
+    }
+
+    /// The value of a metric without labels, as it is written; empty if it is not there.
+    pub(crate) async fn gauge(&self, name: &str) -> String {
+        let page = self.ask(Method::GET, "/metrics").await.expect(200).text;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_default().to_owned()
+    }
+
     // ── its end ──
 
     /// Ends it at once, as a power cut would.

@@ -123,7 +123,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn of_json(value: &'a Value) -> Self {
+    /// The view of a JSON value; `null` is absent.
+    pub fn of_json(value: &'a Value) -> Self {
         match value {
             Value::Null => Self::Absent,
             Value::Bool(flag) => Self::Flag(*flag),

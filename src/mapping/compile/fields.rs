@@ -7,7 +7,7 @@ use crate::domain::change::{Change, ChangeKind};
 use crate::domain::wire::Field;
 use crate::limits::MAPPING_FIELDS_COUNT_MAX;
 use crate::mapping::diagnostic::At;
-use crate::mapping::draft::{JournalField, Write};
+use crate::mapping::draft::Write;
 use crate::mapping::raw::{
     Block, MissingWord, Named, RawField, RawFieldBody, RawLookup, RawMissing, RawToTicket, Scalar,
 };
@@ -35,6 +35,11 @@ impl Compiler<'_, '_> {
     pub(super) fn rules(&mut self, raw: &RawToTicket) -> Rules {
         let mut places = Vec::new();
         let base = self.ticket_fields(raw.fields.as_ref(), &mut places);
+        for place in places.iter().filter(|place| place.rule.note().is_some()) {
+            self.notes
+                .error("M047", place.key, format!("`{}` is a journal: each write adds an entry", place.rule.name))
+                .hint("use `messages:`, `on: create` for one entry when the ticket is created, or an entry for one kind of change under `to_ticket.on`");
+        }
         let shared: Arc<[Arc<FieldRule>]> = base.clone().into();
         let mut by_kind = ChangeKind::ALL.map(|_| Arc::clone(&shared));
         for (key, fields) in raw.on.as_ref().map_or(&[][..], |on| &on.entries) {
@@ -44,7 +49,9 @@ impl Compiler<'_, '_> {
                     .nearest(&key.text, ChangeKind::WORDS);
                 continue;
             };
+            let from = places.len();
             let own = self.ticket_fields(Some(fields), &mut places);
+            self.notes_of(kind, places.get(from..).unwrap_or_default());
             let place = ChangeKind::ALL.iter().position(|known| *known == kind);
             if let Some(rules) = place.and_then(|place| by_kind.get_mut(place)) {
                 *rules = laid_over(&base, own).into();
@@ -61,7 +68,7 @@ impl Compiler<'_, '_> {
         for (key, field) in raw.map_or(&[][..], |raw| &raw.entries) {
             self.name_at(&key.text, key.at, "field");
             let Some((rule, value)) = self.field(key, field, Change::ROOTS) else { continue };
-            self.own_fields(key, &rule);
+            self.own_fields(key);
             let rule = Arc::new(rule);
             places.push(Place { rule: Arc::clone(&rule), key: key.at, value });
             rules.push(rule);
@@ -69,7 +76,7 @@ impl Compiler<'_, '_> {
         rules
     }
 
-    fn own_fields(&mut self, key: &Key, rule: &FieldRule) {
+    fn own_fields(&mut self, key: &Key) {
         if OWN_FIELDS.contains(&key.text.as_str()) {
             self.notes
                 .error(
@@ -79,16 +86,44 @@ impl Compiler<'_, '_> {
                 )
                 .hint("write to a field of your own, such as `u_external_id`");
         }
-        let journal = JournalField::known(&key.text).is_some();
-        if journal && rule.write != Write::Create {
+    }
+
+    /// The entry that one kind of change adds to a journal: at most one, and never for what comes again and again.
+    fn notes_of(&mut self, kind: ChangeKind, own: &[Place]) {
+        let mut notes = own.iter().filter(|place| place.rule.note().is_some());
+        let Some(first) = notes.next() else { return };
+        let name = &first.rule.name;
+        match kind {
+            ChangeKind::Updated => {
+                self.notes
+                    .error("M047", first.key, format!("`{name}` is a journal, and updates come again and again"))
+                    .hint("add the entry for a kind of change that happens once, such as `incident.escalated`");
+            }
+            ChangeKind::MessageAdded => {
+                self.notes
+                    .error("M047", first.key, format!("`{name}` is a journal, and a message is an entry already"))
+                    .hint("`to_ticket.messages` says which journal messages go to");
+            }
+            ChangeKind::Opened
+            | ChangeKind::Escalated
+            | ChangeKind::Resolved
+            | ChangeKind::Reopened
+            | ChangeKind::Closed
+            | ChangeKind::Cancelled
+            | ChangeKind::AttachmentAdded => {}
+        }
+        if let Some(second) = notes.next() {
             self.notes
-                .error("M047", key.at, format!("`{}` is a journal: each write adds an entry", key.text))
-                .hint("use `messages:`, or `on: create` for one entry when the ticket is created");
+                .error("M047", second.key, format!("there is an entry for `{name}` already, and one call adds one"))
+                .hint("keep one of them");
+        }
+        if let Some(lookup) = own.iter().find(|place| place.rule.note().is_some() && place.rule.lookup.is_some()) {
+            self.notes.error("M047", lookup.key, "an entry of a journal is a text, so it has no `lookup`");
         }
     }
 
     /// Compiles one field; gives it with the place of its value.
-    pub(super) fn field(&mut self, key: &Key, raw: &RawField, roots: &[Field]) -> Option<(FieldRule, At)> {
+    pub(in crate::mapping) fn field(&mut self, key: &Key, raw: &RawField, roots: &[Field]) -> Option<(FieldRule, At)> {
         match raw {
             RawField::Short(value) => {
                 let template = Template::compile(value, roots, self.notes)?;
@@ -167,7 +202,7 @@ impl Compiler<'_, '_> {
     }
 
     /// A condition is an expression, not a text.
-    pub(super) fn condition(&mut self, raw: &Scalar, roots: &[Field]) -> Option<Template> {
+    pub(in crate::mapping) fn condition(&mut self, raw: &Scalar, roots: &[Field]) -> Option<Template> {
         let template = Template::compile(raw, roots, self.notes)?;
         if template.constant().is_some() {
             self.notes

@@ -23,7 +23,7 @@ pub fn compile(source: &SourceFile) -> (Option<Mapping>, Vec<Diagnostic>) {
     let mut notes = Notes::new(source);
     let mapping = yaml::read(&mut notes)
         .and_then(|tree| RawMapping::from_yaml(&tree, &mut notes))
-        .and_then(|raw| Compiler { notes: &mut notes, tables: Vec::new() }.mapping(&raw))
+        .and_then(|raw| Compiler::new(&mut notes).mapping(&raw))
         .filter(|_| notes.usable());
     (mapping, notes.into_findings())
 }
@@ -40,12 +40,18 @@ struct KnownTable {
     uses: Vec<Option<&'static [&'static str]>>,
 }
 
-struct Compiler<'c, 'n> {
-    notes: &'c mut Notes<'n>,
+/// Compiles one file; sources are compiled with the same tables, fields and conditions.
+pub(in crate::mapping) struct Compiler<'c, 'n> {
+    pub(in crate::mapping) notes: &'c mut Notes<'n>,
     tables: Vec<KnownTable>,
 }
 
-impl Compiler<'_, '_> {
+impl<'c, 'n> Compiler<'c, 'n> {
+    /// For a file of which nothing was compiled yet.
+    pub(in crate::mapping) fn new(notes: &'c mut Notes<'n>) -> Self {
+        Self { notes, tables: Vec::new() }
+    }
+
     fn mapping(mut self, raw: &RawMapping) -> Option<Mapping> {
         raw.missing("version", "write `version: 1`", self.notes);
         if let Some(version) = raw.version.as_ref().filter(|version| version.value != 1) {
@@ -109,7 +115,7 @@ impl Compiler<'_, '_> {
         good
     }
 
-    fn read_tables(&mut self, raw: Option<&Named<Named<Scalar>>>) {
+    pub(in crate::mapping) fn read_tables(&mut self, raw: Option<&Named<Named<Scalar>>>) {
         for (key, rows) in raw.map_or(&[][..], |raw| &raw.entries) {
             for (_, value) in rows.entries.iter().filter(|(_, value)| value.text.contains("{{")) {
                 let hint = "compute the value in the field, before the table";
@@ -197,7 +203,7 @@ impl Compiler<'_, '_> {
         raw_cases.filter_map(|case| cases::Case::compile(case, columns, self.notes)).collect()
     }
 
-    fn check_tables(&mut self) {
+    pub(in crate::mapping) fn check_tables(&mut self) {
         for known in &self.tables {
             if known.uses.is_empty() {
                 self.notes.warning("M014", known.at, format!("no field uses the table `{}`", known.table.name));

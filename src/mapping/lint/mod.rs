@@ -245,7 +245,8 @@ impl Lint<'_, '_> {
     fn filter(&mut self, filter: &ast::Filter<'_>, at: (usize, usize), needed: bool) -> Option<Shape> {
         self.named(Known::Filters, filter.name, &filter.args);
         let forgiving = matches!(filter.name, "default" | "length");
-        self.tolerant |= filter.name == "default";
+        // A zero time is absent, which whoever asks for a time has thought of.
+        self.tolerant |= matches!(filter.name, "default" | "time");
         let Some(inner) = &filter.expr else {
             self.error("M020", at, "a filter needs a value before the `|`".to_owned());
             return None;
@@ -253,7 +254,7 @@ impl Lint<'_, '_> {
         let shape = self.walk(inner, needed && !forgiving);
         match filter.name {
             "default" => shape.filter(|shape| matches!(shape, Shape::Record(_))),
-            "map" | "unique" | "first" | "last" => None,
+            "map" | "unique" | "first" | "last" | "selectattr" | "split" => None,
             _ => Some(Shape::Text),
         }
     }

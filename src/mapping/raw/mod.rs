@@ -11,9 +11,12 @@ use super::diagnostic::{At, Notes};
 use super::yaml::{Kind, Node};
 
 mod read;
+mod source;
 
 pub(crate) use read::{Block, Expected, FromYaml, Json, Named, Said, Scalar, Tree};
 use read::{block, choice};
+pub use source::schema as source_schema;
+pub(crate) use source::{RawAlso, RawEntry, RawSlot, RawSource, RawSourceCase};
 
 block! {
     /// A mapping file: one kind of bridge between a managed service and a ServiceNow table, both directions.
@@ -395,12 +398,16 @@ either_schema!(RawStateBack, Said<String>, Named<Scalar>);
 
 /// The JSON Schema of mapping files, for editors.
 pub fn schema() -> serde_json::Value {
+    schema_of::<RawMapping>("Snowgate mapping")
+}
+
+fn schema_of<T: JsonSchema>(title: &str) -> serde_json::Value {
     let mut generator = schemars::generate::SchemaSettings::draft2020_12().into_generator();
-    let schema = generator.root_schema_for::<RawMapping>();
+    let schema = generator.root_schema_for::<T>();
     let mut value = schema.to_value();
     without_null(&mut value);
     if let Some(root) = value.as_object_mut() {
-        root.insert("title".into(), "Snowgate mapping".into());
+        root.insert("title".into(), title.into());
     }
     value
 }

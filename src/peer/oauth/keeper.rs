@@ -56,9 +56,9 @@ pub struct Keeper {
     next: Option<Credentials>,
     endpoint: TokenEndpoint,
     observer: Option<KeeperObserver>,
-    known: Mutex<Known>,
+    known: Arc<Mutex<Known>>,
     /// Held by the one who fetches.
-    fetching: tokio::sync::Mutex<()>,
+    fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What is known at present.
@@ -89,7 +89,15 @@ impl Keeper {
             Credentials::Rotating { current, next } => (*current, Some(*next)),
             one => (one, None),
         };
-        Self { current, next, endpoint, observer, known: Mutex::default(), fetching: tokio::sync::Mutex::new(()) }
+        Self { current, next, endpoint, observer, known: Arc::default(), fetching: Arc::default() }
+    }
+
+    /// With the token of another keeper of the same credentials, in common with it from now on. A refresh token that was
+    /// exchanged for a newer one would otherwise be lost, and the settings' own is not taken a second time.
+    #[must_use]
+    pub fn sharing(self, other: &Self) -> Self {
+        let (known, fetching) = (Arc::clone(&other.known), Arc::clone(&other.fetching));
+        Self { known, fetching, ..self }
     }
 
     /// A pass for a call. `luck` is a number in `0.0..1.0`.

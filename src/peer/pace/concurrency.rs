@@ -36,6 +36,14 @@ impl Concurrency {
         }
     }
 
+    /// Another number of calls at once, at least one. Room that was lost to crowding stays lost until it is earned back;
+    /// calls under way above the new number finish in peace.
+    pub fn limit_to(&mut self, configured: u16) {
+        let configured = u32::from(configured.max(1));
+        self.cap = if self.cap == self.configured { configured } else { self.cap.min(configured) };
+        self.configured = configured;
+    }
+
     /// Takes a slot, if one is free.
     pub fn enter(&mut self) -> bool {
         let free = self.in_flight < self.cap;
@@ -115,6 +123,22 @@ mod tests {
         assert!(slots.enter() && slots.enter() && !slots.enter());
         slots.leave();
         assert!(slots.enter());
+    }
+
+    #[test]
+    fn another_limit_counts_what_is_under_way_and_forgives_no_crowding() {
+        let mut slots = Concurrency::new(4);
+        assert!(slots.enter() && slots.enter());
+        slots.limit_to(2);
+        assert!(!slots.enter());
+        slots.limit_to(3);
+        assert!(slots.enter() && !slots.enter());
+        let mut crowded = Concurrency::new(8);
+        crowded.crowded(at(0));
+        crowded.limit_to(16);
+        assert_eq!(cap(&crowded), 4);
+        crowded.limit_to(2);
+        assert_eq!(cap(&crowded), 2);
     }
 
     #[test]

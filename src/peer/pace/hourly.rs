@@ -22,6 +22,11 @@ impl HourlyBudget {
         Self { configured: calls_per_hour as u64, learned: None, told: false, used: 0, ends: Timestamp::EPOCH }
     }
 
+    /// Another budget; what was used of this hour stays used.
+    pub const fn limit_to(&mut self, calls_per_hour: u32) {
+        self.configured = calls_per_hour as u64;
+    }
+
     /// What an answer told of the instance's own rule: its limit, and when its window ends.
     pub fn learn(&mut self, limit: Option<u64>, ends: Option<Timestamp>) {
         if let Some(limit) = limit {
@@ -99,6 +104,17 @@ mod tests {
         assert_eq!(budget.spent(at(10), false), Some((at(3_610), 100)));
         assert_eq!(calls(&mut budget, at(10), true), 10);
         assert_eq!(calls(&mut budget, at(3_609), true), 0);
+        assert_eq!(calls(&mut budget, at(3_610), true), 100);
+    }
+
+    #[test]
+    fn another_budget_counts_what_was_used_of_the_hour() {
+        let mut budget = HourlyBudget::new(100);
+        assert_eq!(calls(&mut budget, at(10), true), 100);
+        budget.limit_to(150);
+        assert_eq!(calls(&mut budget, at(20), true), 50);
+        budget.limit_to(100);
+        assert_eq!(calls(&mut budget, at(30), true), 0);
         assert_eq!(calls(&mut budget, at(3_610), true), 100);
     }
 

@@ -141,6 +141,14 @@ impl Pace {
         Self { peer, ..self }
     }
 
+    /// Other limits from now on. What was used of them stays used, and what the peer asked for stays asked.
+    pub fn limit_to(&mut self, limits: Limits) {
+        let Limits { calls_per_second, calls_per_hour, concurrency } = limits;
+        self.slots.limit_to(concurrency);
+        self.hourly.limit_to(calls_per_hour);
+        self.rate.limit_to(calls_per_second);
+    }
+
     /// Takes a slot; says whether the call is the breaker's probe.
     pub fn enter(&mut self, clock: Timestamp, purpose: Purpose) -> Result<bool, Halt> {
         let now = self.steady.at(clock);

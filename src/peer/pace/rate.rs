@@ -22,6 +22,7 @@ use crate::domain::time::Timestamp;
 pub struct Rate {
     limiter: RateLimiter<NotKeyed, InMemoryState, Hand, NoOpMiddleware<Moment>>,
     hand: Hand,
+    per_second: NonZeroU32,
     burst: NonZeroU32,
 }
 
@@ -32,7 +33,21 @@ impl Rate {
         let burst = rate.saturating_mul(NonZeroU32::MIN.saturating_add(1));
         let hand = Hand::default();
         let quota = Quota::per_second(rate).allow_burst(burst);
-        Self { limiter: RateLimiter::direct_with_clock(quota, hand.clone()), hand, burst }
+        Self { limiter: RateLimiter::direct_with_clock(quota, hand.clone()), hand, per_second: rate, burst }
+    }
+
+    /// Another rate. It begins without a burst, as if the old one were used up: a second is what that costs at most, and
+    /// no second ever sees both bursts.
+    pub fn limit_to(&mut self, calls_per_second: u32) {
+        let mut other = Self::new(calls_per_second);
+        if other.per_second == self.per_second {
+            return;
+        }
+        other.hand.0.store(self.hand.now().0, Ordering::Relaxed);
+        // A cost equal to the burst is always within it, so the only answer is yes.
+        let spent = other.limiter.check_n(other.burst).is_ok_and(|taken| taken.is_ok());
+        debug_assert!(spent);
+        std::mem::swap(self, &mut other);
     }
 
     /// Takes a call's worth, or says how long until it can be had. While a release ramps up, `share` of the rate is used:
@@ -110,6 +125,16 @@ mod tests {
     #[test]
     fn a_burst_and_then_the_rate() {
         assert_eq!(calls(&Rate::new(5), 4, 1.0), [14, 5, 5, 5]);
+    }
+
+    #[test]
+    fn another_rate_brings_no_second_burst() {
+        let mut rate = Rate::new(5);
+        assert_eq!(calls(&rate, 1, 1.0), [14]);
+        rate.limit_to(5);
+        rate.limit_to(10);
+        assert_eq!(rate.take(Timestamp::from_millis(1_999), 1.0), Err(Duration::from_millis(100)));
+        assert_eq!(calls(&rate, 4, 1.0)[2..], [10, 10]);
     }
 
     #[test]

@@ -60,15 +60,15 @@ impl CredentialsTurned<'_> {
 pub struct RefreshTokenLives<'a> {
     /// Whose.
     pub tenant: &'a TenantId,
-    /// How long; zero when it has ended.
-    pub left: Duration,
+    /// How long; zero when it has ended, `None` when there is none any more.
+    pub left: Option<Duration>,
 }
 
 impl RefreshTokenLives<'_> {
     /// Tells it.
     pub fn emit(self) {
         let Self { tenant, left } = self;
-        gauge!(REFRESH_TOKEN_EXPIRES, "tenant" => label(tenant)).set(left.as_secs_f64());
+        gauge!(REFRESH_TOKEN_EXPIRES, "tenant" => label(tenant)).set(left.map_or(f64::NAN, |left| left.as_secs_f64()));
     }
 }
 
@@ -85,7 +85,9 @@ mod tests {
             fetched("token_refused", "current").emit();
             CredentialsTurned { tenant: &tenant, key_version: "next" }.emit();
             fetched("granted", "next").emit();
-            RefreshTokenLives { tenant: &tenant, left: Duration::from_hours(24) }.emit();
+            RefreshTokenLives { tenant: &tenant, left: Some(Duration::from_hours(24)) }.emit();
+            let other = TenantId::parse("fabrikam").unwrap();
+            RefreshTokenLives { tenant: &other, left: None }.emit();
         })
         .unwrap();
         for line in [
@@ -93,6 +95,7 @@ mod tests {
             r#"snowgate_token_fetches_total{tenant="contoso",outcome="granted",key_version="next"} 1"#,
             r#"snowgate_credentials_turned_total{tenant="contoso",key_version="next"} 1"#,
             r#"snowgate_refresh_token_expires_seconds{tenant="contoso"} 86400"#,
+            r#"snowgate_refresh_token_expires_seconds{tenant="fabrikam"} NaN"#,
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

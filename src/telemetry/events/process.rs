@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use tracing::{error, info, trace};
 
-use crate::telemetry::catalogue::{SETTINGS_RELOADS, STORE_COMMIT_ROWS, STORE_COMMIT_SECONDS, TASK_PANICS};
+use crate::domain::id::TenantId;
+use crate::domain::time::Timestamp;
+use crate::limits::NAMES_TOLD_MAX;
+use crate::telemetry::catalogue::{
+    SETTINGS_CURRENT, SETTINGS_LOADED_AT, SETTINGS_RELOADS, STORE_COMMIT_ROWS, STORE_COMMIT_SECONDS, TASK_PANICS,
+};
 
 /// The store made a batch durable.
 #[derive(Debug)]
@@ -26,23 +31,52 @@ impl StoreCommitted {
     }
 }
 
-/// A reload of settings, tenants and mappings took effect.
+/// The configuration that was just read is the one that runs.
 #[derive(Debug)]
-pub struct SettingsApplied {
+pub struct SettingsApplied<'a> {
     /// Tenants that are new.
-    pub added: usize,
+    pub added: &'a [TenantId],
     /// Tenants that changed.
-    pub changed: usize,
+    pub changed: &'a [TenantId],
     /// Tenants that are gone.
-    pub removed: usize,
+    pub removed: &'a [TenantId],
+    /// When it was read.
+    pub at: Timestamp,
 }
 
-impl SettingsApplied {
+impl SettingsApplied<'_> {
     /// Tells it.
     pub fn emit(self) {
-        let Self { added, changed, removed } = self;
+        let Self { added, changed, removed, .. } = self;
         counter!(SETTINGS_RELOADS, "outcome" => "applied").increment(1);
-        info!(added, changed, removed, "Settings applied: {added} tenants added, {changed} changed, {removed} removed");
+        self.measure();
+        info!(
+            added = added.len(),
+            changed = changed.len(),
+            removed = removed.len(),
+            "Settings applied: {}, {}, {}",
+            named(added, "added"),
+            named(changed, "changed"),
+            named(removed, "removed")
+        );
+    }
+
+    /// Moves the gauges alone, for a start and for files that were written anew and say the same.
+    pub fn measure(&self) {
+        gauge!(SETTINGS_CURRENT).set(1.0);
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+        gauge!(SETTINGS_LOADED_AT).set(self.at.seconds() as f64);
+    }
+}
+
+/// `2 tenants changed (contoso, fabrikam)`.
+fn named(tenants: &[TenantId], what: &str) -> String {
+    let names: Vec<&str> = tenants.iter().take(NAMES_TOLD_MAX).map(TenantId::as_str).collect();
+    let more = if tenants.len() > names.len() { ", …" } else { "" };
+    match tenants.len() {
+        0 => format!("none {what}"),
+        1 => format!("1 tenant {what} ({})", names.join("")),
+        count => format!("{count} tenants {what} ({}{more})", names.join(", ")),
     }
 }
 
@@ -51,7 +85,7 @@ impl SettingsApplied {
 pub struct SettingsRefused<'a> {
     /// How many errors.
     pub errors: usize,
-    /// The first of them, on one line, with its place.
+    /// The first of them, on one line, with their places.
     pub first: &'a str,
 }
 
@@ -60,9 +94,11 @@ impl SettingsRefused<'_> {
     pub fn emit(self) {
         let Self { errors, first } = self;
         counter!(SETTINGS_RELOADS, "outcome" => "refused").increment(1);
+        gauge!(SETTINGS_CURRENT).set(0.0);
+        let noun = if errors == 1 { "error" } else { "errors" };
         error!(
             event = "config_reload_failed",
-            errors, "The new settings have {errors} errors and were not applied; the old ones stay. First: {first}"
+            errors, "The new settings have {errors} {noun} and were not applied; the old ones stay. First: {first}"
         );
     }
 }
@@ -91,13 +127,28 @@ mod tests {
     #[test]
     fn applied_and_refused_reloads_are_told_apart() {
         let text = Metrics::local(|| {
-            SettingsApplied { added: 1, changed: 0, removed: 0 }.emit();
+            let contoso = [TenantId::parse("contoso").unwrap()];
+            let at = Timestamp::from_millis(1_700_000_000_000);
+            SettingsApplied { added: &contoso, changed: &[], removed: &[], at }.emit();
             SettingsRefused { errors: 2, first: "config/snowgate.yaml:1:1 S002 not YAML" }.emit();
             SettingsRefused { errors: 1, first: "" }.emit();
         })
         .unwrap();
         assert!(text.contains(r#"snowgate_settings_reloads_total{outcome="applied"} 1"#), "{text}");
         assert!(text.contains(r#"snowgate_settings_reloads_total{outcome="refused"} 2"#), "{text}");
+        assert!(text.contains("snowgate_settings_last_reload_successful 0"), "{text}");
+        assert!(text.contains("snowgate_settings_last_reload_success_timestamp_seconds 1700000000"), "{text}");
+    }
+
+    #[test]
+    fn a_change_of_many_tenants_names_some_of_them() {
+        let tenants: Vec<_> = (10..60).map(|number| TenantId::parse(&format!("t{number}")).unwrap()).collect();
+        let said = named(&tenants, "changed");
+        assert!(said.starts_with("50 tenants changed (t10, t11,") && said.ends_with("t29, …)"), "{said}");
+        assert_eq!(
+            (named(&[], "added").as_str(), named(&tenants[..1], "removed").as_str()),
+            ("none added", "1 tenant removed (t10)")
+        );
     }
 
     #[test]

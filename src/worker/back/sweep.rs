@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -70,16 +71,18 @@ pub struct Found {
 impl Worker {
     /// Sweeps every tenant when it is due, until a stop is requested.
     pub async fn sweep(self, stop: Stop) {
-        // When each is worth asking for again: the lease is the store's to give, and is not asked for in vain.
-        let mut next: HashMap<TenantId, Timestamp> = HashMap::new();
+        // When each is worth asking for again: the lease is the store's to give, and is not asked for in vain. With another
+        // interval the old answer says nothing.
+        let mut next: HashMap<TenantId, (Duration, Timestamp)> = HashMap::new();
         while !stop.is_requested() {
             let now = self.clock.now();
             let mut tenants = self.bridges.swept();
-            next.retain(|tenant, _| tenants.contains(tenant));
-            tenants.retain(|tenant| next.get(tenant).is_none_or(|at| *at <= now));
-            let sweeps = stream::iter(tenants).map(|tenant| self.sweep_reported(tenant));
-            let all = sweeps.buffer_unordered(SWEEPS_AT_ONCE).for_each(|(tenant, at)| {
-                next.insert(tenant, at);
+            let served: HashMap<_, _> = tenants.iter().cloned().collect();
+            next.retain(|tenant, (every, _)| served.get(tenant) == Some(every));
+            tenants.retain(|(tenant, _)| next.get(tenant).is_none_or(|(_, at)| *at <= now));
+            let sweeps = stream::iter(tenants).map(|(tenant, every)| self.sweep_reported(tenant, every));
+            let all = sweeps.buffer_unordered(SWEEPS_AT_ONCE).for_each(|(tenant, every, at)| {
+                next.insert(tenant, (every, at));
                 std::future::ready(())
             });
             tokio::select! {
@@ -94,8 +97,7 @@ impl Worker {
     }
 
     /// Sweeps one tenant if it is due, and says when it is worth trying again.
-    async fn sweep_reported(&self, tenant: TenantId) -> (TenantId, Timestamp) {
-        let every = self.bridges.of(&tenant).map_or(SWEEP_POLL, |bridge| bridge.sweep_every);
+    async fn sweep_reported(&self, tenant: TenantId, every: Duration) -> (TenantId, Duration, Timestamp) {
         let begun = self.clock.now();
         let again = match self.sweep_tenant(&tenant).await {
             Ok(Some(_)) => every,
@@ -106,7 +108,7 @@ impl Worker {
                 every / 4
             }
         };
-        (tenant, begun.plus(again))
+        (tenant, every, begun.plus(again))
     }
 
     /// Sweeps one tenant if it is due; `None` if it is not, or somebody else does.

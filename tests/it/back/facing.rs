@@ -145,7 +145,10 @@ async fn rules_that_fight_stop_their_own_ticket_and_no_other() {
         insisted += 1;
         let severity = if insisted % 2 == 0 { "high" } else { "medium" };
         let said = json!({"incident": {"id": "MTR-1", "severity": severity}});
-        bridged.says("updated", &format!("insists-{insisted}"), said).await;
+        // Once the ticket's lane has stopped, what it hears waits: only the event itself is waited for.
+        let said = event("updated", &format!("insists-{insisted}"), &said);
+        let delivery = bridged.gateway().post(&said).await.expect(202).delivery();
+        bridged.gateway().record_once(&delivery, "delivered").await;
         bridged.instance.quiet().await;
         let parked = bridged.gateway().deliveries("parked").await;
         parked.into_iter().find(|delivery| delivery["direction"] == "to_service")

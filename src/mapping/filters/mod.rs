@@ -14,6 +14,8 @@ use minijinja::{Environment, Error, ErrorKind};
 
 use crate::limits::FILTER_OUTPUT_CHARS_MAX;
 
+mod html;
+
 /// How a filter computes: from a value and its arguments.
 pub(crate) type Apply = fn(&Value, &[Value]) -> Result<Value, Error>;
 
@@ -36,20 +38,29 @@ pub(crate) const FILTERS: &[Filter] = &[
     filter("datetime", (0, 0), |value, _| time_filter(value, DATETIME)),
     filter("default", (1, 2), |value, arguments| Ok(default(value, arguments))),
     filter("first", (0, 0), |value, _| edge(value, false)),
+    filter("html_to_text", (0, 0), |value, _| text_filter(value, html::to_text)),
     filter("int", (0, 0), |value, _| int(value)),
     filter("join", (0, 1), join),
     filter("last", (0, 0), |value, _| edge(value, true)),
     filter("length", (0, 0), |value, _| length(value)),
+    filter("lines", (0, 0), |value, _| lines(value)),
     filter("lower", (0, 0), |value, _| text_filter(value, str::to_lowercase)),
     filter("map", (1, 1), |value, arguments| map(value, word(arguments, 0)?)),
     filter("replace", (2, 2), |value, arguments| replace(value, word(arguments, 0)?, word(arguments, 1)?)),
+    filter("selectattr", (1, 3), select),
+    filter("split", (1, 1), |value, arguments| split(value, word(arguments, 0)?)),
     filter("string", (0, 0), |value, _| text_filter(value, str::to_owned)),
+    filter("time", (0, 0), |value, _| time(value)),
     filter("trim", (0, 0), |value, _| text_filter(value, |text| text.trim().to_owned())),
     filter("truncate", (1, 1), cut),
     filter("unique", (0, 0), |value, _| unique(value)),
     filter("upper", (0, 0), |value, _| text_filter(value, str::to_uppercase)),
 ];
 
+/// The zero of Go and .NET.
+const ZERO_DAY: &str = "0001-01-01";
+/// As seconds this would be the year 5138, as milliseconds it is 1973.
+const MILLIS_FROM: u64 = 100_000_000_000;
 /// How ServiceNow writes a day.
 const DATE: &str = "%Y-%m-%d";
 /// How ServiceNow writes a moment, in UTC.
@@ -224,8 +235,32 @@ pub(crate) fn map(value: &Value, attribute: &str) -> Result<Value, Error> {
     if is_absent(value) {
         return Ok(Value::UNDEFINED);
     }
-    let picked = value.try_iter()?.map(|item| item.get_attr(attribute).unwrap_or(Value::UNDEFINED));
+    let picked = value.try_iter()?.map(|item| attribute_of(&item, attribute));
     Ok(picked.filter(|item| !is_absent(item)).collect())
+}
+
+/// A field by its name, or by dotted names a field inside it.
+fn attribute_of(item: &Value, attribute: &str) -> Value {
+    let steps = attribute.split('.').try_fold(item.clone(), |value, name| value.get_attr(name).ok());
+    steps.unwrap_or(Value::UNDEFINED)
+}
+
+/// The items of a list of which a field is true, or equal to a value: `selectattr('status', 'equalto', 'firing')`.
+fn select(value: &Value, arguments: &[Value]) -> Result<Value, Error> {
+    if is_absent(value) {
+        return Ok(Value::UNDEFINED);
+    }
+    let attribute = word(arguments, 0)?;
+    let wanted = match arguments {
+        [_] => None,
+        [_, test, wanted] if matches!(test.as_str(), Some("equalto" | "==")) => Some(wanted),
+        _ => return Err(refuse("`selectattr` takes a field alone, or a field, 'equalto' and a value")),
+    };
+    let taken = |item: &Value| {
+        let found = attribute_of(item, attribute);
+        wanted.map_or_else(|| found.is_true(), |wanted| found == *wanted)
+    };
+    Ok(value.try_iter()?.filter(taken).collect())
 }
 
 fn replace(value: &Value, from: &str, to: &str) -> Result<Value, Error> {
@@ -251,6 +286,68 @@ fn unique(value: &Value) -> Result<Value, Error> {
         }
     }
     Ok(seen.into_iter().collect())
+}
+
+/// A list of named values as text: one `name: value` a line.
+fn lines(value: &Value) -> Result<Value, Error> {
+    if is_absent(value) {
+        return Ok(Value::UNDEFINED);
+    }
+    let mut text = String::new();
+    for name in value.try_iter()? {
+        let named = value.get_item(&name)?;
+        if is_absent(&named) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        // What has no text form is shown as it was written.
+        let said = to_text(&named).map_or_else(|_| named.to_string(), Cow::into_owned);
+        text.push_str(&to_text(&name)?);
+        text.push_str(": ");
+        text.push_str(&said);
+        capped("lines", text.len())?;
+    }
+    Ok(Value::from(text))
+}
+
+fn split(value: &Value, separator: &str) -> Result<Value, Error> {
+    if is_absent(value) {
+        return Ok(Value::UNDEFINED);
+    }
+    if separator.is_empty() {
+        return Err(refuse("`split` needs something to look for"));
+    }
+    Ok(to_text(value)?.split(separator).map(Value::from).collect())
+}
+
+/// A time as the model writes it; absent for an empty text and for the zero of languages that know no absence.
+fn time(value: &Value) -> Result<Value, Error> {
+    if is_absent(value) {
+        return Ok(Value::UNDEFINED);
+    }
+    let stamp = moment(&to_text(value)?).map_err(refuse)?;
+    Ok(stamp.map_or(Value::UNDEFINED, |stamp| Value::from(stamp.to_string())))
+}
+
+/// Reads a time: RFC 3339, the same without a zone (UTC), or seconds or milliseconds since 1970. The year 1 and 0 are no time.
+pub(crate) fn moment(text: &str) -> Result<Option<jiff::Timestamp>, String> {
+    let text = text.trim();
+    let read = match text.parse::<i64>() {
+        Ok(number) if number.unsigned_abs() >= MILLIS_FROM => jiff::Timestamp::from_millisecond(number).ok(),
+        Ok(number) => jiff::Timestamp::from_second(number).ok(),
+        Err(_) => text.parse().ok().or_else(|| {
+            let civil: Option<jiff::civil::DateTime> = text.parse().ok().filter(|_| text.contains(':'));
+            civil?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+        }),
+    };
+    match read {
+        _ if text.is_empty() || text.starts_with(ZERO_DAY) => Ok(None),
+        Some(stamp) if stamp == jiff::Timestamp::UNIX_EPOCH => Ok(None),
+        Some(stamp) => Ok(Some(stamp)),
+        None => Err(format!("`{text}` is not a time such as 2026-11-22T06:00:00Z")),
+    }
 }
 
 /// RFC 3339 text, or seconds since 1970, as ServiceNow writes time: UTC, without a zone.

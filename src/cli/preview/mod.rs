@@ -1,4 +1,4 @@
-//! `snowgate preview`: what would be sent for an event, or told of a ticket, and why each field has its value. Sends nothing,
+//! `snowgate preview`: what would be sent for an event or a tool's payload, or told of a ticket, and why each field has its value. Sends nothing,
 //! needs no instance: what would be looked up there is shown as such.
 
 use std::path::{Path, PathBuf};
@@ -11,17 +11,20 @@ use super::print::{Ink, Printer};
 use super::{DONE, WRONG};
 use crate::domain::change::{Change, ChangeKind};
 use crate::domain::id::IncidentId;
-use crate::mapping::{
-    Draft, IncidentDraft, JournalField, Lookup, Lookups, Mapping, Operation, TicketView, TraceLine, Write,
-};
+use crate::mapping::{Draft, IncidentDraft, JournalField, Lookups, Mapping, Operation, TicketView, TraceLine, Write};
 use crate::settings::Environment;
-use crate::tenants;
+use crate::tenants::{self, Loaded, Tenant};
+
+mod source;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Whose mapping
-    #[arg(long)]
-    tenant: String,
+    #[arg(long, required_unless_present = "source")]
+    tenant: Option<String>,
+    /// The file is a tool's own payload, read with this source: the events it becomes, and with `--tenant` what comes of them
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["ticket", "operation"])]
+    source: Option<String>,
     /// A `CloudEvent` as a file; `-` reads standard input
     #[arg(required_unless_present = "ticket")]
     event: Option<PathBuf>,
@@ -46,9 +49,11 @@ pub(super) fn run(
     environment: &Environment,
 ) -> anyhow::Result<u8> {
     let loaded = tenants::load(config, environment);
-    let Some(tenant) = loaded.tenants.iter().find(|tenant| tenant.id().as_str() == arguments.tenant) else {
-        bail!("there is no tenant `{}` without errors (`snowgate check` says more)", arguments.tenant);
-    };
+    if let (Some(name), Some(file)) = (&arguments.source, &arguments.event) {
+        let tenant = arguments.tenant.as_deref().map(|name| tenant(&loaded, name)).transpose()?;
+        return source::run(&loaded, name, file, tenant.map(|tenant| &**tenant.mapping()), printer);
+    }
+    let tenant = tenant(&loaded, arguments.tenant.as_deref().unwrap_or_default())?;
     let event = match (&arguments.event, &arguments.ticket) {
         (_, Some(ticket)) => return back(tenant.mapping(), &view(&read(ticket)?)?, printer),
         (Some(event), None) => event,
@@ -60,11 +65,20 @@ pub(super) fn run(
         None if change.kind == ChangeKind::Opened => Operation::Create,
         Some(OperationArgument::Update) | None => Operation::Update,
     };
-    let mapping = tenant.mapping();
-    let lookups = as_if_found(mapping, &change, operation);
-    match mapping.explain(&change, operation, &lookups) {
+    Ok(written(tenant.mapping(), &change, operation, printer))
+}
+
+fn tenant<'l>(loaded: &'l Loaded, name: &str) -> anyhow::Result<&'l Tenant> {
+    let found = loaded.tenants.iter().find(|tenant| tenant.id().as_str() == name);
+    found.with_context(|| format!("there is no tenant `{name}` without errors (`snowgate check` says more)"))
+}
+
+/// What the mapping would write for a change.
+fn written(mapping: &Mapping, change: &Change, operation: Operation, printer: &Printer) -> u8 {
+    let lookups = Lookups::as_if_found(mapping.plan(change, operation));
+    match mapping.explain(change, operation, &lookups) {
         Ok(draft) if printer.is_json() => printer.document(&json!({"operation": operation, "draft": draft})),
-        Ok(draft) => show(&change, operation, &draft, printer),
+        Ok(draft) => show(change, operation, &draft, printer),
         Err((fault, trace)) => {
             if printer.is_json() {
                 printer.document(&json!({"operation": operation, "parked": fault, "trace": trace}));
@@ -72,14 +86,14 @@ pub(super) fn run(
                 show_lines(&trace, "not written", printer);
                 printer.line(format_args!("{} {fault}", printer.ink(Ink::Bad, "parked:")));
             }
-            return Ok(WRONG);
+            return WRONG;
         }
     }
-    Ok(DONE)
+    DONE
 }
 
 /// Reads a `CloudEvent`, or what stands in its `data` with a `type` beside it.
-fn change(bytes: &[u8]) -> anyhow::Result<Change> {
+pub(super) fn change(bytes: &[u8]) -> anyhow::Result<Change> {
     let event: Value = serde_json::from_slice(bytes).context("the event is not JSON")?;
     let kind = event["type"].as_str().context("the event has no `type`, such as `incident.opened`")?;
     let kind = ChangeKind::parse(kind).with_context(|| {
@@ -153,16 +167,6 @@ fn show_back(mapping: &Mapping, draft: &IncidentDraft, opens: bool, printer: &Pr
     if opens {
         printer.line("\nIf no incident knows the ticket, it opens one.");
     }
-}
-
-/// Offline every look-up is as if it had found its record; what it stands for is shown in its place.
-fn as_if_found(mapping: &Mapping, change: &Change, operation: Operation) -> Lookups {
-    let keys = mapping.plan(change, operation).into_iter();
-    keys.map(|key| {
-        let found = Lookup::Found(format!("<{} with {} {}>", key.table, key.by, key.value));
-        (key, found)
-    })
-    .collect()
 }
 
 fn show(change: &Change, operation: Operation, draft: &Draft, printer: &Printer) {

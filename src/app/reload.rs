@@ -1,0 +1,360 @@
+//! Reading the configuration anew while the gateway works, and using it: whole or not at all.
+//!
+//! Files are read when they changed ([`watch`](crate::tenants::watch)), on SIGHUP, and when an operator asks. What needs a
+//! restart is an error like any other. After the last thing that can fail, everything is replaced in this order:
+//!
+//! 1. the store claims only for tenants that stay, so that no lane of a removed one is taken;
+//! 2. the ways to the instances, the operators, and then the registry: from here on callers are judged by the new files, and calls to the instances show their credentials;
+//! 3. the store claims for new and returned tenants as well, and pauses of changed ones that may be mended are lifted.
+//!
+//! Work in flight ends with what it began with. Should the store fail in the third step, it is repeated until it is done:
+//! accepted work waits meanwhile, as it does whenever the store is away.
+//!
+//! Owns: that order, and what is known of the last try. Never: judges files (that is `settings` and `tenants`).
+//! Fails: with the findings, and nothing changed. Proved by: `tests/it/reload`, `tests/process/hangups`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::domain::id::TenantId;
+use crate::domain::time::{SharedClock, Timestamp};
+use crate::http::configuration::{Configuration, Configured, Failure, NotReloaded, Reloaded};
+use crate::http::operators::{Operators, Role};
+use crate::limits::RELOAD_EVERY_MAX;
+use crate::peer::transport::http::HttpOptionsError;
+use crate::runtime::drain::Stop;
+use crate::runtime::tasks;
+use crate::runtime::wake::Wake;
+use crate::settings::{self, Environment, Every, Finding, Settings, duration};
+use crate::store::{Store, StoreError, TenantShare};
+use crate::telemetry::events::{SettingsApplied, SettingsRefused, TenantResumed};
+use crate::tenants::watch::{Look, Watch};
+use crate::tenants::{self, Diff, Prepared, Registry, Tenant};
+use crate::worker::bridges::{Bridges, Surroundings};
+
+/// Findings that the log line of a refused reload repeats.
+const FINDINGS_LOGGED: usize = 3;
+/// Pauses that end only by themselves or by a person: no file mends them.
+const NOT_MENDED: [&str; 3] = ["operator", "throttled", "crowded"];
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The settings file, as it was named.
+    pub path: PathBuf,
+    /// Variables and working directory, as they were at the start.
+    pub environment: Environment,
+}
+
+/// Who asked for a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// A person; they are told even if nothing changed.
+    Person,
+    /// A change of a file.
+    Files,
+}
+
+/// What bridges share, made from settings.
+pub(super) type Surround = Box<dyn Fn(&Settings) -> Result<Surroundings, HttpOptionsError> + Send + Sync>;
+
+/// Reloads the configuration; cheap to clone.
+#[derive(Clone)]
+pub struct Reloader(Arc<Inner>);
+
+/// What a reload reads, and what it replaces.
+pub(super) struct Parts {
+    pub(super) origin: Origin,
+    pub(super) registry: Arc<Registry>,
+    pub(super) bridges: Arc<Bridges>,
+    pub(super) operators: Arc<Operators>,
+    pub(super) store: Store,
+    pub(super) accepted: Wake,
+    pub(super) clock: SharedClock,
+    pub(super) surround: Surround,
+    /// What the start has served already.
+    pub(super) running: Running,
+}
+
+struct Inner {
+    origin: Origin,
+    registry: Arc<Registry>,
+    bridges: Arc<Bridges>,
+    operators: Arc<Operators>,
+    store: Store,
+    accepted: Wake,
+    clock: SharedClock,
+    surround: Surround,
+    /// One reload at a time.
+    running: tokio::sync::Mutex<Running>,
+    told: Mutex<Told>,
+}
+
+/// What runs.
+pub(super) struct Running {
+    settings: Settings,
+    digest: [u8; 32],
+    watch: Watch,
+    /// Tenants for which the third step is still to be done.
+    behind: Option<Vec<TenantId>>,
+    first: Told,
+}
+
+/// What is said of it to those who ask.
+#[derive(Clone)]
+struct Told {
+    loaded_at: Timestamp,
+    changes: u64,
+    every: Every,
+    files: BTreeSet<PathBuf>,
+    failure: Option<Failure>,
+}
+
+impl Running {
+    /// A start is a reload from nothing: everybody is new, and what was wrong may have been mended.
+    pub(super) async fn from_nothing(
+        prepared: Prepared,
+        store: &Store,
+        registry: &Registry,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let Prepared { settings, tenants, sources, files, digest, .. } = prepared;
+        let diff = registry.replace(tenants);
+        registry.replace_sources(sources);
+        serve(store, registry, &diff.added).await?;
+        SettingsApplied { added: &diff.added, changed: &[], removed: &[], at: now }.measure();
+        let first = Told { loaded_at: now, changes: 0, every: settings.reload_every, files, failure: None };
+        Ok(Self { settings, digest, watch: Watch::default(), behind: None, first })
+    }
+}
+
+impl Reloader {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { origin, registry, bridges, operators, store, accepted, clock, surround, running } = parts;
+        let told = Mutex::new(running.first.clone());
+        let running = tokio::sync::Mutex::new(running);
+        Self(Arc::new(Inner { origin, registry, bridges, operators, store, accepted, clock, surround, running, told }))
+    }
+
+    /// Reads the files now, because a person asked for it.
+    pub async fn reload(&self) -> Result<Reloaded, NotReloaded> {
+        // In a task of its own: whoever asked may go away in the middle of it.
+        let reloader = self.clone();
+        let reloading = tasks::spawn("reload", async move { reloader.reload_now(Asked::Person).await });
+        reloading.await.unwrap_or(Err(NotReloaded::Defect))
+    }
+
+    /// What the admin listener needs of this.
+    pub(super) fn configured(&self) -> Configured {
+        let (describes, reloads) = (self.clone(), self.clone());
+        Configured {
+            present: Arc::new(move || describes.present()),
+            reload: Arc::new(move || {
+                let reloader = reloads.clone();
+                Box::pin(async move { reloader.reload().await })
+            }),
+        }
+    }
+
+    /// Looks at the files until a stop is requested, and reads them when they changed and lie still.
+    pub(super) async fn watch(self, stop: Stop) {
+        while !stop.is_requested() {
+            let (every, looks) = match self.told().every {
+                Every::Interval(every) => (every, true),
+                Every::Off => (RELOAD_EVERY_MAX, false),
+            };
+            tokio::select! {
+                () = stop.requested() => return,
+                () = tokio::time::sleep(every) => {}
+            }
+            self.catch_up().await;
+            if looks && self.has_changed().await {
+                // What is wrong was told.
+                drop(self.reload_now(Asked::Files).await);
+            }
+        }
+    }
+
+    async fn has_changed(&self) -> bool {
+        let mut running = self.0.running.lock().await;
+        let look = self.look().await;
+        look.is_some_and(|look| running.watch.is_due(&look))
+    }
+
+    async fn look(&self) -> Option<Look> {
+        let files = self.told().files.clone();
+        tasks::blocking("look at files", move || Look::at(&files)).await.ok()
+    }
+
+    async fn reload_now(&self, asked: Asked) -> Result<Reloaded, NotReloaded> {
+        let mut running = self.0.running.lock().await;
+        let loaded = self.load(&mut running).await.ok_or(NotReloaded::Defect)?;
+        let applied = match loaded {
+            Ok(prepared) => self.apply(&mut running, prepared, asked).await,
+            Err(findings) => Err(NotReloaded::Findings(findings)),
+        };
+        if let Err(NotReloaded::Store(_) | NotReloaded::Defect) = applied {
+            // It is not the files' fault, so no change of them would bring the next try.
+            running.watch = Watch::default();
+        }
+        applied.inspect_err(|refused| self.tell_refused(refused))
+    }
+
+    /// Reads everything, and notes what was read, so that the next change of any of it is noticed.
+    async fn load(&self, running: &mut Running) -> Option<Result<Prepared, Vec<Finding>>> {
+        let look = self.look().await?;
+        let (Origin { path, environment }, settings) = (self.0.origin.clone(), running.settings.clone());
+        let load = move || tenants::load_over(&path, &environment, Some(&settings));
+        let loaded = tasks::blocking("reload", load).await.ok()?;
+        let mut told = self.told();
+        if loaded.findings.iter().any(Finding::is_error) {
+            // Files with errors may not even say where the others are.
+            told.files.extend(loaded.files.iter().cloned());
+        } else {
+            told.files.clone_from(&loaded.files);
+        }
+        running.watch.loaded(look, &told.files);
+        drop(told);
+        Some(loaded.strict())
+    }
+
+    async fn apply(&self, running: &mut Running, prepared: Prepared, asked: Asked) -> Result<Reloaded, NotReloaded> {
+        let Prepared { settings, tenants, sources, warnings, digest, .. } = prepared;
+        let is_news = digest != running.digest;
+        let mut diff = Diff::default();
+        if is_news {
+            let surroundings = (settings.egress != running.settings.egress).then(|| (self.0.surround)(&settings));
+            let surroundings = surroundings.transpose().map_err(|failed| {
+                tracing::error!(error = %failed, "Cannot make ways by the new egress rules: {failed}");
+                NotReloaded::Defect
+            })?;
+            let staying = staying(&self.0.registry, &tenants);
+            self.0.store.serve_tenants(staying).await.map_err(NotReloaded::Store)?;
+            // Nothing fails from here on.
+            if let Some(surroundings) = surroundings {
+                self.0.bridges.surround(surroundings);
+            }
+            self.0.operators.replace(operators(&settings));
+            diff = self.0.registry.replace(tenants);
+            self.0.registry.replace_sources(sources);
+            self.0.bridges.renew(&diff.changed);
+            running.behind.get_or_insert_default().extend(diff.changed.iter().chain(&diff.added).cloned());
+            (running.settings, running.digest) = (settings, digest);
+        }
+        self.tell_applied(&diff, running.settings.reload_every, is_news || asked == Asked::Person);
+        self.follow(running).await;
+        Ok(Reloaded::of(diff, warnings))
+    }
+
+    /// Does the third step again if it failed.
+    async fn catch_up(&self) {
+        let mut running = self.0.running.lock().await;
+        self.follow(&mut running).await;
+    }
+
+    async fn follow(&self, running: &mut Running) {
+        let Some(mended) = &running.behind else { return };
+        match serve(&self.0.store, &self.0.registry, mended).await {
+            Ok(()) => running.behind = None,
+            Err(failed) => {
+                tracing::error!(error = %failed, "Cannot tell the store whom to serve, tried again soon: {failed}");
+            }
+        }
+        self.0.accepted.one();
+    }
+
+    fn tell_applied(&self, diff: &Diff, every: Every, is_news: bool) {
+        let at = self.0.clock.now();
+        let mut told = self.told();
+        let is_cured = told.failure.take().is_some();
+        told.changes += u64::from(is_news);
+        (told.loaded_at, told.every) = (at, every);
+        drop(told);
+        let Diff { added, changed, removed } = diff;
+        let applied = SettingsApplied { added, changed, removed, at };
+        if is_news || is_cured { applied.emit() } else { applied.measure() }
+    }
+
+    fn tell_refused(&self, refused: &NotReloaded) {
+        let findings = match refused {
+            NotReloaded::Findings(findings) => findings.as_slice(),
+            NotReloaded::Store(_) | NotReloaded::Defect => &[],
+        };
+        let errors: Vec<String> = findings.iter().filter(|one| one.is_error()).map(Finding::headline).collect();
+        let first = match refused {
+            NotReloaded::Findings(_) => errors.iter().take(FINDINGS_LOGGED).cloned().collect::<Vec<_>>().join(" | "),
+            NotReloaded::Store(failed) => format!("the store did not answer: {failed}"),
+            NotReloaded::Defect => "the gateway could not read its files".to_owned(),
+        };
+        SettingsRefused { errors: errors.len().max(1), first: &first }.emit();
+        self.told().failure = Some(Failure::of(self.0.clock.now().to_string(), findings));
+    }
+
+    fn present(&self) -> Configuration {
+        let Told { loaded_at, changes, every, files, failure } = self.told().clone();
+        let Origin { path, environment } = &self.0.origin;
+        Configuration {
+            file: environment.shown(path),
+            loaded_at: loaded_at.to_string(),
+            changes,
+            tenants: self.0.registry.all().len(),
+            files: files.len(),
+            looked_at_every: match every {
+                Every::Interval(every) => duration::display(every),
+                Every::Off => "off".to_owned(),
+            },
+            last_failure: failure,
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reloader({})", self.0.origin.path.display())
+    }
+}
+
+/// Tells the store whom to serve, and lets these tenants try again what their files may have mended. What the instance
+/// asked for, and what an operator ordered, stays.
+pub(super) async fn serve(store: &Store, registry: &Registry, mended: &[TenantId]) -> Result<(), StoreError> {
+    store
+        .serve_tenants(registry.all().iter().filter(|tenant| tenant.is_enabled()).map(|it| share(it)).collect())
+        .await?;
+    for tenant in mended {
+        let pause = store.tenant(tenant).await?.pause;
+        if let Some(pause) = pause.filter(|pause| !NOT_MENDED.contains(&pause.code.as_str())) {
+            store.resume_tenant(tenant).await?;
+            TenantResumed { tenant, reason: &pause.code }.emit();
+        }
+    }
+    Ok(())
+}
+
+/// Those of the coming tenants that are served already.
+fn staying(registry: &Registry, coming: &[Tenant]) -> Vec<TenantShare> {
+    let is_served = |tenant: &&Tenant| registry.find(tenant.id()).is_some_and(|present| present.is_enabled());
+    coming.iter().filter(|tenant| tenant.is_enabled()).filter(is_served).map(share).collect()
+}
+
+fn share(tenant: &Tenant) -> TenantShare {
+    TenantShare { tenant: tenant.id().clone(), lanes_max: tenant.settings().servicenow.limits.concurrency }
+}
+
+/// The operators that the settings name.
+pub(super) fn operators(
+    settings: &Settings,
+) -> impl Iterator<Item = (String, Role, crate::security::api_key::ApiKeyHash)> + '_ {
+    settings.operators.iter().map(|operator| {
+        let role = match operator.role {
+            settings::Role::Read => Role::Read,
+            settings::Role::Operate => Role::Operate,
+            settings::Role::Admin => Role::Admin,
+        };
+        (operator.name.clone(), role, operator.key)
+    })
+}
