@@ -1,7 +1,19 @@
 //! Who we are to an instance, as operators see it: a secret that is replaced while work is going on, and an end that comes near.
 
-use crate::support::{Event, Home, Instance, Tenant, eventually};
+use std::time::Duration;
 
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+
+use crate::support::instance::{CLIENT_SECRET, CLIENT_SECRET_NEXT};
+use crate::support::{Event, Gateway, Home, Instance, Tenant, eventually, within};
+
+/// What is written to a secret's file is in use before this, with the settings that everybody has.
+const ROTATION: Duration = Duration::from_secs(30);
+const FILE: &str = "{kind: client_credentials, client_id: snowgate-client, client_secret: {file: client-secret}}";
+const FILES: &str = "{kind: client_credentials, client_id: snowgate-client, client_secret: {file: client-secret}, \
+                     client_secret_next: {file: client-secret-next}}";
+const KEY_FILE: &str =
+    "{kind: jwt_bearer, client_id: snowgate-client, private_key: {file: key.pem}, key_id: ours, subject: snowgate}";
 const ROTATING: &str = "{kind: client_credentials, client_id: snowgate-client, client_secret: {env: SNOW_CLIENT_SECRET}, \
                         client_secret_next: {env: SNOW_CLIENT_SECRET_NEXT}}";
 const REFRESH: &str = "{kind: refresh_token, client_id: snowgate-client, client_secret: {env: SNOW_CLIENT_SECRET}, \
@@ -28,6 +40,93 @@ async fn a_secret_replaced_under_load_fails_no_delivery() {
         assert!((counted - times).abs() < 0.5, "{name} {labels}: {counted} instead of {times}");
     }
     assert!(gateway.log().contains("from now on the next one is used"), "and the log says so");
+}
+
+/// Posts events, one after the other, until this is so; gives how many there were.
+async fn posts_until(gateway: &Gateway, from: usize, what: &str, mut is_so: impl AsyncFnMut() -> bool) -> usize {
+    let mut sent = from;
+    within(ROTATION, what, async || {
+        gateway.post(&Event::opened(&format!("MTR-{sent}"))).await.expect(202);
+        sent += 1;
+        is_so().await.then_some(())
+    })
+    .await;
+    sent
+}
+
+/// How often a version of the credentials was given a token.
+async fn granted(gateway: &Gateway, version: &str) -> f64 {
+    let labels = format!("outcome=\"granted\",key_version=\"{version}\"");
+    gateway.metric("snowgate_token_fetches_total", &labels).await
+}
+
+/// Everything was delivered once, and nothing waits for a person.
+async fn all_delivered(gateway: &Gateway, instance: &Instance, sent: usize) {
+    gateway.quiet().await;
+    assert_eq!(instance.tickets().len(), sent, "every event was taken, and each became one ticket");
+    assert!(gateway.get("/v1/tenants/contoso").await.get("pause").is_none());
+    assert!(gateway.deliveries("parked").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_secrets_file_is_rotated_under_load_with_an_overlap_and_no_delivery_is_even_retried() {
+    let instance = Instance::start();
+    let contoso = Tenant::named("contoso", instance.url());
+    let home = Home::of(&[contoso.clone().signing_in_with(FILE)]);
+    home.write("client-secret", CLIENT_SECRET);
+    let gateway = home.start().await;
+    let sent = posts_until(&gateway, 0, "a first token", async || granted(&gateway, "current").await >= 1.0).await;
+
+    // The coming one is announced, the instance changes, and the coming one takes its place.
+    home.write("client-secret-next", CLIENT_SECRET_NEXT);
+    home.rewrite(&contoso.clone().signing_in_with(FILES));
+    let announced = async || granted(&gateway, "current").await >= 2.0;
+    let sent = posts_until(&gateway, sent, "the coming secret is known", announced).await;
+    instance.rotates_the_client_secret();
+    let turned = async || granted(&gateway, "next").await >= 1.0;
+    let sent = posts_until(&gateway, sent, "the coming secret is in use", turned).await;
+    home.write("client-secret", CLIENT_SECRET_NEXT);
+    home.rewrite(&contoso.signing_in_with(FILE));
+    let done = async || granted(&gateway, "current").await >= 3.0;
+    let sent = posts_until(&gateway, sent, "the new secret is the only one", done).await;
+
+    all_delivered(&gateway, &instance, sent).await;
+    let retried = gateway.metric("snowgate_deliveries_retried_total", "contoso").await;
+    assert!(retried < 0.5, "{retried} were retried");
+}
+
+#[tokio::test]
+async fn a_secrets_file_is_rotated_under_load_without_an_overlap_and_no_delivery_fails() {
+    let instance = Instance::start();
+    let home = Home::of(&[Tenant::named("contoso", instance.url()).signing_in_with(FILE)]);
+    home.write("client-secret", CLIENT_SECRET);
+    let gateway = home.start().await;
+    let sent = posts_until(&gateway, 0, "a first ticket", async || !instance.tickets().is_empty()).await;
+
+    instance.rotates_the_client_secret();
+    let refused = async || gateway.get("/v1/tenants/contoso").await.get("pause").is_some();
+    let sent = posts_until(&gateway, sent, "the old secret is refused", refused).await;
+    home.write("client-secret", CLIENT_SECRET_NEXT);
+    let done = async || instance.tickets().len() > sent;
+    let sent = posts_until(&gateway, sent, "the new secret is in use", done).await;
+    all_delivered(&gateway, &instance, sent).await;
+}
+
+#[tokio::test]
+async fn a_private_keys_file_is_replaced_under_load_and_no_delivery_fails() {
+    let [old, new] = [(); 2].map(|()| KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key"));
+    let instance = Instance::start();
+    instance.trusts_assertions_of("ours", &old);
+    let home = Home::of(&[Tenant::named("contoso", instance.url()).signing_in_with(KEY_FILE)]);
+    home.write("key.pem", &old.serialize_pem());
+    let gateway = home.start().await;
+    let sent = posts_until(&gateway, 0, "a first ticket", async || !instance.tickets().is_empty()).await;
+
+    instance.trusts_assertions_of("ours", &new);
+    home.write("key.pem", &new.serialize_pem());
+    let done = async || granted(&gateway, "current").await >= 2.0;
+    let sent = posts_until(&gateway, sent, "the new key is in use", done).await;
+    all_delivered(&gateway, &instance, sent).await;
 }
 
 #[tokio::test]

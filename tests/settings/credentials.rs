@@ -179,3 +179,36 @@ fn the_end_of_a_refresh_token_is_told_two_weeks_before() {
     }
     check(&format!("{AUTH}\nrefresh_token_obtained: yesterday"), &[], &["9 S006 `yesterday` is not a date"]);
 }
+
+/// A token is shared, and a refusal held against a client, only where the credentials are the very same.
+#[test]
+fn the_digest_differs_with_any_part_of_the_credentials_and_with_nothing_else() {
+    let digest = |auth: &str, files: &[(&str, &str)]| {
+        let loaded = loaded(home(auth, files).path());
+        loaded.tenants.first().unwrap_or_else(|| panic!("{auth}: {}", report(&loaded.findings))).servicenow.auth_digest
+    };
+    let ((shown, own), (other, others)) =
+        (certificate((2026, 1, 1), (2060, 1, 1)), certificate((2026, 1, 1), (2060, 1, 1)));
+    let tls = "mutual_tls: {certificate: {file: own.crt}, key: {file: own.key}}";
+    let kept = format!("kind: api_key\nkey: {{file: a}}\nkey_next: {{file: b}}\n{tls}");
+    let files = |a, b, crt, key| [("a", a), ("b", b), ("own.crt", crt), ("own.key", key)];
+    let first = digest(&kept, &files("one", "two", &shown, &own));
+    assert_eq!(first, digest(&kept, &files("one", "two", &shown, &own)));
+    for (what, auth, files) in [
+        ("the current one", kept.clone(), files("ONE", "two", &shown, &own)),
+        ("the next one", kept.clone(), files("one", "TWO", &shown, &own)),
+        ("where one ends", kept.clone(), files("onet", "wo", &shown, &own)),
+        ("the certificate", kept.clone(), files("one", "two", &other, &others)),
+        ("the header", format!("{kept}\nheader: x-other"), files("one", "two", &shown, &own)),
+        ("no certificate", kept.replace(tls, ""), files("one", "two", &shown, &own)),
+        ("no next one", kept.replace("key_next: {file: b}", ""), files("one", "two", &shown, &own)),
+    ] {
+        assert_ne!(digest(&auth, &files), first, "{what}");
+    }
+    let [key, next, third] = [rsa(), rsa(), rsa()];
+    let signed = format!("{JWT}\nprivate_key_next: {{file: next.pem}}\nkey_id_next: k2");
+    let of = |key: &str, next: &str| digest(&signed, &[("key.pem", key), ("next.pem", next)]);
+    assert_eq!(of(&key, &next), of(&key, &next));
+    assert_ne!(of(&key, &next), of(&third, &next), "the key that signs");
+    assert_ne!(of(&key, &next), of(&key, &third), "the next key");
+}

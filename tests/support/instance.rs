@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use snowgate::sim::acts::Act;
 use snowgate::sim::fault_plan::FaultPlan;
+use snowgate::sim::keyring::Verifier;
 use snowgate::sim::outbound::{CallState, OutboundRecord, WebhookRule, Wire};
 use snowgate::sim::server::{self, Call, Options, OutageKind, Simulator};
 use snowgate::sim::switches::Switches;
@@ -78,6 +79,16 @@ impl Instance {
         let mut instance = instance.lock().unwrap_or_else(PoisonError::into_inner);
         instance.set_client_secret(CLIENT_SECRET_NEXT);
         instance.drop_tokens();
+    }
+
+    /// Its admin puts this key into the verifier map, in the place of every other, and ends every token.
+    pub(crate) fn trusts_assertions_of(&self, key_id: &str, key: &rcgen::KeyPair) {
+        let public_key = rcgen::PublicKeyData::der_bytes(key).to_vec();
+        let verifier = Verifier { key_id: key_id.to_owned(), algorithm: "ES256".to_owned(), public_key };
+        self.at(|instance, _| {
+            instance.trust_assertions_of(vec![verifier]);
+            instance.drop_tokens();
+        });
     }
 
     /// Plays a plan such as `answer_lost=1000,budget=1`.
