@@ -60,6 +60,11 @@ impl Instance {
         self.keyring.certificates.insert(sha256.to_owned(), user.to_owned());
     }
 
+    /// Forgets a certificate.
+    pub fn unmap_certificate(&mut self, sha256: &str) {
+        self.keyring.certificates.remove(sha256);
+    }
+
     /// Another secret of the OAuth client; tokens that were given out live on.
     pub fn set_client_secret(&mut self, secret: &str) {
         secret.clone_into(&mut self.credentials.client_secret);

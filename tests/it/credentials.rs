@@ -1,9 +1,15 @@
 //! Who we are to an instance, as operators see it: a secret that is replaced while work is going on, and an end that comes near.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256};
+use sha2::{Digest as _, Sha256};
+use snowgate::sim::server::Options;
+use snowgate::sim::switches::Switches;
 
+use crate::support::home::AUTHORITY;
 use crate::support::instance::{CLIENT_SECRET, CLIENT_SECRET_NEXT};
 use crate::support::{Event, Gateway, Home, Instance, Tenant, eventually, within};
 
@@ -12,6 +18,8 @@ const ROTATION: Duration = Duration::from_secs(30);
 const FILE: &str = "{kind: client_credentials, client_id: snowgate-client, client_secret: {file: client-secret}}";
 const FILES: &str = "{kind: client_credentials, client_id: snowgate-client, client_secret: {file: client-secret}, \
                      client_secret_next: {file: client-secret-next}}";
+const CERTIFICATE_FILES: &str = "{kind: client_credentials, client_id: snowgate-client, client_secret: {file: client-secret}, \
+                                 mutual_tls: {certificate: {file: tls/..data/tls.crt}, key: {file: tls/..data/tls.key}}}";
 const KEY_FILE: &str =
     "{kind: jwt_bearer, client_id: snowgate-client, private_key: {file: key.pem}, key_id: ours, subject: snowgate}";
 const ROTATING: &str = "{kind: client_credentials, client_id: snowgate-client, client_secret: {env: SNOW_CLIENT_SECRET}, \
@@ -126,6 +134,44 @@ async fn a_private_keys_file_is_replaced_under_load_and_no_delivery_fails() {
     home.write("key.pem", &new.serialize_pem());
     let done = async || granted(&gateway, "current").await >= 2.0;
     let sent = posts_until(&gateway, sent, "the new key is in use", done).await;
+    all_delivered(&gateway, &instance, sent).await;
+}
+
+#[tokio::test]
+async fn a_client_certificates_files_are_replaced_under_load_and_no_delivery_fails() {
+    let mut authority = CertificateParams::new(Vec::new()).expect("no names");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let client_authority = Some(authority.self_signed(&key).expect("a certificate").pem());
+    let issuer = Issuer::new(authority, key);
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = folder.path().join("ca.pem");
+    let switches = Switches { certificate_required: true, ..Switches::default() };
+    let instance =
+        Instance::started(Options { tls_ca_file: Some(ca.clone()), client_authority, switches, ..Options::default() });
+    let home = Home::of(&[Tenant::named("contoso", instance.url()).signing_in_with(CERTIFICATE_FILES)]);
+    home.write(AUTHORITY, &fs::read_to_string(ca).expect("the instance's authority"));
+    home.write("client-secret", CLIENT_SECRET);
+    // As Kubernetes mounts a secret: both files change in one step.
+    let [old, new] = ["..v1", "..v2"].map(|version| {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::new(vec!["snowgate".to_owned()]).expect("a name");
+        let certificate = certificate.signed_by(&key, &issuer).expect("a certificate");
+        fs::create_dir_all(home.path().join("tls").join(version)).expect("a folder");
+        home.write(&format!("tls/{version}/tls.crt"), &certificate.pem());
+        home.write(&format!("tls/{version}/tls.key"), &key.serialize_pem());
+        Sha256::digest(certificate.der()).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    });
+    symlink("..v1", home.path().join("tls/..data")).expect("a link");
+    instance.maps_certificate(&old, None);
+    let gateway = home.start().await;
+    let sent = posts_until(&gateway, 0, "a first ticket", async || !instance.tickets().is_empty()).await;
+
+    instance.maps_certificate(&new, Some(&old));
+    symlink("..v2", home.path().join("tls/..next")).expect("a link");
+    fs::rename(home.path().join("tls/..next"), home.path().join("tls/..data")).expect("a swap");
+    let done = async || instance.tickets().len() > sent;
+    let sent = posts_until(&gateway, sent, "the new certificate is in use", done).await;
     all_delivered(&gateway, &instance, sent).await;
 }
 

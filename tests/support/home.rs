@@ -13,6 +13,9 @@ use super::gateway::Gateway;
 use super::instance::{CLIENT_SECRET, CLIENT_SECRET_NEXT, PASSWORD};
 use super::mappings;
 
+/// The authority that the machine trusts, if there is this file.
+pub(crate) const AUTHORITY: &str = "authority.pem";
+
 /// See the module's text.
 #[derive(Debug)]
 pub(crate) struct Home {
@@ -179,6 +182,10 @@ impl Home {
         command.env("RUST_LOG", "info").env("NO_COLOR", "1");
         command.env("SNOW_PASSWORD", PASSWORD).env("SNOW_CLIENT_SECRET", CLIENT_SECRET);
         command.env("SNOW_CLIENT_SECRET_NEXT", CLIENT_SECRET_NEXT);
+        let authority = self.path().join(AUTHORITY);
+        if authority.exists() {
+            command.env("SSL_CERT_FILE", authority);
+        }
         for tenant in &self.tenants {
             command.env(hook_variable(tenant), hook_secret_of(tenant));
         }

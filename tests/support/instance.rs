@@ -91,6 +91,16 @@ impl Instance {
         });
     }
 
+    /// Its admin maps this certificate to our user, in the place of another one, by their SHA-256.
+    pub(crate) fn maps_certificate(&self, sha256: &str, before: Option<&str>) {
+        self.at(|instance, _| {
+            instance.map_certificate(sha256, "snowgate");
+            if let Some(before) = before {
+                instance.unmap_certificate(before);
+            }
+        });
+    }
+
     /// Plays a plan such as `answer_lost=1000,budget=1`.
     pub(crate) fn plays(&self, plan: &str) {
         self.0.set_faults(FaultPlan::parse(plan).expect("a plan"));
