@@ -223,6 +223,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "settings",
         ],
     ),
+    ("actix_tls", &["sim"]),
     ("metrics", &["telemetry"]),
     ("minijinja", &["mapping"]),
     ("anyhow", &["cli"]),

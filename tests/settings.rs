@@ -17,6 +17,9 @@ use snowgate::settings::{
     UnsignedWebhook, load, load_strict, schema,
 };
 
+#[path = "settings/credentials.rs"]
+mod credentials;
+
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const THIRD_SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -31,6 +34,7 @@ fn fixtures() -> PathBuf {
 fn environment(directory: &Path) -> Environment {
     Environment::empty_in(directory)
         .with("CLIENT_SECRET", CANARY)
+        .with("NEXT_SECRET", OTHER_SECRET)
         .with("NOT_A_WEBHOOK_SECRET", CANARY)
         .with("WEBHOOK_SECRET", SECRET)
         .with("OTHER_SECRET", OTHER_SECRET)
@@ -168,7 +172,7 @@ callback:
   url: https://soc.example/hooks?tenant=a
   secret: {env: THIRD_SECRET}
   secret_next: {env: FOURTH_SECRET}
-  oauth: {token_url: https://soc.example/token, client_id: us, client_secret: {env: CLIENT_SECRET}, scope: hooks write}
+  oauth: {token_url: https://soc.example/token, client_id: us, client_secret: {env: CLIENT_SECRET}, scope: hooks write, audience: soc}
   limits: {calls_per_second: 2}
 service_levels:
   calendar: {time_zone: Europe/Berlin, work_days: [sun, mon], hours: "09:00-17:00", holidays: [2026-12-27]}
@@ -204,6 +208,7 @@ fn everything_about_the_way_back_is_read() {
         (oauth.token_url.to_string().as_str(), oauth.scope.as_deref()),
         ("https://soc.example/token", Some("hooks write"))
     );
+    assert_eq!(oauth.audience.as_deref(), Some("soc"));
 
     let levels = tenant.service_levels.as_ref().unwrap();
     // Monday at 16:30 in Berlin: half an hour is left of it, and Sunday the 27th is a holiday.

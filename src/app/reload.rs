@@ -4,7 +4,7 @@
 //! restart is an error like any other. After the last thing that can fail, everything is replaced in this order:
 //!
 //! 1. the store claims only for tenants that stay, so that no lane of a removed one is taken;
-//! 2. the ways to the instances, the operators, and then the registry: from here on callers are judged by the new files;
+//! 2. the ways to the instances, the operators, and then the registry: from here on callers are judged by the new files, and calls to the instances show their credentials;
 //! 3. the store claims for new and returned tenants as well, and pauses of changed ones that may be mended are lifted.
 //!
 //! Work in flight ends with what it began with. Should the store fail in the third step, it is repeated until it is done:
@@ -268,6 +268,7 @@ impl Reloader {
             self.0.operators.replace(operators(&settings));
             diff = self.0.registry.replace(tenants);
             self.0.registry.replace_sources(sources);
+            self.0.bridges.renew(&diff.changed);
             running.behind.get_or_insert_default().extend(diff.changed.iter().chain(&diff.added).cloned());
             (running.settings, running.digest) = (settings, digest);
         }

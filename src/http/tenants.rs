@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::error::{ApiError, Code};
 use super::openapi::{Checks, Enabling, Finding, Looking};
 use super::operators::{Concerning, Looks, Operator, Rules, Steers, unknown_tenant};
-use super::standing::Standing;
+use super::standing::{Ending, Standing};
 use super::{Checking, Face};
 use crate::domain::id::TenantId;
 use crate::domain::time::Timestamp;
@@ -62,6 +62,10 @@ pub(super) struct TenantBody {
     pause: Option<PauseBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     honours_sys_id: Option<bool>,
+    /// Only for a tenant with a credential whose end is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    credentials: Option<Ending>,
     /// Left out before the first delivery.
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     standing: Option<Standing>,
@@ -212,6 +216,10 @@ async fn tenant_body(face: &Face, id: &TenantId, backlog: &[Backlog]) -> Result<
             reason: pause.reason,
         }),
         honours_sys_id: record.learned.honours_sys_id,
+        credentials: settings.and_then(|settings| {
+            let certificate_ends = settings.servicenow.certificate.as_ref().map(|shown| shown.validity().ends);
+            Ending::of(settings.servicenow.auth.refresh_token_ends(), certificate_ends, face.clock.now())
+        }),
         standing: (face.standing)(id),
     })
 }

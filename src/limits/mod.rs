@@ -4,6 +4,7 @@
 
 mod audit;
 mod callers;
+mod credentials;
 mod live_check;
 mod reload;
 mod simulator;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub use audit::*;
 pub use callers::*;
+pub use credentials::*;
 pub use live_check::*;
 pub use reload::*;
 pub use simulator::*;

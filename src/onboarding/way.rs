@@ -100,6 +100,13 @@ fn remedy(auth: &Auth) -> String {
             "{client}; set the system property `glide.oauth.inbound.client.credential.grant_type.enabled` to true; \
              and name an active user as `OAuth Application User` of the registry entry."
         ),
+        Auth::JwtBearer { .. } => format!(
+            "{client}; the verifier map must know the key under the assertion's `kid`; the assertion's subject must be \
+             the value of the configured user field of an active user; and the two clocks must agree."
+        ),
+        Auth::ApiKey { .. } => "Compare the key: it must be active and not expired, its user active, and an inbound \
+             authentication profile with an API access policy must let this key reach the Table API."
+            .to_owned(),
         Auth::RefreshToken { .. } => format!(
             "{client}. A refresh token lives 100 days from when a person fetched it, and using it does not prolong it: \
              fetch a new one."

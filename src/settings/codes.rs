@@ -50,6 +50,12 @@ codes! {
     SERVICE_LEVELS = "S047", "Service levels that contradict each other, such as a reminder after the close.";
     NO_SERVICE_LEVEL = "S048", "`service_levels` promises nothing (warning).";
     NO_WAY_BACK = "S049", "There is a `callback`, and the mapping has no `to_incident` to say what goes there (warning).";
+    PRIVATE_KEY = "S060", "The private key cannot sign: not PEM, encrypted, or neither RSA of 2048 bits nor P-256.";
+    CERTIFICATE = "S061", "The client certificate cannot be used: not PEM, no https, or the key is not its own.";
+    CERTIFICATE_ENDS = "S062", "The client certificate ends within 30 days, has ended, or is not good yet (warning).";
+    REFRESH_TOKEN_ENDS = "S063", "The refresh token ends within 14 days, or has ended (warning).";
+    REFRESH_TOKEN_DAY = "S064", "Nobody said when the refresh token was obtained, so its end comes unannounced (warning).";
+    ROTATION = "S065", "One credential is rotated at a time, and the next one is another one.";
     WEAK_SENDER = "S066", "A sender's credential is weak, or nobody can use it (warning).";
     EXPIRY = "S067", "Not a date or time, or a sender's credential that has expired or will within 14 days (warning).";
     TOKENS = "S068", "Tokens of an OAuth issuer would be taken from everybody, or from nobody.";

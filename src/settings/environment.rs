@@ -46,16 +46,18 @@ impl Environment {
         self
     }
 
-    /// With a clock, so that what has an end can be judged. Without one nothing is said about ends.
+    /// By this clock instead of the system's.
     #[must_use]
     pub fn with_clock(mut self, clock: SharedClock) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// The present moment, if there is a clock.
-    pub fn now(&self) -> Option<Timestamp> {
-        self.clock.as_ref().map(|clock| clock.now())
+    /// The moment in which files are read, by which credentials end. Read anew each time: the environment is taken once,
+    /// and a reload may be years later.
+    pub fn now(&self) -> Timestamp {
+        let system = || Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+        self.clock.as_ref().map_or_else(system, |clock| clock.now())
     }
 
     /// The value of a variable.

@@ -74,6 +74,8 @@ pub struct CallbackOAuth {
     pub client_secret: Secret,
     /// What the token is to be good for.
     pub scope: Option<String>,
+    /// Whom the token is for.
+    pub audience: Option<String>,
 }
 
 /// `Some(None)` is a tenant without webhook, `None` one whose webhook is wrong. The instance is where we call.
@@ -234,14 +236,20 @@ fn oauth(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<Optio
         return Some(None);
     }
     let token_url = target(reader, egress, "callback.oauth.token_url", Extent::Path);
-    let RawCallbackOAuth { client_id, client_secret, scope, .. } = reader.required("callback.oauth")?;
+    let RawCallbackOAuth { client_id, client_secret, scope, audience, .. } = reader.required("callback.oauth")?;
     let client_id = reader.text(&client_id, "callback.oauth.client_id");
     let client_secret = reader.secret(&client_secret, "callback.oauth.client_secret");
     let scope = match scope {
         Some(text) => Some(self::scope(reader, text)?),
         None => None,
     };
-    Some(Some(CallbackOAuth { token_url: token_url?, client_id: client_id?, client_secret: client_secret?, scope }))
+    Some(Some(CallbackOAuth {
+        token_url: token_url?,
+        client_id: client_id?,
+        client_secret: client_secret?,
+        scope,
+        audience,
+    }))
 }
 
 /// Words separated by one space each (RFC 6749, 3.3).

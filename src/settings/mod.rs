@@ -10,6 +10,7 @@
 //! Proved by: the tests in each file and `tests/settings.rs`, a directory of broken configurations with what is said.
 
 mod auth;
+mod auth_ends;
 mod checked;
 pub mod codes;
 pub mod duration;
@@ -33,7 +34,7 @@ mod tenant;
 mod tokens;
 mod tree;
 
-pub use auth::{Account, Auth, OAuthClient};
+pub use auth::{Account, AssertionSettings, Auth, OAuthClient};
 pub use checked::{CrashAt, Every, LogSettings, Operator, ServerSettings, Settings, StoreSettings, StoreUrl};
 pub use environment::Environment;
 pub use excerpt::Excerpt;

@@ -228,7 +228,7 @@ fn scopes(reader: &mut Reader<'_>, words: Option<&[String]>, path: &str) -> Opti
 
 /// `Some(None)`: it does not end. Speaks of an end that is near or past.
 #[expect(clippy::option_option, reason = "outer: readable at all; inner: given")]
-fn expires(reader: &mut Reader<'_>, now: Option<Timestamp>, raw: &RawSender, path: &str) -> Option<Option<Timestamp>> {
+fn expires(reader: &mut Reader<'_>, now: Timestamp, raw: &RawSender, path: &str) -> Option<Option<Timestamp>> {
     let Some(text) = &raw.expires else { return Some(None) };
     let path = format!("{path}.expires");
     let message = || {
@@ -236,7 +236,6 @@ fn expires(reader: &mut Reader<'_>, now: Option<Timestamp>, raw: &RawSender, pat
         format!("`{text}` is neither a date such as `2027-01-31` nor a time such as `2027-01-31T12:00:00Z`")
     };
     let end = reader.check(codes::EXPIRY, &path, parse_end(text).ok_or_else(message))?;
-    let Some(now) = now else { return Some(Some(end)) };
     if now >= end {
         let message = format!("the credential of `{}` EXPIRED at {end}: whoever still shows it is refused", raw.name);
         reader.warning(codes::EXPIRY, &path, message);

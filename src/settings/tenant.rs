@@ -10,6 +10,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::auth::{Auth, auth};
+use super::auth_ends::certificate;
 use super::codes;
 use super::duration;
 use super::exchange::{CallbackSettings, WebhookSettings, callback, webhook};
@@ -23,6 +24,7 @@ use crate::domain::time::Timestamp;
 use crate::limits::{
     COMPARE_SECS_MAX, COMPARE_SECS_MIN, SETTLE_SECS_MAX, SETTLE_SECS_MIN, SWEEP_SECS_MAX, SWEEP_SECS_MIN,
 };
+use crate::security::certificate::ClientCertificate;
 use crate::security::target::{EgressPolicy, Extent, Target};
 use crate::service_levels::ServiceLevels;
 
@@ -75,7 +77,11 @@ pub struct ServiceNowSettings {
     pub instance: Target,
     /// How we authenticate there.
     pub auth: Auth,
-    /// Over that and its secrets: differs if anything of it does.
+    /// How we authenticate there once that is refused: the coming credential of a rotation.
+    pub auth_next: Option<Auth>,
+    /// What we show the instance's TLS, if it asks who we are.
+    pub certificate: Option<ClientCertificate>,
+    /// Over these three, their secrets and keys: differs if anything of them does.
     pub auth_digest: [u8; 32],
     /// How much we may ask of it.
     pub limits: CallLimits,
@@ -116,8 +122,8 @@ pub(super) struct Against<'a> {
     pub(super) egress: Option<&'a EgressPolicy>,
     /// Whether any proxy may name a caller's certificate.
     pub(super) trusts_a_proxy: bool,
-    /// The present moment, if anybody said.
-    pub(super) now: Option<Timestamp>,
+    /// The present moment.
+    pub(super) now: Timestamp,
 }
 
 /// Turns the parts into a tenant, as yet without its digest. `None` if anything is wrong; all of it has been reported
@@ -181,7 +187,9 @@ fn mapping(reader: &mut Reader<'_>) -> Option<String> {
 
 fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<ServiceNowSettings> {
     let instance = target(reader, egress, "servicenow.instance", Extent::Origin);
-    let (auth, auth_digest) = reader.digested("servicenow.auth", |reader| auth(reader, egress, instance.as_ref()));
+    let ((auth, certificate), auth_digest) = reader.digested("servicenow.auth", |reader| {
+        (auth(reader, egress, instance.as_ref()), certificate(reader, instance.as_ref()))
+    });
     let limits: Option<RawLimits> = reader.part("servicenow.limits", RawLimits::default);
     let create = create(reader);
     let settle = reader.part("servicenow.settle", || "150s".to_owned());
@@ -189,13 +197,15 @@ fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<
     let user: Option<Option<String>> = reader.part("servicenow.user", || None);
     let sweep = sweep(reader);
     let RawLimits { calls_per_second, calls_per_hour, concurrency } = limits?;
-    let auth = auth?;
+    let (auth, auth_next) = auth?;
     let user = user?.map(Arc::from).or_else(|| auth.username().map(Arc::from));
     Some(ServiceNowSettings {
         place: reader.place("servicenow.instance"),
         auth_place: reader.place("servicenow.auth"),
         instance: instance?,
         auth,
+        auth_next,
+        certificate: certificate?,
         auth_digest,
         limits: CallLimits { calls_per_second, calls_per_hour, concurrency },
         create: create?,

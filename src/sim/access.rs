@@ -1,4 +1,4 @@
-//! Who is calling: basic authentication, bearer tokens, and the 401 that hides why.
+//! Who is calling: basic authentication, bearer tokens, API keys, certificates, and the 401 that hides why.
 //!
 //! Owns: turning an `Authorization` header into a caller, lock-out. Never: issues tokens (that is `oauth`) or checks rights
 //! to rows. Fails: with one refusal for every reason, as a real instance does.
@@ -55,14 +55,26 @@ impl Instance {
     /// The caller of a request.
     pub(super) fn authenticate(&mut self, request: &Request, now: i64) -> Result<Caller, Refusal> {
         let header = request.header("Authorization").unwrap_or_default();
+        let shown = request.certificate.as_deref().and_then(|shown| self.user_of_certificate(shown));
         let user = match header.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => self.tokens.user_of(token.trim(), now),
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => self.bearer(token.trim(), now),
             Some(_) if !self.switches.basic_auth_refused => self.basic(header),
-            Some(_) | None => None,
+            Some(_) => None,
+            None => match request.header("x-sn-apikey") {
+                Some(key) => self.user_of_api_key(key, now),
+                None => shown.clone(),
+            },
         };
         let user = user.filter(|_| !self.switches.second_factor_asked);
+        let user = user.filter(|_| shown.is_some() || !self.switches.certificate_required);
         let caller = user.and_then(|user| self.caller(&user, now));
         caller.ok_or_else(|| Refusal::not_authenticated(self.switches.newer_401_wording))
+    }
+
+    fn bearer(&self, token: &str, now: i64) -> Option<String> {
+        let ours = self.tokens.user_of(token, now);
+        let believed = self.switches.tokens_of_others && !token.is_empty();
+        ours.or_else(|| believed.then(|| self.credentials.username.clone()))
     }
 
     fn basic(&mut self, header: &str) -> Option<String> {

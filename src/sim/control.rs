@@ -5,7 +5,7 @@
 //!
 //! `GET state`, `GET log`, `GET|PUT faults` (a plan as text or JSON), `POST outage` (`{"kind":"hang","seconds":30}`),
 //! `DELETE outage`, `POST edit` (`{"user":…,"table":…,"sys_id":…,"fields":{…}}`: a person edits a record), `POST create`,
-//! `POST act` (a person does something to a ticket), `POST|DELETE hide`, `POST jobs`, `GET|POST|DELETE webhooks`,
+//! `POST act` (a person does something to a ticket), `POST|DELETE hide`, `POST jobs`, `PUT credentials`, `GET|POST|DELETE webhooks`,
 //! `GET|PUT loss`, `POST pause`, `GET outbound`, `GET|POST|DELETE misconfigurations`, `POST reset`. `docs/simulator.md` shows their JSON.
 
 use std::time::Duration;
@@ -24,8 +24,8 @@ use super::shell::{OutageKind, Shell, lock};
 /// Where the control face begins.
 pub(super) const PREFIX: &str = "/_sim/";
 
-const ROUTES: &str = "there are: state, log, faults, outage, create, edit, act, hide, jobs, webhooks, loss, pause, outbound, \
-     misconfigurations, reset";
+const ROUTES: &str = "there are: state, log, faults, outage, create, edit, act, hide, jobs, credentials, webhooks, loss, pause, \
+     outbound, misconfigurations, reset";
 
 /// Answers a control call; `now` is milliseconds since the epoch.
 pub(super) fn answer(shell: &Shell, request: &Request, now: i64) -> Response {
@@ -47,6 +47,7 @@ pub(super) fn answer(shell: &Shell, request: &Request, now: i64) -> Response {
         ("POST", "act") => act(shell, &request.body, now),
         ("POST" | "DELETE", "hide") => hide(shell, &request.body, request.method == "POST"),
         ("POST", "jobs") => jobs(shell, &request.body, now),
+        ("PUT", "credentials") => credentials(shell, &request.body),
         ("GET", "webhooks") => Ok(control_outbound::webhooks(&lock(&shell.instance))),
         ("POST", "webhooks") => {
             read(&request.body).and_then(|body| control_outbound::subscribe(&mut lock(&shell.instance), &body))
@@ -186,6 +187,31 @@ fn misconfigure(shell: &Shell, body: &[u8]) -> Result<Value, String> {
         instance.misconfigure(mistake)?;
     }
     Ok(json!({"misconfigurations": instance.mistakes().iter().map(ToString::to_string).collect::<Vec<_>>()}))
+}
+
+/// An administrator replaces what callers sign in with.
+fn credentials(shell: &Shell, body: &[u8]) -> Result<Value, String> {
+    let body = read(body)?;
+    let given = body.as_object().ok_or("an object is expected")?;
+    let mut instance = lock(&shell.instance);
+    let user = instance.credentials.username.clone();
+    for (name, value) in given {
+        match (name.as_str(), value.as_str(), value.as_bool()) {
+            ("client_secret", Some(secret), _) => instance.set_client_secret(secret),
+            ("password", Some(password), _) => instance.set_password(password),
+            ("add_api_key", Some(key), _) => instance.add_api_key(key, &user, i64::MAX),
+            ("remove_api_key", Some(key), _) => instance.remove_api_key(key),
+            ("map_certificate", Some(sha256), _) => instance.map_certificate(sha256, &user),
+            ("drop_tokens", _, Some(true)) => instance.drop_tokens(),
+            _ => {
+                return Err(format!(
+                    "`{name}` is none of client_secret, password, add_api_key, remove_api_key, map_certificate (texts) and \
+                     drop_tokens (true)"
+                ));
+            }
+        }
+    }
+    Ok(json!({"changed": given.keys().collect::<Vec<_>>()}))
 }
 
 /// Outbound jobs wait; zero seconds lets them go.

@@ -17,6 +17,7 @@ use super::dates;
 use super::dictionary::Dictionary;
 use super::errors::Refusal;
 use super::faults;
+use super::keyring::Keyring;
 use super::message::{Request, Response};
 use super::misconfiguration::Misconfiguration;
 use super::oauth::{self, Tokens};
@@ -124,6 +125,7 @@ pub struct Instance {
     pub(super) dictionary: Arc<Dictionary>,
     pub(super) store: Store,
     pub(super) tokens: Tokens,
+    pub(super) keyring: Keyring,
     pub(super) failures: BTreeMap<String, u32>,
     pub(super) hidden: BTreeSet<(String, String)>,
     /// Luck for ids; apart from `noise`, so that record ids do not depend on how many calls were only read.
@@ -159,6 +161,7 @@ impl Instance {
             dictionary: Arc::new(dictionary),
             store,
             tokens: Tokens::default(),
+            keyring: Keyring::default(),
             failures: BTreeMap::new(),
             hidden: BTreeSet::new(),
             ids: Random::seeded(options.seed),

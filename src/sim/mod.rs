@@ -25,7 +25,7 @@
 //!
 //! Modules, from the core outwards: `message` (request, response), `random`, `dates`, `errors`, `switches`;
 //! `dictionary`, `columns`, `describe`, `store`, `seed` (what is there); `query`, `params`, `values`, `body` (reading);
-//! `write`, `rules`, `policies`, `automation`, `journal`, `records`, `attachments`, `people`, `acts` (writing); `access`, `oauth`, `rate` (who may call, how often); `table_api`, `attachment_api`, `instance`;
+//! `write`, `rules`, `policies`, `automation`, `journal`, `records`, `attachments`, `people`, `acts` (writing); `access`, `oauth`, `keyring`, `rate` (who may call, how often); `table_api`, `attachment_api`, `instance`;
 //! `outbound` (calling others);
 //! `fault_plan`, `faults`; `gate`, `call_log`, `shell`, `control`, `tls`, `server` (the shell).
 
@@ -48,6 +48,7 @@ pub mod faults;
 mod gate;
 pub mod instance;
 mod journal;
+pub mod keyring;
 mod message;
 pub mod misconfiguration;
 mod oauth;

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::instance::Operation;
-use crate::limits::SIM_ATTACHMENT_BYTES_MAX;
+use crate::limits::{SIM_ATTACHMENT_BYTES_MAX, SIM_REFRESH_TOKEN_SECS};
 
 /// What becomes of a query part on a column that does not exist or may not be read (facts/servicenow 1.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -243,6 +243,18 @@ pub struct Switches {
     pub token_reuse_extends: bool,
     /// Lifetime of an access token, seconds. Default 1800, as documented.
     pub access_token_secs: u32,
+    /// Lifetime of a refresh token, seconds. Default 100 days, as documented.
+    pub refresh_token_secs: i64,
+    /// Differences of clocks that are forgiven in an assertion, seconds. Default 300, as in the older form; the newer
+    /// console begins with 0 ("Configure an OAuth JWT bearer grant").
+    pub assertion_skew_secs: u32,
+    /// The column of `sys_user` that the subject of an assertion names. Default `user_name`; the documentation's example is `email`.
+    pub assertion_user_field: &'static str,
+    /// Every call must come with a certificate that is mapped to a user, whatever else it shows. Default false.
+    pub certificate_required: bool,
+    /// A bearer token that this instance did not give out is the integration user's: an external identity provider is
+    /// configured, and its tokens are not looked into. Default false.
+    pub tokens_of_others: bool,
     // ── limits ──
     /// How late rate counters are committed, seconds. Default 0 (strict); real nodes commit every 30 s and over-admit
     /// until then ("Inbound REST API rate limiting").
@@ -307,6 +319,11 @@ impl Default for Switches {
             password_grant_disabled: false,
             token_reuse_extends: false,
             access_token_secs: 1_800,
+            refresh_token_secs: SIM_REFRESH_TOKEN_SECS,
+            assertion_skew_secs: 300,
+            assertion_user_field: "user_name",
+            certificate_required: false,
+            tokens_of_others: false,
             rate_lag_secs: 0,
         }
     }

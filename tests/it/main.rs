@@ -12,6 +12,7 @@ mod support;
 mod audit;
 mod back;
 mod callers;
+mod credentials;
 mod door;
 mod escalations;
 mod folding;

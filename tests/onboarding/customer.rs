@@ -119,6 +119,7 @@ impl Customer {
             transport: Transport::Http(Arc::new(Http::new(&HttpOptions::new(Arc::new(|_| Ok(())))).expect("a client"))),
             clock: Arc::new(SystemClock),
             luck_seed: 7,
+            news: None,
             observer: None,
         })
     }
