@@ -12,6 +12,7 @@ pub mod error;
 mod events;
 mod extract;
 mod health;
+mod one_reading;
 pub mod operators;
 mod request;
 mod sources;
@@ -33,6 +34,7 @@ use crate::tenants::Registry;
 
 use error::{ApiError, Code};
 pub use events::deliveries_of;
+pub use one_reading::{meet, one_reading};
 use operators::Operators;
 pub use request::track;
 pub use webhooks::delivery_of;
