@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the Node packages that tests/pages uses, from the lock files beside the code that they are for, in target/test-node.
+# Makes the Node packages that tests/pages and tests/servicenow use, from the lock files beside the code that they are for, in target/test-node.
 # Safe to run again: it does nothing when the packages of these lock files are already there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 places=(
   'receiver      examples/receivers/node'
   'business-rule deploy/servicenow/test'
+  'issuer        tests/issuer'
+  'oauth-server  tests/clients/oauth_server'
 )
 
 for place in "${places[@]}"; do

@@ -70,6 +70,10 @@ node_packages() {
   ./scripts/test-node.sh
 }
 
+alertmanager() {
+  ./scripts/test-alertmanager.sh
+}
+
 documentation() {
   RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
 }
@@ -80,6 +84,7 @@ step 'crates' cargo fetch --locked
 step 'test runner' test_runner
 step 'Python clients' python_clients
 step 'Node packages' node_packages
+step 'Alertmanager' alertmanager
 step 'format' cargo fmt --check
 step 'lints' cargo clippy --locked --all-targets -- -D warnings
 step 'documentation' documentation

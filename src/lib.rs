@@ -4,7 +4,7 @@
 //!
 //! * ring 0: [`domain`] (values) and [`limits`] (every bound, with its reason)
 //! * ring 1: [`mapping`], [`delivery`], [`security`], [`service_levels`]: pure decisions, no I/O, no clock
-//! * ring 2: [`store`], [`peer`] with [`servicenow`] and [`callback`] above it, [`tenants`], [`settings`], [`telemetry`],
+//! * ring 2: [`store`], [`peer`] with [`servicenow`], [`callback`] and [`issuers`] above it, [`tenants`], [`settings`], [`telemetry`],
 //!   [`runtime`]: the edges
 //! * ring 3: [`http`], [`worker`]: the flows
 //! * ring 4: [`app`] and [`cli`]: composition and commands; [`sim`] is an island that plays ServiceNow
@@ -15,8 +15,10 @@ pub mod cli;
 pub mod delivery;
 pub mod domain;
 pub mod http;
+pub mod issuers;
 pub mod limits;
 pub mod mapping;
+pub mod onboarding;
 pub mod peer;
 pub mod runtime;
 pub mod security;

@@ -31,8 +31,10 @@ const PARTS: &[&str] = &[
     "peer",
     "servicenow",
     "callback",
+    "issuers",
     "tenants",
     "worker",
+    "onboarding",
     "http",
 ];
 
@@ -86,6 +88,12 @@ const MODULES: &[Module] = &[
         owns: "the managed service's client: signed events",
     },
     Module {
+        name: "issuers",
+        ring: 2,
+        may_use: &["domain", "limits", "security", "telemetry", "runtime", "peer"],
+        owns: "the keys of OAuth issuers",
+    },
+    Module {
         name: "tenants",
         ring: 2,
         may_use: &["domain", "limits", "mapping", "security", "settings", "telemetry", "runtime"],
@@ -113,9 +121,38 @@ const MODULES: &[Module] = &[
         owns: "lanes to their end",
     },
     Module {
+        name: "onboarding",
+        ring: 3,
+        may_use: &[
+            "domain",
+            "limits",
+            "mapping",
+            "delivery",
+            "security",
+            "settings",
+            "peer",
+            "servicenow",
+            "tenants",
+            "telemetry",
+            "runtime",
+        ],
+        owns: "trying an instance: needs, probe, test ticket",
+    },
+    Module {
         name: "http",
         ring: 3,
-        may_use: &["domain", "limits", "mapping", "delivery", "security", "store", "tenants", "telemetry", "runtime"],
+        may_use: &[
+            "domain",
+            "limits",
+            "mapping",
+            "delivery",
+            "security",
+            "store",
+            "issuers",
+            "tenants",
+            "telemetry",
+            "runtime",
+        ],
         owns: "intake and admin; never waits for ServiceNow",
     },
     Module { name: "app", ring: 4, may_use: PARTS, owns: "composition" },
@@ -125,6 +162,7 @@ const MODULES: &[Module] = &[
         may_use: &[
             "app",
             "sim",
+            "onboarding",
             "settings",
             "tenants",
             "mapping",
@@ -145,11 +183,26 @@ const MODULES: &[Module] = &[
 const CRATES: &[(&str, &[&str])] = &[
     (
         "tokio",
-        &["runtime", "store", "peer", "servicenow", "callback", "tenants", "worker", "http", "app", "cli", "sim"],
+        &[
+            "runtime",
+            "store",
+            "peer",
+            "servicenow",
+            "callback",
+            "issuers",
+            "tenants",
+            "worker",
+            "onboarding",
+            "http",
+            "app",
+            "cli",
+            "sim",
+        ],
     ),
     ("reqwest", &["peer", "cli", "sim"]),
     ("oauth2", &["peer"]),
     ("governor", &["peer"]),
+    ("jsonwebtoken", &["peer", "security"]),
     ("rusqlite", &["store"]),
     ("actix_web", &["http", "app", "sim", "cli"]),
     (
@@ -170,11 +223,13 @@ const CRATES: &[(&str, &[&str])] = &[
             "settings",
         ],
     ),
+    ("actix_tls", &["sim"]),
     ("metrics", &["telemetry"]),
     ("minijinja", &["mapping"]),
     ("anyhow", &["cli"]),
     ("config", &["settings"]),
     ("rcgen", &["sim"]),
+    ("utoipa", &["http"]),
 ];
 
 /// Lines of a source file without its tests, and of a file that is nothing but tests.

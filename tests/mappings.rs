@@ -224,6 +224,8 @@ fn the_file_that_the_rows_break_is_good() {
 
 #[test]
 fn every_broken_file_is_told_where_and_why() {
+    let placed = BROKEN.iter().filter(|(_, replacement, code)| replacement.contains('«') && *code != "none").count();
+    assert!(placed >= 90, "only {placed} broken files say where they are broken");
     let mut wrong = Vec::new();
     for (needle, replacement, code) in BROKEN {
         assert_eq!(GOOD.matches(needle).count(), 1, "`{needle}` must be in the good file once");

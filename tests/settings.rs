@@ -13,9 +13,12 @@ use snowgate::domain::time::Timestamp;
 use snowgate::security::signature::{HexSignatures, WebhookSecret};
 use snowgate::service_levels::{Activity, Due};
 use snowgate::settings::{
-    Auth, CreateStrategy, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl, UnsignedWebhook, load,
-    load_strict, schema,
+    Auth, CreateStrategy, Enabled, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl,
+    UnsignedWebhook, load, load_strict, schema,
 };
+
+#[path = "settings/credentials.rs"]
+mod credentials;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -31,6 +34,7 @@ fn fixtures() -> PathBuf {
 fn environment(directory: &Path) -> Environment {
     Environment::empty_in(directory)
         .with("CLIENT_SECRET", CANARY)
+        .with("NEXT_SECRET", OTHER_SECRET)
         .with("NOT_A_WEBHOOK_SECRET", CANARY)
         .with("WEBHOOK_SECRET", SECRET)
         .with("OTHER_SECRET", OTHER_SECRET)
@@ -38,6 +42,17 @@ fn environment(directory: &Path) -> Environment {
         .with("FOURTH_SECRET", FOURTH_SECRET)
         .with("LONG_SECRET", &format!("{CANARY}: {CANARY} {CANARY}"))
         .with("EMPTY", "")
+        .with_clock(std::sync::Arc::new(Stopped))
+}
+
+/// 2026-11-22T06:00:00Z, for what has an end.
+#[derive(Debug)]
+struct Stopped;
+
+impl snowgate::domain::time::Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_795_327_200_000)
+    }
 }
 
 fn loaded(directory: &Path) -> Loaded {
@@ -137,7 +152,12 @@ fn a_short_tenant_gets_the_defaults() {
     assert_eq!(tenant.servicenow.sweep.every, Duration::from_mins(5));
     assert_eq!(tenant.servicenow.sweep.compare_every, Duration::from_hours(24));
     assert_eq!(tenant.servicenow.user, None);
-    assert!(tenant.enabled && tenant.webhook.is_none() && tenant.callback.is_none() && tenant.service_levels.is_none());
+    assert!(
+        tenant.enabled == Enabled::Yes
+            && tenant.webhook.is_none()
+            && tenant.callback.is_none()
+            && tenant.service_levels.is_none()
+    );
     let codes: Vec<&str> = loaded.findings.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["S032"], "only the warning that nobody may push");
 }
@@ -152,7 +172,7 @@ callback:
   url: https://soc.example/hooks?tenant=a
   secret: {env: THIRD_SECRET}
   secret_next: {env: FOURTH_SECRET}
-  oauth: {token_url: https://soc.example/token, client_id: us, client_secret: {env: CLIENT_SECRET}, scope: hooks write}
+  oauth: {token_url: https://soc.example/token, client_id: us, client_secret: {env: CLIENT_SECRET}, scope: hooks write, audience: soc}
   limits: {calls_per_second: 2}
 service_levels:
   calendar: {time_zone: Europe/Berlin, work_days: [sun, mon], hours: "09:00-17:00", holidays: [2026-12-27]}
@@ -188,6 +208,7 @@ fn everything_about_the_way_back_is_read() {
         (oauth.token_url.to_string().as_str(), oauth.scope.as_deref()),
         ("https://soc.example/token", Some("hooks write"))
     );
+    assert_eq!(oauth.audience.as_deref(), Some("soc"));
 
     let levels = tenant.service_levels.as_ref().unwrap();
     // Monday at 16:30 in Berlin: half an hour is left of it, and Sunday the 27th is a holiday.
@@ -449,4 +470,33 @@ fn leaves(root: &serde_json::Value, schema: &serde_json::Value, path: &str, keys
 
 fn properties(schema: &serde_json::Value) -> impl Iterator<Item = (&String, &serde_json::Value)> {
     schema["properties"].as_object().unwrap().iter()
+}
+
+#[test]
+fn a_tenants_file_says_who_decides_whether_it_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("tenants")).unwrap();
+    let said = |line: &str| {
+        fs::write(folder.path().join("snowgate.yaml"), MINIMAL).unwrap();
+        fs::write(folder.path().join("tenants/a.yaml"), tenant("a", line)).unwrap();
+        let environment = Environment::empty_in(folder.path()).with("CLIENT_SECRET", "x");
+        let Loaded { tenants, findings, .. } = load(&folder.path().join("snowgate.yaml"), &environment);
+        (tenants.first().map(|tenant| tenant.enabled), report(&findings))
+    };
+    for (line, enabled) in [
+        ("", Enabled::Yes),
+        ("enabled: true\n", Enabled::Yes),
+        ("enabled: false\n", Enabled::No),
+        ("enabled: after_check\n", Enabled::AfterCheck),
+    ] {
+        assert_eq!(said(line).0, Some(enabled), "{line}");
+    }
+    for (line, words) in [
+        ("enabled: aftercheck\n", "did you mean `after_check`?"),
+        ("enabled: \"true\"\n", "not the text `true`"),
+        ("enabled: 1\n", "`true`, `false` or `after_check`"),
+    ] {
+        let (tenant, findings) = said(line);
+        assert!(tenant.is_none() && findings.contains(words), "{line}: {findings}");
+    }
 }

@@ -10,13 +10,15 @@ use base64::engine::general_purpose::STANDARD;
 use snowgate::domain::id::TenantId;
 use snowgate::domain::time::Timestamp;
 use snowgate::security::api_key::ApiKey;
+use snowgate::security::scope::Access;
 use snowgate::security::signature::{SignatureError, SignedHeaders, WebhookSecret, sign};
 use snowgate::settings::{Environment, Finding};
 use snowgate::tenants::{
-    Authenticated, Credential, Diff, InstanceCredential, Loaded, Registry, SignedRequest, Unauthenticated, load,
+    Authenticated, Credential, Diff, InstanceCredential, Loaded, Registry, SignedRequest, Unauthenticated, Wanted, load,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_327_200_000);
+const EVENTS: Wanted<'static> = Wanted { access: Access::Events, now: NOW };
 const SECRETS: [&str; 3] = [
     "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
@@ -194,7 +196,7 @@ fn a_key_opens_its_own_tenant_and_no_other() {
     site.tenant("a", &sender_a);
     site.tenant("b", &sender_b);
     site.load_into(&registry).unwrap();
-    let enter = |tenant: &str, key: &str| registry.authenticate(tenant, Credential::ApiKey(key));
+    let enter = |tenant: &str, key: &str| registry.authenticate(tenant, Credential::ApiKey(key), EVENTS);
     let caller = enter("a", key_a.expose()).unwrap();
     assert_eq!((caller.tenant.id().as_str(), &*caller.sender, caller.credential), ("a", "soc", "api_key"));
     assert!(enter("b", key_b.expose()).is_ok());
@@ -231,7 +233,7 @@ fn both_signatures_of_a_rotation_open_and_it_is_told_which_did() {
         let timestamp = NOW.seconds().to_string();
         let headers = SignedHeaders { id: "msg_1", timestamp: &timestamp, signature: &signature };
         let request = SignedRequest { headers, body: b"{}", now: NOW };
-        let sender = registry.authenticate(tenant, Credential::Signature(request));
+        let sender = registry.authenticate(tenant, Credential::Signature(request), EVENTS);
         let instance = registry.authenticate_instance(tenant, InstanceCredential::Signed(request));
         let told = |caller: Result<Authenticated, Unauthenticated>| {
             caller.map(|caller| format!("{} {}", caller.sender, caller.credential)).map_err(|error| error.to_string())
@@ -341,4 +343,59 @@ fn resident_kib() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
+/// The reason for the log, or the sender and its credential.
+fn told(caller: Result<Authenticated, Unauthenticated>) -> String {
+    caller.map_or_else(|why| why.to_string(), |caller| format!("{} {}", caller.sender, caller.credential))
+}
+
+#[test]
+fn a_rotation_overlaps_until_the_old_key_ends_and_it_is_told_which_one_is_used() {
+    let (site, registry) = (Site::new(), Registry::default());
+    let (old, new) = (ApiKey::from_entropy([1; 32]), ApiKey::from_entropy([2; 32]));
+    let end = NOW.plus(std::time::Duration::from_hours(1));
+    site.tenant(
+        "a",
+        &format!(
+            "senders:\n  - {{name: soc, api_key_sha256: \"{}\", expires: \"{end}\"}}\n  - {{name: soc, api_key_sha256: \"{}\"}}\n",
+            old.hash(),
+            new.hash()
+        ),
+    );
+    site.load_into(&registry).unwrap();
+    let enter = |key: &ApiKey, now: Timestamp| {
+        told(registry.authenticate("a", Credential::ApiKey(key.expose()), Wanted { access: Access::Events, now }))
+    };
+    let before = Timestamp::from_millis(end.millis() - 1);
+    assert_eq!((enter(&old, before), enter(&new, before)), ("soc api_key".to_owned(), "soc api_key_2".to_owned()));
+    let ended = format!("the credential of sender `soc` expired at {end}");
+    assert_eq!((enter(&old, end), enter(&new, end)), (ended, "soc api_key_2".to_owned()));
+}
+
+#[test]
+fn a_key_in_an_address_is_taken_where_its_sender_allows_it() {
+    let (site, registry) = (Site::new(), Registry::default());
+    let (open, closed) = (ApiKey::from_entropy([1; 32]), ApiKey::from_entropy([2; 32]));
+    site.tenant(
+        "a",
+        &format!(
+            "senders:\n  - {{name: tool, api_key_sha256: \"{}\", key_in_url: true, scopes: [sources/alertmanager]}}\n  \
+             - {{name: soc, api_key_sha256: \"{}\"}}\n",
+            open.hash(),
+            closed.hash()
+        ),
+    );
+    site.load_into(&registry).unwrap();
+    let enter = |tenant: &str, key: &ApiKey, source: &str| {
+        let wanted = Wanted { access: Access::Source(source), now: NOW };
+        told(registry.authenticate(tenant, Credential::KeyInUrl(key.expose()), wanted))
+    };
+    assert_eq!(enter("a", &open, "alertmanager"), "tool key_in_url");
+    assert_eq!(
+        enter("a", &open, "grafana"),
+        "sender `tool` is confined by `scopes`, and `sources/grafana` is none of them"
+    );
+    assert_eq!(enter("a", &closed, "alertmanager"), "the key in the address belongs to a sender without `key_in_url`");
+    assert_eq!(enter("b", &open, "alertmanager"), "no tenant of that name has that key");
 }

@@ -3,8 +3,11 @@
 //! Owns: the order of starting and stopping, and [`reload`], which does while running what a start does. Never: decides anything about an event. Fails: with a [`StartError`] that
 //! says what to do, before anything was served.
 
+mod checks;
 mod reload;
 mod upkeep;
+
+pub use checks::{check_live, draft_mapping};
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -16,6 +19,7 @@ use actix_web::{App, HttpServer, middleware};
 use crate::domain::time::SharedClock;
 use crate::http::operators::Operators;
 use crate::http::{self, Face};
+use crate::issuers::{self, Issuers};
 use crate::limits::{ACCEPT_AFTER_STOP, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE, STORE_CLOSE_WAIT};
 use crate::peer::transport::Transport;
 use crate::peer::transport::addresses::AddressFilter;
@@ -118,8 +122,11 @@ impl Gateway {
         let clock_of_bridges = Arc::clone(&clock);
         let surroundings =
             move |settings: &Settings| surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges));
-        let bridges = Arc::new(Bridges::new(Arc::clone(&registry), surroundings(&settings)?));
+        let first = surroundings(&settings)?;
+        let issuers = Arc::new(issuers(&settings, &first.ways, &clock));
+        let bridges = Arc::new(Bridges::new(Arc::clone(&registry), first));
         let (resumed, stood) = (Arc::clone(&bridges), Arc::clone(&bridges));
+        let checks = checks::orders(&bridges, &registry, &store, &settings, &clock);
         let worker = Worker {
             store: store.clone(),
             bridges,
@@ -146,6 +153,9 @@ impl Gateway {
             store: store.clone(),
             registry,
             clock,
+            issuers,
+            attempts: Arc::default(),
+            proxies: Arc::new(settings.server.trusted_proxies.clone()),
             accepted,
             settled,
             stop: stop_face,
@@ -155,6 +165,9 @@ impl Gateway {
             resumed: Arc::new(move |tenant| resumed.resumed(tenant)),
             standing: Arc::new(move |tenant| stood.standings(tenant).map(upkeep::standing)),
             configured: reloader.configured(),
+            shares: reload::shares,
+            bursts: Arc::default(),
+            checks,
         };
         let addresses = (local(&public)?, local(&admin)?);
         let servers = serve_both(public, admin, &face, settings.server.workers)?;
@@ -311,6 +324,11 @@ fn tell_commit(batch: Batch) {
     }
 }
 
+/// What both listeners serve, as an OpenAPI document.
+pub fn openapi() -> &'static serde_json::Value {
+    http::openapi::document()
+}
+
 /// The ways to all instances: they dial only what the operator's egress rules allow, whatever a name resolves to.
 fn ways(settings: &Settings) -> Result<Ways, HttpOptionsError> {
     let private = Arc::new(settings.egress.allow_private.clone());
@@ -335,6 +353,13 @@ fn surroundings(settings: &Settings, spool: Arc<Spool>, clock: SharedClock) -> R
         ways,
         clock,
     })
+}
+
+/// Who issues the tokens of callers is asked over the same ways, and only where the operator allows.
+fn issuers(settings: &Settings, ways: &Ways, clock: &SharedClock) -> Issuers {
+    let Ways { encrypted, plain } = ways.clone();
+    let egress = Arc::new(settings.egress.clone());
+    Issuers::new(issuers::Surroundings { encrypted, plain, egress, clock: Arc::clone(clock) })
 }
 
 /// A directory of our own for files on their way, readable by nobody else.

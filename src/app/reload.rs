@@ -4,7 +4,7 @@
 //! restart is an error like any other. After the last thing that can fail, everything is replaced in this order:
 //!
 //! 1. the store claims only for tenants that stay, so that no lane of a removed one is taken;
-//! 2. the ways to the instances, the operators, and then the registry: from here on callers are judged by the new files;
+//! 2. the ways to the instances, the operators, and then the registry: from here on callers are judged by the new files, and calls to the instances show their credentials;
 //! 3. the store claims for new and returned tenants as well, and pauses of changed ones that may be mended are lifted.
 //!
 //! Work in flight ends with what it began with. Should the store fail in the third step, it is repeated until it is done:
@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::upkeep;
 use crate::domain::id::TenantId;
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::http::configuration::{Configuration, Configured, Failure, NotReloaded, Reloaded};
@@ -27,6 +28,7 @@ use crate::runtime::drain::Stop;
 use crate::runtime::tasks;
 use crate::runtime::wake::Wake;
 use crate::settings::{self, Environment, Every, Finding, Settings, duration};
+use crate::store::audit::{Actor, AuditAction, AuditEntry, Hash};
 use crate::store::{Store, StoreError, TenantShare};
 use crate::telemetry::events::{SettingsApplied, SettingsRefused, TenantResumed};
 use crate::tenants::watch::{Look, Watch};
@@ -48,10 +50,10 @@ pub struct Origin {
 }
 
 /// Who asked for a reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Asked {
     /// A person; they are told even if nothing changed.
-    Person,
+    Person(Actor),
     /// A change of a file.
     Files,
 }
@@ -122,6 +124,7 @@ impl Running {
         let Prepared { settings, tenants, sources, files, digest, .. } = prepared;
         let diff = registry.replace(tenants);
         registry.replace_sources(sources);
+        upkeep::take_over_releases(store, registry).await?;
         serve(store, registry, &diff.added).await?;
         SettingsApplied { added: &diff.added, changed: &[], removed: &[], at: now }.measure();
         let first = Told { loaded_at: now, changes: 0, every: settings.reload_every, files, failure: None };
@@ -138,10 +141,10 @@ impl Reloader {
     }
 
     /// Reads the files now, because a person asked for it.
-    pub async fn reload(&self) -> Result<Reloaded, NotReloaded> {
+    pub async fn reload(&self, by: Actor) -> Result<Reloaded, NotReloaded> {
         // In a task of its own: whoever asked may go away in the middle of it.
         let reloader = self.clone();
-        let reloading = tasks::spawn("reload", async move { reloader.reload_now(Asked::Person).await });
+        let reloading = tasks::spawn("reload", async move { reloader.reload_now(Asked::Person(by)).await });
         reloading.await.unwrap_or(Err(NotReloaded::Defect))
     }
 
@@ -150,9 +153,9 @@ impl Reloader {
         let (describes, reloads) = (self.clone(), self.clone());
         Configured {
             present: Arc::new(move || describes.present()),
-            reload: Arc::new(move || {
+            reload: Arc::new(move |by| {
                 let reloader = reloads.clone();
-                Box::pin(async move { reloader.reload().await })
+                Box::pin(async move { reloader.reload(by).await })
             }),
         }
     }
@@ -190,15 +193,42 @@ impl Reloader {
     async fn reload_now(&self, asked: Asked) -> Result<Reloaded, NotReloaded> {
         let mut running = self.0.running.lock().await;
         let loaded = self.load(&mut running).await.ok_or(NotReloaded::Defect)?;
+        let before = running.digest;
+        let is_person = matches!(asked, Asked::Person(_));
         let applied = match loaded {
-            Ok(prepared) => self.apply(&mut running, prepared, asked).await,
+            Ok(prepared) => self.apply(&mut running, prepared, is_person).await,
             Err(findings) => Err(NotReloaded::Findings(findings)),
         };
         if let Err(NotReloaded::Store(_) | NotReloaded::Defect) = applied {
             // It is not the files' fault, so no change of them would bring the next try.
             running.watch = Watch::default();
         }
+        if is_person || running.digest != before || applied.is_err() {
+            self.record(asked, (before, running.digest), &applied).await;
+        }
         applied.inspect_err(|refused| self.tell_refused(refused))
+    }
+
+    /// Who had the files read, and what came of it. The files are in use by then: a row that cannot be written is an error
+    /// in the log, and takes nothing back.
+    async fn record(&self, asked: Asked, digests: (Hash, Hash), applied: &Result<Reloaded, NotReloaded>) {
+        let by = match asked {
+            Asked::Person(by) => by,
+            Asked::Files => Actor::gateway(),
+        };
+        let (action, note) = match applied {
+            Ok(Reloaded { added, changed, removed, .. }) => {
+                let note =
+                    format!("tenants: {} added, {} changed, {} removed", added.len(), changed.len(), removed.len());
+                (AuditAction::SettingsApplied, note)
+            }
+            Err(_) => (AuditAction::SettingsRefused, String::new()),
+        };
+        let Origin { path, environment } = &self.0.origin;
+        let entry = AuditEntry::new(by, action).to(environment.shown(path)).noting(note);
+        if let Err(failed) = self.0.store.audit(entry.changing(Some(digests.0), Some(digests.1))).await {
+            tracing::error!(error = %failed, "Cannot record who had the files read: {failed}");
+        }
     }
 
     /// Reads everything, and notes what was read, so that the next change of any of it is noticed.
@@ -219,7 +249,7 @@ impl Reloader {
         Some(loaded.strict())
     }
 
-    async fn apply(&self, running: &mut Running, prepared: Prepared, asked: Asked) -> Result<Reloaded, NotReloaded> {
+    async fn apply(&self, running: &mut Running, prepared: Prepared, is_person: bool) -> Result<Reloaded, NotReloaded> {
         let Prepared { settings, tenants, sources, warnings, digest, .. } = prepared;
         let is_news = digest != running.digest;
         let mut diff = Diff::default();
@@ -238,10 +268,11 @@ impl Reloader {
             self.0.operators.replace(operators(&settings));
             diff = self.0.registry.replace(tenants);
             self.0.registry.replace_sources(sources);
+            self.0.bridges.renew(&diff.changed);
             running.behind.get_or_insert_default().extend(diff.changed.iter().chain(&diff.added).cloned());
             (running.settings, running.digest) = (settings, digest);
         }
-        self.tell_applied(&diff, running.settings.reload_every, is_news || asked == Asked::Person);
+        self.tell_applied(&diff, running.settings.reload_every, is_news || is_person);
         self.follow(running).await;
         Ok(Reloaded::of(diff, warnings))
     }
@@ -321,9 +352,7 @@ impl std::fmt::Debug for Reloader {
 /// Tells the store whom to serve, and lets these tenants try again what their files may have mended. What the instance
 /// asked for, and what an operator ordered, stays.
 pub(super) async fn serve(store: &Store, registry: &Registry, mended: &[TenantId]) -> Result<(), StoreError> {
-    store
-        .serve_tenants(registry.all().iter().filter(|tenant| tenant.is_enabled()).map(|it| share(it)).collect())
-        .await?;
+    store.serve_tenants(shares(registry)).await?;
     for tenant in mended {
         let pause = store.tenant(tenant).await?.pause;
         if let Some(pause) = pause.filter(|pause| !NOT_MENDED.contains(&pause.code.as_str())) {
@@ -338,6 +367,11 @@ pub(super) async fn serve(store: &Store, registry: &Registry, mended: &[TenantId
 fn staying(registry: &Registry, coming: &[Tenant]) -> Vec<TenantShare> {
     let is_served = |tenant: &&Tenant| registry.find(tenant.id()).is_some_and(|present| present.is_enabled());
     coming.iter().filter(|tenant| tenant.is_enabled()).filter(is_served).map(share).collect()
+}
+
+/// Divides what may be worked on at once among the tenants that are served.
+pub(super) fn shares(registry: &Registry) -> Vec<TenantShare> {
+    registry.all().iter().filter(|tenant| tenant.is_enabled()).map(|tenant| share(tenant)).collect()
 }
 
 fn share(tenant: &Tenant) -> TenantShare {

@@ -10,11 +10,15 @@ use crate::delivery::record::Direction;
 use crate::domain::id::TenantId;
 use crate::http::Face;
 use crate::http::standing::{PeerStanding, Standing, SweepStanding};
-use crate::limits::{BACKLOG_REPORT_EVERY, EVENTS_REMEMBERED, TRIM_DELIVERIES_MAX, TRIM_EVERY, TRIM_REST};
+use crate::limits::{
+    AUDIT_KEPT, AUDIT_TRIM_ROWS_MAX, BACKLOG_REPORT_EVERY, EVENTS_REMEMBERED, TRIM_DELIVERIES_MAX, TRIM_EVERY,
+    TRIM_REST,
+};
 use crate::peer::pace;
 use crate::runtime::drain::Stop;
-use crate::store::StoreError;
-use crate::telemetry::events::{TenantResumed, Waiting};
+use crate::store::{Store, StoreError};
+use crate::telemetry::events::{RefreshTokenLives, TenantResumed, Waiting};
+use crate::tenants::{Enabled, Registry};
 use crate::worker::bridges::Standings;
 
 /// How a tenant's peers stand, in the form in which operators see it.
@@ -35,6 +39,18 @@ fn peer(standing: pace::Standing) -> PeerStanding {
     peer.said(closed.as_ref().map(|closed| closed.reason.as_str()))
 }
 
+/// Takes over by whose word tenants are served, where their files leave it to operators; answers whether anything changed.
+/// Whoever replaces the tenants calls this before it says whose work may be claimed.
+pub(super) async fn take_over_releases(store: &Store, registry: &Registry) -> Result<bool, StoreError> {
+    let mut changed = false;
+    for tenant in registry.all() {
+        if tenant.settings().enabled == Enabled::AfterCheck {
+            changed |= tenant.set_released(store.tenant(tenant.id()).await?.release.is_some());
+        }
+    }
+    Ok(changed)
+}
+
 /// Forgets what ended long ago, a little at a time, so that work never waits for it.
 pub(super) async fn forget(face: Face, stop: Stop) {
     while !stop.is_requested() {
@@ -47,6 +63,9 @@ pub(super) async fn forget(face: Face, stop: Stop) {
                 TRIM_EVERY
             }
         };
+        if let Err(failed) = face.store.trim_audit(AUDIT_KEPT, AUDIT_TRIM_ROWS_MAX).await {
+            tracing::warn!(error = %failed, "Cannot trim the audit log: {failed}");
+        }
         tokio::select! {
             () = stop.requested() => {}
             () = tokio::time::sleep(rest) => {}
@@ -56,9 +75,9 @@ pub(super) async fn forget(face: Face, stop: Stop) {
 
 /// Keeps the gauges of what waits and who is paused true; they are read from the store, so that none can drift.
 pub(super) async fn report_backlog(face: Face, stop: Stop) {
-    let (mut reported, mut paused) = (BTreeSet::new(), HashMap::new());
+    let mut reported = Reported::default();
     while !stop.is_requested() {
-        if let Err(failed) = report_once(&face, &mut reported, &mut paused).await {
+        if let Err(failed) = report_once(&face, &mut reported).await {
             tracing::warn!(error = %failed, "Cannot read the backlog: {failed}");
         }
         face.metrics.fold_samples();
@@ -69,18 +88,26 @@ pub(super) async fn report_backlog(face: Face, stop: Stop) {
     }
 }
 
-async fn report_once(
-    face: &Face,
-    reported: &mut BTreeSet<TenantId>,
-    paused: &mut HashMap<TenantId, String>,
-) -> Result<(), StoreError> {
+/// Whoever was reported once goes on being reported, so that no gauge of what has changed or gone stays as it was.
+#[derive(Default)]
+struct Reported {
+    tenants: BTreeSet<TenantId>,
+    paused: HashMap<TenantId, String>,
+    refresh_tokens: BTreeSet<TenantId>,
+}
+
+async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreError> {
+    // Another replica may have taken an operator's word.
+    if take_over_releases(&face.store, &face.registry).await? {
+        face.store.serve_tenants((face.shares)(&face.registry)).await?;
+    }
+    let Reported { tenants, paused, refresh_tokens } = reported;
     let backlog = face.store.backlog().await?;
     let now = face.clock.now();
     let present = face.registry.all();
     let present = present.iter().map(|tenant| tenant.id()).chain(backlog.iter().map(|waits| &waits.tenant));
-    // Whoever was reported once goes on being reported, so that no gauge of a removed tenant stays as it was.
-    reported.extend(present.cloned());
-    for id in reported.iter() {
+    tenants.extend(present.cloned());
+    for id in tenants.iter() {
         for (direction, word) in [(Direction::ToServicenow, "to_servicenow"), (Direction::ToService, "to_service")] {
             let waits = backlog.iter().find(|waits| waits.tenant == *id && waits.direction == direction);
             Waiting {
@@ -90,6 +117,14 @@ async fn report_once(
                 oldest: waits.and_then(|waits| waits.oldest).map_or(Duration::ZERO, |oldest| now.since(oldest)),
             }
             .emit();
+        }
+        let tenant = face.registry.find(id);
+        let ends = tenant.and_then(|tenant| tenant.settings().servicenow.auth.refresh_token_ends());
+        if ends.is_some() {
+            refresh_tokens.insert(id.clone());
+        }
+        if refresh_tokens.contains(id) {
+            RefreshTokenLives { tenant: id, left: ends.map(|ends| ends.since(now)) }.emit();
         }
         // A pause that ran out by itself has nobody to say so.
         let pause = face.store.tenant(id).await?.pause.map(|pause| pause.code);

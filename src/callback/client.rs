@@ -152,7 +152,15 @@ impl Inner {
             origin: url.origin().into(),
             path_and_query,
             secrets,
-            caller: Caller::new(CallerOptions { identity: oauth, peer: PEER, limits, transport, clock, luck_seed }),
+            caller: Caller::new(CallerOptions {
+                identity: oauth,
+                peer: PEER,
+                limits,
+                transport,
+                clock,
+                luck_seed,
+                observer: None,
+            }),
             observer,
         }
     }

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use serde_json::json;
 
+use super::check_live;
 use super::print::{Ink, Printer};
 use super::{DONE, WRONG};
 use crate::app::{Origin, Parts};
@@ -21,9 +23,12 @@ pub(super) struct Arguments {
     /// Only this tenant's findings and mapping
     #[arg(long)]
     tenant: Option<String>,
-    /// Also against the instance itself (not available yet)
+    /// Also against the instances themselves, with a test ticket that is put away again
     #[arg(long)]
     live: bool,
+    /// With --live: only read, make no test ticket
+    #[arg(long, requires = "live")]
+    no_ticket: bool,
 }
 
 /// One mapping file and how its cases went.
@@ -38,9 +43,6 @@ pub(super) fn run(
     printer: &Printer,
     environment: &Environment,
 ) -> anyhow::Result<u8> {
-    if arguments.live {
-        anyhow::bail!("`check --live` is not available yet; leave it out to check files and cases");
-    }
     let mut loaded = tenants::load(config, environment);
     if let Some(only) = &arguments.tenant
         && !keep_only(&mut loaded, only)
@@ -52,6 +54,9 @@ pub(super) fn run(
     let errors = loaded.findings.iter().filter(|finding| finding.is_error()).count()
         + unnamed.iter().filter(|text| text.error).count();
     let failed: usize = checked.iter().flat_map(|file| &file.cases).filter(|case| !case.passed()).count();
+    if arguments.live && errors + failed == 0 {
+        return live(&loaded, arguments, printer);
+    }
     if printer.is_json() {
         let cases: Vec<_> = checked.iter().map(|file| json!({"file": file.file, "cases": file.cases})).collect();
         let others: Vec<_> = unnamed.iter().map(|text| &text.json).collect();
@@ -61,6 +66,17 @@ pub(super) fn run(
         summary(&loaded, &checked, errors, failed, printer);
     }
     Ok(if errors + failed == 0 { DONE } else { WRONG })
+}
+
+/// The files are in order; now the instances are asked.
+fn live(loaded: &Loaded, arguments: &Arguments, printer: &Printer) -> anyhow::Result<u8> {
+    let settings = loaded.settings.as_ref().context("the settings have errors")?;
+    if !printer.is_json() {
+        for finding in &loaded.findings {
+            printer.line(format_args!("{}\n", finding.render(printer.colour())));
+        }
+    }
+    check_live::run(settings, &loaded.tenants, !arguments.no_ticket, printer)
 }
 
 /// Reads everything for a gateway that is about to start; `None` after saying why it cannot.

@@ -1,11 +1,12 @@
 //! `snowgate deliveries`: what waits and what is parked, asked of a running gateway's admin listener.
+//!
+//! It goes through the gateway and not into the store: an embedded store belongs to one process.
 
 use std::path::Path;
 
-use reqwest::Method;
 use serde_json::Value;
 
-use super::admin::{Admin, Reach, escaped, list_of, text};
+use super::admin::{Admin, Asked, escaped, list_of, text};
 use super::print::{Ink, Printer};
 use super::{DONE, WRONG};
 use crate::settings::Environment;
@@ -15,7 +16,7 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    reach: Reach,
+    admin: Admin,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -78,9 +79,10 @@ pub(super) fn run(
     printer: &Printer,
     environment: &Environment,
 ) -> anyhow::Result<u8> {
-    let (method, path) = request(&arguments.command);
-    let admin = Admin::of(config, &arguments.reach, environment)?;
-    let Some(answer) = admin.ask(method, &format!("/v1/tenants/{path}"), printer)? else { return Ok(WRONG) };
+    let asked = request(&arguments.command);
+    let Some(answer) = arguments.admin.ask(asked, (config, environment), printer)? else {
+        return Ok(WRONG);
+    };
     if printer.is_json() {
         printer.document(&answer);
         return Ok(DONE);
@@ -95,19 +97,19 @@ pub(super) fn run(
     Ok(DONE)
 }
 
-fn request(command: &Command) -> (Method, String) {
+fn request(command: &Command) -> Asked {
     match command {
         Command::List { tenant, state, incident, direction, limit, cursor } => {
             let filters = [("state", state), ("incident", incident), ("direction", direction), ("cursor", cursor)];
-            (Method::GET, format!("{}/deliveries{}", escaped(tenant), query(*limit, &filters)))
+            Asked::get(format!("/v1/tenants/{}/deliveries{}", escaped(tenant), query(*limit, &filters)))
         }
         Command::Timeline { incident, tenant, limit, cursor } => {
             let query = query(*limit, &[("cursor", cursor)]);
-            (Method::GET, format!("{}/incidents/{}{query}", escaped(tenant), escaped(incident)))
+            Asked::get(format!("/v1/tenants/{}/incidents/{}{query}", escaped(tenant), escaped(incident)))
         }
-        Command::Show(one) => (Method::GET, one.path("")),
-        Command::Replay(one) => (Method::POST, one.path("/replay")),
-        Command::Drop(one) => (Method::POST, one.path("/drop")),
+        Command::Show(one) => Asked::get(one.path("")),
+        Command::Replay(one) => Asked::post(one.path("/replay"), None),
+        Command::Drop(one) => Asked::post(one.path("/drop"), None),
     }
 }
 
@@ -118,7 +120,7 @@ fn query(limit: usize, filters: &[(&str, &Option<String>)]) -> String {
 
 impl One {
     fn path(&self, action: &str) -> String {
-        format!("{}/deliveries/{}{action}", escaped(&self.tenant), escaped(&self.delivery))
+        format!("/v1/tenants/{}/deliveries/{}{action}", escaped(&self.tenant), escaped(&self.delivery))
     }
 }
 

@@ -8,11 +8,14 @@ use serde_json::json;
 
 use super::DONE;
 use super::print::{Ink, Printer};
+use crate::domain::id::TenantId;
 use crate::domain::time::Clock;
 use crate::runtime::clock::SystemClock;
 use crate::runtime::entropy;
 use crate::security::api_key::ApiKey;
+use crate::security::scope::Scope;
 use crate::security::signature::{self, WebhookSecret};
+use crate::settings;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -23,7 +26,17 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// A new API key for a sender: the key goes to the sender, its hash into the tenant file
-    New,
+    New {
+        /// The sender's name in the tenant file
+        #[arg(long, default_value = "soc")]
+        name: String,
+        /// What it may do, separated by commas: events, sources, sources/NAME, deliveries; everything by default
+        #[arg(long, value_delimiter = ',', value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// Its last day in UTC, such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z
+        #[arg(long, value_name = "DATE")]
+        expires: Option<String>,
+    },
     /// Sign a body as Standard Webhooks do and print the headers to send with it
     Sign {
         /// The body, byte for byte as it will be sent; `-` reads standard input
@@ -39,17 +52,30 @@ enum Command {
 
 pub(super) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<u8> {
     match &arguments.command {
-        Command::New => new(printer)?,
+        Command::New { name, scopes, expires } => new(name, scopes, expires.as_deref(), printer)?,
         Command::Sign { file, secret_file, id } => sign(file, secret_file.as_deref(), id, printer)?,
     }
     Ok(DONE)
 }
 
-fn new(printer: &Printer) -> anyhow::Result<()> {
+fn new(name: &str, scopes: &[String], expires: Option<&str>, printer: &Printer) -> anyhow::Result<()> {
+    TenantId::parse(name).map_err(|_| anyhow::anyhow!("`{name}` is not a name: use 1 to 40 of a-z, 0-9 and `-`"))?;
+    for word in scopes {
+        Scope::parse(word)?;
+    }
+    if let Some(text) = expires {
+        settings::parse_end(text).with_context(|| format!("`{text}` is no date such as 2027-01-31, and no time"))?;
+    }
     let key = ApiKey::from_entropy(entropy::random_bytes().context("the machine has no randomness to give")?);
     let hash = key.hash().to_string();
+    let limits = match scopes {
+        [] => String::new(),
+        scopes => format!(", scopes: [{}]", scopes.join(", ")),
+    };
+    let end = expires.map(|text| format!(", expires: \"{text}\"")).unwrap_or_default();
+    let entry = format!("- {{name: {name}, api_key_sha256: \"{hash}\"{limits}{end}}}");
     if printer.is_json() {
-        printer.document(&json!({"key": key.expose(), "api_key_sha256": hash}));
+        printer.document(&json!({"key": key.expose(), "api_key_sha256": hash, "sender": entry}));
         return Ok(());
     }
     printer.line(format_args!("key    {}", printer.ink(Ink::Good, key.expose())));
@@ -59,7 +85,7 @@ fn new(printer: &Printer) -> anyhow::Result<()> {
     ));
     printer.line(format_args!("hash   {hash}"));
     printer.line(format_args!("       {}", printer.ink(Ink::Dim, "for the tenant's file, under senders:")));
-    printer.line(format_args!("       - {{name: soc, api_key_sha256: \"{hash}\"}}"));
+    printer.line(format_args!("       {entry}"));
     Ok(())
 }
 

@@ -5,10 +5,13 @@
 //! 3 the gateway could not start or be reached.
 
 mod admin;
+mod audit;
 mod check;
+mod check_live;
 mod deliveries;
 mod demo;
 mod key;
+mod mapping;
 mod plan;
 mod preview;
 mod print;
@@ -16,13 +19,16 @@ mod reload;
 mod schema;
 mod serve;
 mod simulate;
+mod tenants;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::app::StartError;
+use crate::runtime::clock::SystemClock;
 use crate::settings::Environment;
 use print::Printer;
 
@@ -74,13 +80,19 @@ enum Command {
     Preview(preview::Arguments),
     /// Show what another mapping would make of the same events, ticket by ticket; sends nothing
     Plan(plan::Arguments),
+    /// See how each tenant stands; enable, disable, pause or resume one (asks a running gateway)
+    Tenants(tenants::Arguments),
+    /// Read the audit log, and prove that nobody changed it
+    Audit(audit::Arguments),
     /// See what waits and what is parked; replay or drop it (asks a running gateway)
     Deliveries(deliveries::Arguments),
     /// Make a running gateway read its files now, and say what that changed
     Reload(reload::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
     Key(key::Arguments),
-    /// Print the JSON Schema of a file, for editors
+    /// Start a mapping: `new` drafts one from what a tenant's instance says about itself
+    Mapping(mapping::Arguments),
+    /// Print the JSON Schema of a file, for editors, or the OpenAPI document of both listeners
     Schema {
         /// Which file
         #[arg(value_enum)]
@@ -94,6 +106,7 @@ enum SchemaOf {
     Source,
     Tenant,
     Settings,
+    Openapi,
 }
 
 /// Nobody answers where the gateway should be.
@@ -107,7 +120,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(usage) => return print::usage(&usage),
     };
-    let environment = Environment::of_process();
+    let environment = Environment::of_process().with_clock(Arc::new(SystemClock));
     let printer = Printer::new(arguments.json, &environment);
     let outcome = run(&arguments, &printer, &environment);
     match outcome {
@@ -129,9 +142,12 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Check(check) => check::run(config, check, printer, environment),
         Command::Preview(preview) => preview::run(config, preview, printer, environment),
         Command::Plan(plan) => plan::run(config, plan, printer, environment),
+        Command::Tenants(tenants) => tenants::run(config, tenants, printer, environment),
+        Command::Audit(audit) => audit::run(config, audit, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
         Command::Reload(reload) => reload::run(config, reload, printer, environment),
         Command::Key(key) => key::run(key, printer),
+        Command::Mapping(mapping) => mapping::run(config, mapping, printer, environment),
         Command::Schema { of } => Ok(schema::run(*of, printer)),
     }
 }

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::admin::{Admin, Reach, escaped, list_of, text};
+use super::admin::{Admin, Asked, escaped, list_of, text};
 use super::key::read;
 use super::preview::change;
 use super::print::{Ink, Printer};
@@ -48,7 +47,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "EVENT")]
     events: Vec<PathBuf>,
     #[command(flatten)]
-    reach: Reach,
+    admin: Admin,
 }
 
 pub(super) fn run(
@@ -63,8 +62,7 @@ pub(super) fn run(
     };
     let (Some(old), Some(new)) = (old, mapping(&arguments.new, printer, environment)?) else { return Ok(WRONG) };
     let changes = if arguments.events.is_empty() {
-        let admin = Admin::of(config, &arguments.reach, environment)?;
-        match recent(&admin, arguments, printer)? {
+        match recent(arguments, (config, environment), printer)? {
             Some(changes) => changes,
             None => return Ok(WRONG),
         }
@@ -141,7 +139,11 @@ fn lines(bytes: &[u8]) -> anyhow::Result<Vec<Value>> {
 }
 
 /// The newest events of the managed service that the gateway has on record, oldest first.
-fn recent(admin: &Admin, arguments: &Arguments, printer: &Printer) -> anyhow::Result<Option<Vec<Change>>> {
+fn recent(
+    arguments: &Arguments,
+    found_by: (&Path, &Environment),
+    printer: &Printer,
+) -> anyhow::Result<Option<Vec<Change>>> {
     let mut changes = Vec::new();
     let mut cursor = None::<String>;
     let wanted = usize::from(arguments.recent);
@@ -152,7 +154,7 @@ fn recent(admin: &Admin, arguments: &Arguments, printer: &Printer) -> anyhow::Re
             escaped(&arguments.tenant),
             PAGE_MAX.min(wanted)
         );
-        let Some(page) = admin.ask(Method::GET, &path, printer)? else { return Ok(None) };
+        let Some(page) = arguments.admin.ask(Asked::get(path), found_by, printer)? else { return Ok(None) };
         let ours =
             list_of(&page["deliveries"]).iter().filter(|delivery| text(&delivery["kind"]).starts_with("incident."));
         for delivery in ours.take(wanted - changes.len()) {

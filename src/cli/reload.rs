@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use reqwest::Method;
 use serde_json::Value;
 
-use super::admin::{Admin, Reach, list_of, text};
+use super::admin::{Admin, Asked, list_of, text};
 use super::print::{Ink, Printer};
 use super::{DONE, WRONG};
 use crate::settings::Environment;
@@ -14,7 +13,7 @@ use crate::settings::Environment;
 #[command(after_help = "Exit code 1 if the files have errors: then nothing was changed, and the old ones stay in use.")]
 pub(super) struct Arguments {
     #[command(flatten)]
-    reach: Reach,
+    admin: Admin,
 }
 
 pub(super) fn run(
@@ -23,7 +22,7 @@ pub(super) fn run(
     printer: &Printer,
     environment: &Environment,
 ) -> anyhow::Result<u8> {
-    let (status, answer) = Admin::of(config, &arguments.reach, environment)?.answer(Method::POST, "/v1/reload")?;
+    let (status, answer) = arguments.admin.answer(Asked::post("/v1/reload".to_owned(), None), (config, environment))?;
     if printer.is_json() {
         printer.document(&answer);
         return Ok(if status.is_success() { DONE } else { WRONG });

@@ -2,7 +2,7 @@
 
 use super::print::Printer;
 use super::{DONE, SchemaOf};
-use crate::{mapping, settings};
+use crate::{app, mapping, settings};
 
 pub(super) fn run(of: SchemaOf, printer: &Printer) -> u8 {
     let schema = match of {
@@ -10,6 +10,7 @@ pub(super) fn run(of: SchemaOf, printer: &Printer) -> u8 {
         SchemaOf::Source => mapping::source_schema(),
         SchemaOf::Tenant => settings::schema::tenant().clone(),
         SchemaOf::Settings => settings::schema::settings().clone(),
+        SchemaOf::Openapi => app::openapi().clone(),
     };
     printer.line(format_args!("{schema:#}"));
     DONE

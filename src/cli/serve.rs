@@ -14,6 +14,7 @@ use crate::runtime::clock::SystemClock;
 use crate::runtime::signals::{Hangups, Signals};
 use crate::runtime::{failpoint, tasks};
 use crate::settings::{Environment, LogFormat, codes};
+use crate::store::audit::Actor;
 use crate::telemetry::logging;
 
 #[derive(Debug, clap::Args)]
@@ -82,7 +83,7 @@ async fn serve(parts: Parts) -> anyhow::Result<u8> {
             hangups.next().await;
             tracing::info!("Reading the files after SIGHUP");
             // What came of it was told where it happened.
-            drop(reloader.reload().await);
+            drop(reloader.reload(Actor::gateway()).await);
         }
     }));
     tokio::select! {

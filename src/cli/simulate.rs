@@ -12,6 +12,7 @@ use crate::runtime::drain;
 use crate::runtime::signals::Signals;
 use crate::settings::Environment;
 use crate::sim::fault_plan::FaultPlan;
+use crate::sim::misconfiguration::Misconfiguration;
 use crate::sim::outbound::{Payload, WebhookRule, Wire};
 use crate::sim::server::{self, Options, Simulator};
 
@@ -36,6 +37,10 @@ pub(super) struct Arguments {
     /// A rate-limit rule: calls an hour and user
     #[arg(long, value_name = "CALLS")]
     rate_limit_per_hour: Option<u32>,
+    /// Set the instance up wrongly, as real ones are, to see what `check --live` says: `choice_missing`,
+    /// `column_short=incident.description:500`, … May be given several times; docs/simulator.md has the list
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = Misconfiguration::parse)]
+    misconfigure: Vec<Misconfiguration>,
     /// Refuse to keep a `sys_id` chosen by the caller, as some instances do
     #[arg(long)]
     own_sys_ids: bool,
@@ -72,12 +77,13 @@ Wire: drop=PERCENT repeat=PERCENT reorder=PERCENT hold_ms=MS seed=N silent.
 While it runs: GET /_sim/state (tickets with journals), GET /_sim/log, PUT /_sim/faults, POST /_sim/outage
 {\"kind\":\"http_503\",\"seconds\":30}, POST /_sim/create, POST /_sim/act
 {\"user\":\"abel.tuter\",\"sys_id\":\"…\",\"act\":\"comment\",\"text\":\"On my way\"} (be a person in ServiceNow), POST /_sim/webhooks,
-PUT /_sim/loss, GET /_sim/outbound, POST /_sim/reset. docs/simulator.md shows them all.";
+PUT /_sim/loss, GET /_sim/outbound, POST /_sim/misconfigurations, POST /_sim/reset. docs/simulator.md shows them all.";
 
 pub(super) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<u8> {
     runtime()?.block_on(async {
         let simulator = server::start(options(arguments))
             .with_context(|| format!("the simulator cannot listen on {}", arguments.listen))?;
+        misconfigure(arguments, &simulator)?;
         subscribe(arguments, &simulator)?;
         // Before it says where it is: whoever reads that may stop it at once.
         let signals = Signals::catch().context("cannot catch signals")?;
@@ -106,6 +112,13 @@ fn options(arguments: &Arguments) -> Options {
     options
 }
 
+fn misconfigure(arguments: &Arguments, simulator: &Simulator) -> anyhow::Result<()> {
+    for mistake in &arguments.misconfigure {
+        simulator.misconfigure(mistake).map_err(anyhow::Error::msg)?;
+    }
+    Ok(())
+}
+
 /// The rule of `--webhook`; the integration user's own changes would only come back.
 fn subscribe(arguments: &Arguments, simulator: &Simulator) -> anyhow::Result<()> {
     let (Some(url), Some(name)) = (&arguments.webhook, &arguments.webhook_secret_env) else { return Ok(()) };
@@ -126,6 +139,7 @@ fn announce(arguments: &Arguments, simulator: &Simulator, printer: &Printer) {
             "url": url, "username": username, "password": password,
             "client_id": client_id, "client_secret": client_secret, "ca_file": arguments.tls,
             "webhook": arguments.webhook,
+            "misconfigurations": arguments.misconfigure.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }));
         return;
     }
@@ -139,6 +153,9 @@ fn announce(arguments: &Arguments, simulator: &Simulator, printer: &Printer) {
     }
     if let Some(file) = &arguments.tls {
         printer.line(format_args!("  CA     {} (trust it only for this)", file.display()));
+    }
+    for mistake in &arguments.misconfigure {
+        printer.line(format_args!("  {}  {mistake}: {}", printer.ink(Ink::Bad, "wrong"), mistake.says()));
     }
     printer.line(format_args!("  try    curl -u {username}:{password} '{url}/api/now/table/incident?sysparm_limit=1'"));
     printer.line(format_args!("  watch  curl {url}/_sim/state"));

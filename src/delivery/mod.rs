@@ -5,6 +5,7 @@
 //! Fails: it cannot. Proved by: the tables in each file, and `tests/simulation` for the rules together.
 #![warn(clippy::wildcard_enum_match_arm, clippy::indexing_slicing)]
 
+pub mod connection_test;
 pub mod identity;
 pub mod kind;
 pub mod lane;

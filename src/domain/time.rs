@@ -54,6 +54,12 @@ impl Timestamp {
 }
 
 impl Timestamp {
+    /// Reads RFC 3339, such as `2026-11-22T06:00:00Z`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let stamp: jiff::Timestamp = text.trim().parse().ok()?;
+        Some(Self(stamp.as_millisecond()))
+    }
+
     /// Reads a raw date-time of ServiceNow, such as `2026-11-22 06:00:00`, which is UTC.
     pub fn parse_utc(raw: &str) -> Option<Self> {
         let civil: jiff::civil::DateTime = raw.trim().parse().ok().filter(|_| raw.contains(':'))?;

@@ -1,215 +1,166 @@
 //! The admin listener: what waits, why, and the levers a person has. Loopback unless the operator says otherwise.
 //!
-//! Owns: routes and the form of the answers. Never: lets anybody in by itself: a handler gets its face only through the
+//! Owns: the list of routes, and what is shown and done about deliveries; tenants are in [`super::tenants`]. Never: lets anybody in by itself: a handler gets its face only through the
 //! extractors of [`super::operators`]. Fails: with an [`ApiError`]. Proved by: `tests/it/operators.rs`.
 
-use std::time::Duration;
-
 use actix_web::HttpResponse;
-use actix_web::web::{self, Bytes, Data, Path, Query};
+use actix_web::web::{self, Path, Query};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::ToSchema;
 
 use super::error::{ApiError, Code};
+use super::openapi::{Finding, Looking, Mending};
 use super::operators::{Concerning, Looks, Operator, Steers};
-use super::standing::Standing;
-use super::{Face, configuration, health, nothing_here, resource};
+use super::routes::{self, Served};
+use super::{Face, audit, configuration, health, openapi, tenants};
 use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::domain::ticket::{Link, Ticket};
-use crate::domain::time::Timestamp;
 use crate::limits::PAGE_MAX;
 use crate::runtime::entropy;
-use crate::store::{Backlog, DeliveryQuery, Pause, Replayed};
-use crate::telemetry::events as told;
+use crate::store::{DeliveryQuery, Replayed};
 
 /// How many deliveries a page holds if nobody says.
 const PAGE_USUAL: usize = 50;
-/// The code of a pause that a person ordered.
-const OPERATOR: &str = "operator";
 
-/// Routes of the admin listener.
+/// Routes of the admin listener. A new one stands here and in the list of [`super::openapi`].
+pub(super) fn served() -> Vec<Served> {
+    vec![
+        Served::get("/metrics", web::to(metrics)),
+        Served::get("/livez", web::to(health::livez)),
+        Served::get("/readyz", web::to(health::readyz)),
+        Served::get("/openapi.json", web::to(openapi::openapi)),
+        Served::get("/v1/audit", web::to(audit::rows)),
+        Served::get("/v1/configuration", web::to(configuration::present)),
+        Served::post("/v1/reload", web::to(configuration::reload)),
+        Served::get("/v1/tenants", web::to(tenants::tenants)),
+        Served::get("/v1/tenants/{tenant}", web::to(tenants::tenant)),
+        Served::post("/v1/tenants/{tenant}/check", web::to(tenants::check)),
+        Served::post("/v1/tenants/{tenant}/pause", web::to(tenants::pause)),
+        Served::post("/v1/tenants/{tenant}/resume", web::to(tenants::resume)),
+        Served::post("/v1/tenants/{tenant}/enable", web::to(tenants::enable)),
+        Served::post("/v1/tenants/{tenant}/disable", web::to(tenants::disable)),
+        Served::get("/v1/tenants/{tenant}/deliveries", web::to(deliveries)),
+        Served::get("/v1/tenants/{tenant}/incidents/{id}", web::to(incident)),
+        Served::get("/v1/tenants/{tenant}/deliveries/{id}", web::to(delivery)),
+        Served::post("/v1/tenants/{tenant}/deliveries/{id}/replay", web::to(replay)),
+        Served::post("/v1/tenants/{tenant}/deliveries/{id}/drop", web::to(drop_parked)),
+    ]
+}
+
+/// Everything of the admin listener.
 pub fn routes(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
-    move |routes| {
-        routes
-            .app_data(Data::new(face))
-            .service(resource("/metrics", web::get().to(metrics)))
-            .service(resource("/livez", web::get().to(health::livez)))
-            .service(resource("/readyz", web::get().to(health::readyz)))
-            .service(resource("/v1/configuration", web::get().to(configuration::present)))
-            .service(resource("/v1/reload", web::post().to(configuration::reload)))
-            .service(resource("/v1/tenants", web::get().to(tenants)))
-            .service(resource("/v1/tenants/{tenant}", web::get().to(tenant)))
-            .service(resource("/v1/tenants/{tenant}/pause", web::post().to(pause)))
-            .service(resource("/v1/tenants/{tenant}/resume", web::post().to(resume)))
-            .service(resource("/v1/tenants/{tenant}/deliveries", web::get().to(deliveries)))
-            .service(resource("/v1/tenants/{tenant}/incidents/{id}", web::get().to(incident)))
-            .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(delivery)))
-            .service(resource("/v1/tenants/{tenant}/deliveries/{id}/replay", web::post().to(replay)))
-            .service(resource("/v1/tenants/{tenant}/deliveries/{id}/drop", web::post().to(drop_parked)))
-            .default_service(web::to(nothing_here));
-    }
+    routes::all(face, served())
 }
 
-/// How a tenant stands, with its health in words.
-#[derive(Debug, Serialize)]
-struct TenantBody {
-    tenant: TenantId,
-    enabled: bool,
-    /// It was served once, and no file describes it now; what waits for it stays.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    removed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    instance: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mapping: Option<String>,
-    health: String,
-    waiting: u64,
-    parked: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oldest_waiting_seconds: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pause: Option<PauseBody>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    honours_sys_id: Option<bool>,
-    /// Left out before the first delivery.
-    #[serde(skip_serializing_if = "Option::is_none", flatten)]
-    standing: Option<Standing>,
-}
-
-#[derive(Debug, Serialize)]
-struct PauseBody {
-    until: String,
-    code: String,
-    reason: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Only in this state: `waiting`, `sending`, `delivered`, `superseded`, `parked` or `dropped`.
     state: Option<String>,
+    /// Only of this incident and its tickets.
     incident: Option<String>,
+    /// Only this way: `to_servicenow` or `to_service`.
+    #[param(value_type = Option<String>)]
     direction: Option<Direction>,
+    /// `next` of the page before.
     cursor: Option<String>,
+    /// How many; 50 if nothing is said, 200 at most.
     limit: Option<usize>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Page {
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// `next` of the page before.
     cursor: Option<String>,
+    /// How many; 50 if nothing is said, 200 at most.
     limit: Option<usize>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PauseRequest {
-    /// Seconds; without it until resumed.
-    seconds: Option<u64>,
-    reason: Option<String>,
+/// A page of deliveries, newest first, each with everything on record about it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeliveriesBody {
+    #[schema(value_type = Vec<Object>)]
+    deliveries: Vec<Delivery>,
+    /// The cursor of the next page, if there is one.
+    #[schema(value_type = Option<String>)]
+    next: Option<DeliveryId>,
 }
 
-async fn metrics(operator: Operator<Looks>) -> HttpResponse {
+/// Both directions of one incident as one timeline.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct IncidentBody {
+    #[schema(value_type = String)]
+    tenant: TenantId,
+    #[schema(value_type = String)]
+    incident: IncidentId,
+    /// The newest first.
+    tickets: Vec<LinkedTicket>,
+    #[schema(value_type = Vec<Object>)]
+    deliveries: Vec<Delivery>,
+    /// The cursor of the next page, if there is one.
+    #[schema(value_type = Option<String>)]
+    next: Option<DeliveryId>,
+}
+
+/// A ticket that an incident has or had.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LinkedTicket {
+    number: String,
+    sys_id: String,
+    table: String,
+    /// Left out for a removed tenant, of whose instance nothing is known any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    episode: u32,
+}
+
+/// What came of a replay.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReplayedBody {
+    /// The one that was parked.
+    #[schema(value_type = String)]
+    replayed: DeliveryId,
+    /// The one that runs: the same, or a new one at the end of its lane.
+    #[schema(value_type = String)]
+    delivery: DeliveryId,
+}
+
+/// What was given up.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DroppedBody {
+    #[schema(value_type = String)]
+    dropped: DeliveryId,
+}
+
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operators",
+    summary = "Metrics for Prometheus",
+    responses((status = 200, description = "In Prometheus's text format", body = String, content_type = "text/plain"), Looking),
+    security(("operator" = [])),
+    extensions(("x-role" = json!("read")))
+)]
+pub(super) async fn metrics(operator: Operator<Looks>) -> HttpResponse {
     let text = operator.face.metrics.render();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 
-async fn tenants(Operator { face, .. }: Operator<Looks>) -> Result<HttpResponse, ApiError> {
-    let backlog = face.store.backlog().await?;
-    let served = face.registry.all();
-    let mut names: Vec<&TenantId> = served.iter().map(|tenant| tenant.id()).collect();
-    // Those that were removed and have something left.
-    names.extend(backlog.iter().filter(|left| left.waiting + left.parked > 0).map(|left| &left.tenant));
-    names.sort();
-    names.dedup();
-    let mut bodies = Vec::new();
-    for name in names {
-        bodies.push(tenant_body(&face, name, &backlog).await?);
-    }
-    Ok(HttpResponse::Ok().json(json!({"tenants": bodies})))
-}
-
-async fn tenant(Concerning { face, tenant, .. }: Concerning<Looks>) -> Result<HttpResponse, ApiError> {
-    tenant_after(&face, &tenant).await
-}
-
-/// A tenant with what waits for it, both directions together.
-async fn tenant_body(face: &Face, id: &TenantId, backlog: &[Backlog]) -> Result<TenantBody, ApiError> {
-    let tenant = face.registry.find(id);
-    let settings = tenant.as_ref().map(|tenant| tenant.settings());
-    let record = face.store.tenant(id).await?;
-    let of_tenant = || backlog.iter().filter(|waits| waits.tenant == *id);
-    let (waiting, parked) = of_tenant().fold((0, 0), |(w, p), waits| (w + waits.waiting, p + waits.parked));
-    let oldest = of_tenant().filter_map(|waits| waits.oldest).min();
-    let oldest = oldest.map(|oldest| face.clock.now().since(oldest).as_secs());
-    let health = match (&record.pause, parked, waiting) {
-        _ if tenant.is_none() => {
-            format!("removed, {waiting} waiting, {parked} parked: they go on when its file is back")
-        }
-        (Some(pause), _, _) => format!("paused ({}): {}", pause.code, pause.reason),
-        (None, 1.., _) => format!("{parked} parked, a person is needed: snowgate deliveries list --state parked"),
-        (None, 0, 1..) => format!("working, {waiting} waiting"),
-        (None, 0, 0) => "idle".to_owned(),
-    };
-    Ok(TenantBody {
-        tenant: id.clone(),
-        enabled: settings.is_some_and(|settings| settings.enabled),
-        removed: settings.is_none(),
-        instance: settings.map(|settings| settings.servicenow.instance.origin()),
-        mapping: settings.map(|settings| settings.mapping.clone()),
-        health,
-        waiting,
-        parked,
-        oldest_waiting_seconds: oldest,
-        pause: record.pause.map(|pause| PauseBody {
-            until: pause.until.to_string(),
-            code: pause.code,
-            reason: pause.reason,
-        }),
-        honours_sys_id: record.learned.honours_sys_id,
-        standing: (face.standing)(id),
-    })
-}
-
-async fn pause(about: Concerning<Steers>, body: Bytes) -> Result<HttpResponse, ApiError> {
-    let Concerning { face, tenant: id, .. } = about;
-    let PauseRequest { seconds, reason } = pause_request(&body)?;
-    let until = seconds.map_or(Timestamp::NEVER, |seconds| face.clock.now().plus(Duration::from_secs(seconds)));
-    let reason = reason.unwrap_or_else(|| "paused by an operator".to_owned());
-    told::TenantPaused { tenant: &id, reason: OPERATOR, detail: &reason }.emit();
-    face.store.pause_tenant(&id, Pause { until, code: OPERATOR.to_owned(), reason }).await?;
-    tenant_after(&face, &id).await
-}
-
-/// What a pause says; nothing is a pause without an end.
-fn pause_request(body: &[u8]) -> Result<PauseRequest, ApiError> {
-    if body.is_empty() {
-        return Ok(PauseRequest::default());
-    }
-    serde_json::from_slice(body).map_err(|unreadable| {
-        let what = format!("send nothing, or {{\"seconds\": 600, \"reason\": \"…\"}}: {unreadable}");
-        ApiError::new(Code::BadRequest, what)
-    })
-}
-
-async fn resume(Concerning { face, tenant: id, .. }: Concerning<Steers>) -> Result<HttpResponse, ApiError> {
-    let pause = face.store.tenant(&id).await?.pause;
-    face.store.resume_tenant(&id).await?;
-    if let Some(pause) = pause {
-        told::TenantResumed { tenant: &id, reason: &pause.code }.emit();
-    }
-    (face.resumed)(&id);
-    face.accepted.one();
-    tenant_after(&face, &id).await
-}
-
-async fn tenant_after(face: &Face, id: &TenantId) -> Result<HttpResponse, ApiError> {
-    let backlog = face.store.backlog().await?;
-    let body = tenant_body(face, id, &backlog).await?;
-    Ok(HttpResponse::Ok().json(body))
-}
-
-async fn deliveries(
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/deliveries",
+    tag = "operators",
+    summary = "Deliveries of a tenant, newest first",
+    params(("tenant" = String, Path, description = "A tenant's name"), ListQuery),
+    responses((status = 200, description = "A page", body = DeliveriesBody), Finding),
+    security(("operator" = [])),
+    extensions(("x-role" = json!("read")))
+)]
+pub(super) async fn deliveries(
     Concerning { face, tenant, .. }: Concerning<Looks>,
     query: Result<Query<ListQuery>, actix_web::Error>,
 ) -> Result<HttpResponse, ApiError> {
@@ -225,11 +176,22 @@ async fn deliveries(
     let page = Page { cursor, limit };
     let query = page.of(DeliveryQuery { state: state.transpose()?, direction, ..all_of(tenant, incidents) })?;
     let page = face.store.deliveries(&query).await?;
-    Ok(HttpResponse::Ok().json(json!({"deliveries": page.deliveries, "next": page.next})))
+    Ok(HttpResponse::Ok().json(DeliveriesBody { deliveries: page.deliveries, next: page.next }))
 }
 
-/// Both directions of one incident as one timeline, with the tickets it has or had.
-async fn incident(
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/incidents/{id}",
+    tag = "operators",
+    summary = "Both directions of one incident as one timeline, with its tickets",
+    params(("tenant" = String, Path, description = "A tenant's name"),
+        ("id" = String, Path, description = "The managed service's id of the incident"),
+        Page),
+    responses((status = 200, description = "A page", body = IncidentBody), Finding),
+    security(("operator" = [])),
+    extensions(("x-role" = json!("read")))
+)]
+pub(super) async fn incident(
     Concerning { face, tenant, .. }: Concerning<Looks>,
     path: Path<(String, String)>,
     page: Result<Query<Page>, actix_web::Error>,
@@ -245,14 +207,12 @@ async fn incident(
     let instance = face.registry.find(&tenant).map(|tenant| tenant.settings().servicenow.instance.origin());
     let link = |link: &Link| {
         let Link { ticket, episode, .. } = link;
-        let Ticket { number, sys_id, table } = ticket;
         let url = instance.as_ref().map(|instance| ticket.url(instance));
-        json!({"number": number, "sys_id": sys_id, "table": table, "url": url, "episode": episode})
+        let Ticket { number, sys_id, table } = ticket.clone();
+        LinkedTicket { number, sys_id: sys_id.to_string(), table, url, episode: *episode }
     };
-    let tickets: Vec<_> = links.iter().map(link).collect();
-    let body = json!({
-        "tenant": tenant, "incident": id, "tickets": tickets, "deliveries": page.deliveries, "next": page.next,
-    });
+    let tickets = links.iter().map(link).collect();
+    let body = IncidentBody { tenant, incident: id, tickets, deliveries: page.deliveries, next: page.next };
     Ok(HttpResponse::Ok().json(body))
 }
 
@@ -275,7 +235,7 @@ impl Page {
     }
 }
 
-fn read<T>(query: Result<Query<T>, actix_web::Error>) -> Result<T, ApiError> {
+pub(super) fn read<T>(query: Result<Query<T>, actix_web::Error>) -> Result<T, ApiError> {
     query.map(Query::into_inner).map_err(|unreadable| wrong(&unreadable.to_string()))
 }
 
@@ -283,11 +243,22 @@ fn incident_id(text: &str) -> Result<IncidentId, ApiError> {
     IncidentId::parse(text).map_err(|error| wrong(&error.to_string()))
 }
 
-fn wrong(what: &str) -> ApiError {
+pub(super) fn wrong(what: &str) -> ApiError {
     ApiError::new(Code::BadRequest, what)
 }
 
-async fn delivery(
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/deliveries/{id}",
+    tag = "operators",
+    summary = "Everything on record about a delivery",
+    params(("tenant" = String, Path, description = "A tenant's name"),
+        ("id" = String, Path, description = "`dlv_…`")),
+    responses((status = 200, description = "The record", body = Object), Finding),
+    security(("operator" = [])),
+    extensions(("x-role" = json!("read")))
+)]
+pub(super) async fn delivery(
     Concerning { face, tenant, .. }: Concerning<Looks>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
@@ -296,25 +267,47 @@ async fn delivery(
     Ok(HttpResponse::Ok().json(delivery))
 }
 
-async fn replay(
-    Concerning { face, tenant, .. }: Concerning<Steers>,
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/deliveries/{id}/replay",
+    tag = "operators",
+    summary = "Put a parked delivery back to work",
+    params(("tenant" = String, Path, description = "A tenant's name"),
+        ("id" = String, Path, description = "`dlv_…`")),
+    responses((status = 200, description = "It waits for its turn", body = ReplayedBody), Mending),
+    security(("operator" = [])),
+    extensions(("x-role" = json!("operate")))
+)]
+pub(super) async fn replay(
+    Concerning { face, tenant, by, .. }: Concerning<Steers>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = delivery_id(&path.1)?;
     let new = entropy::new_delivery_id();
-    let done = after(face.store.replay(&tenant, &id, new).await?)?;
+    let done = after(face.store.replay(&tenant, &id, new, by).await?)?;
     face.accepted.one();
-    Ok(HttpResponse::Ok().json(json!({"replayed": id, "delivery": done})))
+    Ok(HttpResponse::Ok().json(ReplayedBody { replayed: id, delivery: done }))
 }
 
-async fn drop_parked(
-    Concerning { face, tenant, .. }: Concerning<Steers>,
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/deliveries/{id}/drop",
+    tag = "operators",
+    summary = "Give a parked delivery up; what waits behind it goes on",
+    params(("tenant" = String, Path, description = "A tenant's name"),
+        ("id" = String, Path, description = "`dlv_…`")),
+    responses((status = 200, description = "It is given up", body = DroppedBody), Mending),
+    security(("operator" = [])),
+    extensions(("x-role" = json!("operate")))
+)]
+pub(super) async fn drop_parked(
+    Concerning { face, tenant, by, .. }: Concerning<Steers>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
     let id = delivery_id(&path.1)?;
-    let done = after(face.store.drop_parked(&tenant, &id).await?)?;
+    let done = after(face.store.drop_parked(&tenant, &id, by).await?)?;
     face.accepted.one();
-    Ok(HttpResponse::Ok().json(json!({"dropped": done})))
+    Ok(HttpResponse::Ok().json(DroppedBody { dropped: done }))
 }
 
 fn after(replayed: Replayed) -> Result<DeliveryId, ApiError> {

@@ -10,12 +10,15 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::{ApiError, Code};
-use super::operators::{Governs, Looks, Operator};
+use super::openapi::{Looking, Reloading};
+use super::operators::{Looks, Operator, Rules};
 use crate::domain::id::TenantId;
 use crate::limits::FINDINGS_SHOWN_MAX;
 use crate::store::StoreError;
+use crate::store::audit::Actor;
 use crate::tenants::{Diff, Finding};
 
 /// What the composition root hands in.
@@ -24,11 +27,11 @@ pub struct Configured {
     /// What runs.
     pub present: Arc<dyn Fn() -> Configuration + Send + Sync>,
     /// Reads the files and uses them, whole or not at all.
-    pub reload: Arc<dyn Fn() -> BoxFuture<'static, Result<Reloaded, NotReloaded>> + Send + Sync>,
+    pub reload: Arc<dyn Fn(Actor) -> BoxFuture<'static, Result<Reloaded, NotReloaded>> + Send + Sync>,
 }
 
 /// The configuration that runs.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Configuration {
     /// The settings file, as it was named.
     pub file: String,
@@ -48,26 +51,31 @@ pub struct Configuration {
 }
 
 /// A reload that was refused.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Failure {
     /// When, RFC 3339, UTC.
     pub at: String,
     /// How many errors there were.
     pub errors: usize,
     /// What was found, the first hundred.
+    #[schema(value_type = Vec<Object>)]
     pub findings: Vec<Finding>,
 }
 
 /// What a reload changed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Reloaded {
     /// Tenants that are new.
+    #[schema(value_type = Vec<String>)]
     pub added: Vec<TenantId>,
     /// Tenants whose settings, secrets or mapping changed.
+    #[schema(value_type = Vec<String>)]
     pub changed: Vec<TenantId>,
     /// Tenants that are gone; what waits for them stays.
+    #[schema(value_type = Vec<String>)]
     pub removed: Vec<TenantId>,
     /// What somebody should look at.
+    #[schema(value_type = Vec<Object>)]
     pub warnings: Vec<Finding>,
 }
 
@@ -106,14 +114,32 @@ fn shown(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
     findings
 }
 
+#[utoipa::path(
+    get,
+    path = "/v1/configuration",
+    tag = "operators",
+    summary = "The configuration that runs, and whether it is the one on disk",
+    responses((status = 200, description = "Without any secret", body = Configuration), Looking),
+    security(("operator" = [])),
+    extensions(("x-role" = json!("read")))
+)]
 pub(super) async fn present(operator: Operator<Looks>) -> HttpResponse {
     HttpResponse::Ok().json((operator.face.configured.present)())
 }
 
-pub(super) async fn reload(operator: Operator<Governs>) -> Result<HttpResponse, ApiError> {
-    match (operator.face.configured.reload)().await {
+#[utoipa::path(
+    post,
+    path = "/v1/reload",
+    tag = "operators",
+    summary = "Read the files now, and use them, whole or not at all",
+    responses((status = 200, description = "What changed", body = Reloaded), Reloading),
+    security(("operator" = [])),
+    extensions(("x-role" = json!("admin")))
+)]
+pub(super) async fn reload(Operator { face, by, .. }: Operator<Rules>) -> Result<HttpResponse, ApiError> {
+    match (face.configured.reload)(by).await {
         Ok(reloaded) => Ok(HttpResponse::Ok().json(reloaded)),
-        Err(NotReloaded::Findings(findings)) => Err(ApiError::invalid_configuration(shown(findings))),
+        Err(NotReloaded::Findings(findings)) => Err(ApiError::invalid_configuration(&shown(findings))),
         Err(NotReloaded::Store(failed)) => Err(failed.into()),
         Err(NotReloaded::Defect) => Err(ApiError::new(Code::Internal, "the files could not be read; see the log")),
     }

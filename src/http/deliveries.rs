@@ -7,8 +7,10 @@ use actix_web::http::header::HeaderMap;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::{ApiError, Code};
+use super::openapi::Asking;
 use super::{Face, extract};
 use crate::delivery::record::{Delivery, Ending, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
@@ -16,12 +18,17 @@ use crate::limits::PREFER_WAIT_MAX;
 use crate::tenants::Tenant;
 
 /// A delivery as its sender sees it: no bodies, no internals of the instance.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeliveryBody {
+    #[schema(value_type = String)]
     delivery: DeliveryId,
+    #[schema(value_type = String)]
     tenant: TenantId,
+    #[schema(value_type = String)]
     incident: IncidentId,
     sequence: u64,
+    /// `waiting`, `sending`, `delivered`, `superseded`, `parked` or `dropped`.
+    #[schema(value_type = String)]
     state: State,
     accepted_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,6 +36,7 @@ pub(super) struct DeliveryBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     ticket: Option<TicketBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     superseded_by: Option<DeliveryId>,
     /// Why a person is needed, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,13 +44,26 @@ pub(super) struct DeliveryBody {
 }
 
 /// Where the ticket is.
-#[derive(Debug, Serialize)]
-struct TicketBody {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TicketBody {
     number: String,
     sys_id: String,
     url: String,
 }
 
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/deliveries/{id}",
+    tag = "senders",
+    summary = "The state of a delivery, for the sender that holds its receipt",
+    params(
+        ("tenant" = String, Path, description = "The tenant's name"),
+        ("id" = String, Path, description = "`dlv_…`")
+    ),
+    responses((status = 200, description = "Its state", body = DeliveryBody), Asking),
+    security(("senderKey" = [])),
+    extensions(("x-caller" = json!("sender")))
+)]
 pub(super) async fn receipt(
     face: Data<Face>,
     path: Path<(String, String)>,

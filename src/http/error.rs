@@ -8,6 +8,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::tenants::Finding;
 
@@ -20,6 +22,10 @@ pub enum Code {
     BadRequest,
     /// The credentials are missing or wrong, or the tenant is not theirs; one answer for all of these.
     Unauthorized,
+    /// The caller failed to prove itself too often.
+    TooManyFailures,
+    /// Whether the caller's token is good cannot be said just now.
+    IssuerUnavailable,
     /// The operator's role does not allow this.
     Forbidden,
     /// There is nothing here, or not for you.
@@ -30,6 +36,12 @@ pub enum Code {
     RequestTimeout,
     /// The delivery is not in a state that allows this.
     NotParked,
+    /// No check of exactly this configuration of a tenant passed.
+    NotTested,
+    /// The tenant's file does not leave it to an operator whether it is served.
+    FileDecides,
+    /// A check of this tenant is under way already.
+    CheckUnderWay,
     /// The body is larger than allowed.
     BodyTooLarge,
     /// The media type or encoding of the body is not accepted.
@@ -51,17 +63,44 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code.
+    pub const ALL: [Self; 18] = [
+        Self::MalformedJson,
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::NotParked,
+        Self::NotTested,
+        Self::FileDecides,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::InvalidEvent,
+        Self::EventConflict,
+        Self::LaneFull,
+        Self::TicketLaneFull,
+        Self::StoreUnavailable,
+        Self::Internal,
+    ];
+
     /// The word in the answer.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MalformedJson => "malformed_json",
             Self::BadRequest => "bad_request",
             Self::Unauthorized => "unauthorized",
+            Self::TooManyFailures => "too_many_failures",
+            Self::IssuerUnavailable => "issuer_unavailable",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::NotParked => "not_parked",
+            Self::NotTested => "not_tested",
+            Self::FileDecides => "file_decides",
+            Self::CheckUnderWay => "check_under_way",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidEvent => "invalid_event",
@@ -83,26 +122,31 @@ impl Code {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::NotParked => StatusCode::CONFLICT,
+            Self::NotParked | Self::NotTested | Self::FileDecides | Self::CheckUnderWay => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidEvent | Self::InvalidConfiguration | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::LaneFull => StatusCode::TOO_MANY_REQUESTS,
-            Self::TicketLaneFull | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::LaneFull | Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
+            Self::TicketLaneFull | Self::StoreUnavailable | Self::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    const fn title(self) -> &'static str {
+    pub(super) const fn title(self) -> &'static str {
         match self {
             Self::MalformedJson => "The body is not valid JSON",
             Self::BadRequest => "The request cannot be understood",
             Self::Unauthorized => "Credentials are missing or not valid for this tenant",
+            Self::TooManyFailures => "Too many requests with wrong credentials came from your address",
+            Self::IssuerUnavailable => "The keys of the token's issuer cannot be had just now",
             Self::Forbidden => "Your role does not allow this",
             Self::NotFound => "There is nothing here",
             Self::MethodNotAllowed => "This method is not allowed here",
             Self::RequestTimeout => "The request took too long to arrive",
             Self::NotParked => "The delivery is not parked",
+            Self::NotTested => "No check of exactly this configuration passed",
+            Self::FileDecides => "The tenant's file decides whether it is served",
+            Self::CheckUnderWay => "This tenant's instance is being checked",
             Self::BodyTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "This media type or encoding is not accepted",
             Self::InvalidEvent => "The event is not valid",
@@ -117,7 +161,7 @@ impl Code {
 }
 
 /// One thing wrong with an event: where, and what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Fault {
     /// Which item of a batch, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +178,7 @@ pub struct ApiError {
     code: Code,
     detail: String,
     faults: Vec<Fault>,
-    findings: Vec<Finding>,
+    findings: Vec<Value>,
     retry_after: Option<Duration>,
     /// Where a caller takes another status than the code's for what is meant.
     status: Option<StatusCode>,
@@ -156,19 +200,27 @@ impl ApiError {
     }
 
     /// Files with errors, and where those are.
-    pub fn invalid_configuration(findings: Vec<Finding>) -> Self {
+    pub fn invalid_configuration(findings: &[Finding]) -> Self {
         let errors = findings.iter().filter(|finding| finding.is_error()).count();
         let detail = match errors {
             1 => "one error; see `findings`. Nothing was changed".to_owned(),
             count => format!("{count} errors; see `findings`. Nothing was changed"),
         };
-        Self { findings, ..Self::new(Code::InvalidConfiguration, detail) }
+        let findings = findings.iter().filter_map(|finding| serde_json::to_value(finding).ok()).collect();
+        Self::new(Code::InvalidConfiguration, detail).with_findings(findings)
     }
 
     /// Adds the places that are wrong.
     #[must_use]
     pub fn with_faults(mut self, faults: Vec<Fault>) -> Self {
         self.faults = faults;
+        self
+    }
+
+    /// Adds what a check found.
+    #[must_use]
+    pub fn with_findings(mut self, findings: Vec<Value>) -> Self {
+        self.findings = findings;
         self
     }
 
@@ -220,17 +272,27 @@ impl fmt::Display for ApiError {
     }
 }
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// RFC 9457 problem details.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem<'a> {
+    /// `urn:snowgate:problem:` and the code.
     r#type: String,
+    /// The code in words.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// Stable; `docs/http.md` says what to do about each.
     code: &'static str,
+    /// This case in words.
     detail: &'a str,
+    /// Each place that is wrong with an event.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Fault>)]
     faults: &'a [Fault],
+    /// What is wrong with the files, or what the last check of a tenant found.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    findings: &'a [Finding],
+    #[schema(value_type = Vec<Object>)]
+    findings: &'a [Value],
 }
 
 impl ResponseError for ApiError {

@@ -8,10 +8,12 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::cloudevents::{self, Envelope, Mode, Read};
 use super::deliveries::{self, prefer_wait};
 use super::error::{ApiError, Code, Fault};
+use super::openapi::Sending;
 use super::{Face, extract};
 use crate::delivery::record::Direction;
 use crate::domain::change::Change;
@@ -20,23 +22,61 @@ use crate::limits::BODY_BYTES_MAX;
 use crate::runtime::{entropy, failpoint};
 use crate::store::{Accepted, NewDelivery, Receipt};
 use crate::telemetry::events as told;
-use crate::tenants::Tenant;
+use crate::tenants::{Enabled, Tenant};
 
 /// What a sender holds for one event.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(super) struct ReceiptBody {
+    #[schema(value_type = String)]
     pub(super) delivery: DeliveryId,
+    #[schema(value_type = String)]
     pub(super) tenant: TenantId,
+    #[schema(value_type = String)]
     pub(super) incident: IncidentId,
     pub(super) sequence: u64,
     pub(super) duplicate: bool,
 }
 
-#[derive(Serialize)]
-struct Receipts {
+/// What `202` carries.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes the two forms of an answer")]
+enum Taken {
+    One(ReceiptBody),
+    Batch(Receipts),
+}
+
+/// Of a batch, in its order.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Receipts {
     receipts: Vec<ReceiptBody>,
 }
 
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/events",
+    tag = "senders",
+    summary = "Send events: CloudEvents 1.0, structured, binary or as a batch",
+    params(
+        ("tenant" = String, Path, description = "The tenant's name"),
+        ("Prefer" = Option<String>, Header, description = "`wait=10`: answer when it is delivered, at most after so many seconds")
+    ),
+    request_body(
+        description = "One event, a batch of them, or (with `ce-*` headers) the data of one",
+        content(
+            (Object = "application/cloudevents+json"),
+            (Vec<Object> = "application/cloudevents-batch+json"),
+            (Object = "application/json")
+        )
+    ),
+    responses(
+        (status = 200, description = "Known already, or delivered while it was waited for", body = ReceiptBody),
+        (status = 202, description = "On disk; a batch has a list of receipts", body = inline(Taken)),
+        Sending
+    ),
+    security(("senderKey" = []), ("signature" = [])),
+    extensions(("x-caller" = json!("sender")))
+)]
 pub(super) async fn accept(
     face: Data<Face>,
     tenant: Path<String>,
@@ -64,11 +104,17 @@ pub(super) fn check_taken(tenant: &Tenant, headers: &HeaderMap) -> Result<(), Ap
     if headers.get_all("content-encoding").any(|encoding| encoding.as_bytes() != b"identity") {
         return Err(ApiError::new(Code::UnsupportedMediaType, "compressed bodies are not accepted: send it as it is"));
     }
-    if !tenant.is_enabled() {
-        let refusal = ApiError::new(Code::StoreUnavailable, "this tenant is switched off (`enabled: false`)");
-        return Err(refusal.retry_after(Duration::from_mins(1)));
+    if tenant.is_enabled() {
+        return Ok(());
     }
-    Ok(())
+    let missing = match tenant.settings().enabled {
+        Enabled::AfterCheck => {
+            "this tenant is not enabled yet: it needs a passed check of its instance, and an operator who enables it \
+             (`snowgate tenants enable`)"
+        }
+        Enabled::No | Enabled::Yes => "this tenant is switched off (`enabled: false`)",
+    };
+    Err(ApiError::new(Code::StoreUnavailable, missing).retry_after(Duration::from_mins(1)))
 }
 
 async fn take(face: &Face, tenant: &Arc<Tenant>, headers: &HeaderMap, body: &[u8]) -> Result<HttpResponse, ApiError> {

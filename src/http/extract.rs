@@ -2,30 +2,32 @@
 //!
 //! Unknown tenant, wrong key, wrong signature and wrong tenant for the key are one and the same answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::web::{BytesMut, Payload};
 use futures_util::StreamExt;
 
-use super::Face;
+use super::credentials::{self, Shown, signed};
 use super::error::{ApiError, Code};
+use super::{Face, keys_at_hand};
 use crate::limits::{BODY_BYTES_RESERVED, REQUEST_BODY_WAIT};
-use crate::security::signature::SignedHeaders;
+use crate::security::token::Token;
 use crate::telemetry::events as told;
 use crate::tenants::Tenant;
-use crate::tenants::registry::{Credential, InstanceCredential, SignedRequest};
+use crate::tenants::registry::{Authenticated, Credential, InstanceCredential, Unauthenticated, Wanted};
 
-/// Refuses whoever shows no credential, or a key that is nobody's, before a byte of the body is read. A signature can only
+/// Refuses whoever shows no credential, or one that is nobody's, before a byte of the body is read. A signature can only
 /// be checked over the body.
 pub(super) fn knock(face: &Face, tenant: &str, request: &HttpRequest) -> Result<(), ApiError> {
-    match credential(face, request, b"") {
-        Credential::ApiKey(_) => authenticate(face, tenant, request, b"").map(drop),
-        Credential::Signature(_) => Ok(()),
+    if Shown::of(face, request, b"", None).needs_body() {
+        return Ok(());
     }
+    authenticate(face, tenant, request, b"").map(drop)
 }
 
-/// The tenant a request belongs to, and which of its senders made it.
+/// The tenant a request belongs to, proven by one of its senders.
 pub(super) fn authenticate(
     face: &Face,
     tenant: &str,
@@ -43,17 +45,54 @@ pub(super) fn authenticate_with_key(
     body: &[u8],
     key: Option<&str>,
 ) -> Result<Arc<Tenant>, ApiError> {
-    let credential = match (credential(face, request, body), key) {
-        (Credential::ApiKey(""), Some(key)) => Credential::ApiKey(key),
-        (shown, _) => shown,
+    let shown = Shown::of(face, request, body, key);
+    let address = credentials::address(face, request);
+    if shown.could_be_guessed() {
+        face.attempts.check(address, face.clock.now())?;
+    }
+    let Some(access) = credentials::access(request) else {
+        return Err(refuse(face, address, "no sender is meant for this route", unauthorized));
     };
-    let caller = face.registry.authenticate(tenant, credential).map_err(|why| {
-        told::Refused { tenant: None, code: "unauthorized", status: 401, reason: &why.to_string() }.emit();
-        unauthorized()
-    })?;
-    let (tenant, sender) = (caller.tenant.id(), &caller.sender);
-    told::Authenticated { tenant, sender, credential: caller.credential }.emit();
-    Ok(caller.tenant)
+    let wanted = Wanted { access, now: face.clock.now() };
+    let caller = match &shown {
+        Shown::Token(text) => by_token(face, tenant, request, text, wanted)?,
+        Shown::Key(_)
+        | Shown::KeyInUrl(_)
+        | Shown::Basic(_)
+        | Shown::Signature(_)
+        | Shown::Pagerduty(_)
+        | Shown::Certificate(_) => face.registry.authenticate(tenant, shown.credential(body), wanted),
+    };
+    let caller = caller.map_err(|why| refuse(face, address, &why.to_string(), unauthorized))?;
+    Ok(admitted(caller))
+}
+
+/// The signature is looked at before the tenant is: it costs the same whichever tenant the path names.
+fn by_token(
+    face: &Face,
+    tenant: &str,
+    request: &HttpRequest,
+    text: &str,
+    wanted: Wanted<'_>,
+) -> Result<Result<Authenticated, Unauthenticated>, ApiError> {
+    let keys = keys_at_hand::of(request);
+    let token = Token::read(text);
+    let known = || keys.known.iter().map(|(issuer, keys)| (issuer.clone(), &**keys));
+    let proven = token.as_ref().map_err(|why| *why).and_then(|token| token.proven_by(known()));
+    let caller = face.registry.authenticate(tenant, Credential::Token(&proven), wanted);
+    // A key that was made elsewhere may have a token's form.
+    let caller =
+        caller.or_else(|why| face.registry.authenticate(tenant, Credential::ApiKey(text), wanted).map_err(|_| why));
+    match (caller, keys.later) {
+        (Err(_), Some(wait)) => {
+            let reason = "the keys of the token's issuer cannot be had just now";
+            let code = Code::IssuerUnavailable;
+            told::Refused { tenant: None, code: code.as_str(), status: code.status().as_u16(), reason }.emit();
+            Err(ApiError::new(code, "it cannot be said just now whether your token is good; send it again")
+                .retry_after(wait))
+        }
+        (caller, _) => Ok(caller),
+    }
 }
 
 /// Refuses whoever shows no credential of an instance before a byte of the body is read. Without a signature the headers
@@ -75,13 +114,28 @@ pub(super) fn authenticate_instance(
     let unsigned = |name: &str| header(request, name);
     let credential =
         signed(face, request, body).map_or(InstanceCredential::Unsigned(&unsigned), InstanceCredential::Signed);
-    let caller = face.registry.authenticate_instance(tenant, credential).map_err(|why| {
-        told::Refused { tenant: None, code: "unauthorized", status: 401, reason: &why.to_string() }.emit();
-        unauthorized_instance()
-    })?;
+    let address = credentials::address(face, request);
+    if matches!(credential, InstanceCredential::Unsigned(_)) {
+        face.attempts.check(address, face.clock.now())?;
+    }
+    let caller = face.registry.authenticate_instance(tenant, credential);
+    let caller = caller.map_err(|why| refuse(face, address, &why.to_string(), unauthorized_instance))?;
+    Ok(admitted(caller))
+}
+
+fn admitted(caller: Authenticated) -> Arc<Tenant> {
     let (tenant, sender) = (caller.tenant.id(), &caller.sender);
     told::Authenticated { tenant, sender, credential: caller.credential }.emit();
-    Ok(caller.tenant)
+    caller.tenant
+}
+
+/// One and the same answer, whatever the reason; the log alone is told that. Who fails too often is asked to slow down.
+fn refuse(face: &Face, address: IpAddr, reason: &str, answer: fn() -> ApiError) -> ApiError {
+    if let Err(held_off) = face.attempts.failed(address, face.clock.now()) {
+        return held_off;
+    }
+    told::Refused { tenant: None, code: "unauthorized", status: 401, reason }.emit();
+    answer()
 }
 
 /// The whole body, not larger than `bytes_max` and not slower than [`REQUEST_BODY_WAIT`].
@@ -117,7 +171,8 @@ async fn collect(mut payload: Payload, announced: usize, bytes_max: usize) -> Op
 fn unauthorized() -> ApiError {
     ApiError::new(
         Code::Unauthorized,
-        "send `Authorization: Bearer <api key>` or a Standard Webhooks signature of a sender of this tenant",
+        "show a credential of a sender of this tenant: `Authorization: Bearer <api key>`, a Standard Webhooks signature, or \
+         what else its file names",
     )
 }
 
@@ -127,24 +182,6 @@ fn unauthorized_instance() -> ApiError {
         "sign the webhook as in Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature) with a secret of \
          this tenant's `webhook`",
     )
-}
-
-fn credential<'a>(face: &Face, request: &'a HttpRequest, body: &'a [u8]) -> Credential<'a> {
-    if let Some(signed) = signed(face, request, body) {
-        return Credential::Signature(signed);
-    }
-    let bearer = header(request, "authorization").and_then(|value| {
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    });
-    // No credential is a wrong one: both cost and say the same.
-    Credential::ApiKey(bearer.unwrap_or_default())
-}
-
-fn signed<'a>(face: &Face, request: &'a HttpRequest, body: &'a [u8]) -> Option<SignedRequest<'a>> {
-    let (id, timestamp) = (header(request, "webhook-id")?, header(request, "webhook-timestamp")?);
-    let headers = SignedHeaders { id, timestamp, signature: header(request, "webhook-signature")? };
-    Some(SignedRequest { headers, body, now: face.clock.now() })
 }
 
 /// A header that is there once. One that is there twice says nothing: which one would count?

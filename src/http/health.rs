@@ -6,10 +6,31 @@ use serde_json::json;
 
 use super::Face;
 
+#[utoipa::path(
+    get,
+    path = "/livez",
+    tag = "probes",
+    summary = "Whether the process answers; never touches the store",
+    responses((status = 200, description = "It does", body = Object)),
+    security(()),
+    extensions(("x-role" = json!("none")), ("x-caller" = json!("anyone")))
+)]
 pub(super) async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "alive"}))
 }
 
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "probes",
+    summary = "Whether work can be taken",
+    responses(
+        (status = 200, description = "It can", body = Object),
+        (status = 503, description = "Not now; `reasons` says what is missing", body = Object)
+    ),
+    security(()),
+    extensions(("x-role" = json!("none")), ("x-caller" = json!("anyone")))
+)]
 pub(super) async fn readyz(face: Data<Face>) -> HttpResponse {
     let mut reasons = face.readiness.reasons();
     if face.stop.is_requested() {

@@ -5,38 +5,51 @@
 //! Proved by: `tests/it`.
 
 pub mod admin;
+pub mod attempts;
+mod audit;
+pub mod bursts;
 mod cloudevents;
 pub mod configuration;
+mod credentials;
 mod deliveries;
 pub mod error;
 mod events;
 mod extract;
 mod health;
+mod keys_at_hand;
 mod one_reading;
+pub mod openapi;
 pub mod operators;
 mod request;
+mod routes;
 mod sources;
 pub mod standing;
+mod tenants;
 mod webhooks;
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 
 use crate::domain::id::TenantId;
 use crate::domain::time::SharedClock;
+use crate::issuers::Issuers;
 use crate::runtime::drain::Stop;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::wake::Wake;
-use crate::store::Store;
+use crate::security::proxies::TrustedProxies;
+use crate::store::audit::Actor;
+use crate::store::{Store, TenantShare};
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::Registry;
 
-use error::{ApiError, Code};
+use attempts::FailedAttempts;
+use bursts::Bursts;
 pub use events::deliveries_of;
 pub use one_reading::{meet, one_reading};
 use operators::Operators;
 pub use request::track;
+use routes::Served;
 pub use webhooks::delivery_of;
 
 /// What handlers need; cheap to clone.
@@ -48,6 +61,12 @@ pub struct Face {
     pub registry: Arc<Registry>,
     /// The time signatures are checked against.
     pub clock: SharedClock,
+    /// The keys of those whose tokens prove senders.
+    pub issuers: Arc<Issuers>,
+    /// Who failed to prove itself too often.
+    pub attempts: Arc<FailedAttempts>,
+    /// Whom to believe about callers.
+    pub proxies: Arc<TrustedProxies>,
     /// Tells the worker to look for new work.
     pub accepted: Wake,
     /// Tells waiting requests that some delivery ended.
@@ -66,38 +85,50 @@ pub struct Face {
     pub standing: Standings,
     /// The configuration that runs, and reading it anew, handed in likewise.
     pub configured: configuration::Configured,
+    /// Who gets how much, handed in likewise: needed when an operator enables a tenant.
+    pub shares: Shares,
+    /// Counts refused credentials.
+    pub bursts: Arc<Bursts>,
+    /// Checks of a tenant's instance, handed in likewise.
+    pub checks: LiveChecks,
 }
 
 /// How a tenant's peers and its sweep stand; `None` before the first delivery.
 pub type Standings = Arc<dyn Fn(&TenantId) -> Option<standing::Standing> + Send + Sync>;
 
+/// Begins a check of a tenant's instance, with or without a test ticket.
+pub type LiveChecks = Arc<dyn Fn(&TenantId, bool, Actor) -> Checking + Send + Sync>;
+
+/// What became of the order to check.
+#[derive(Debug)]
+pub enum Checking {
+    /// It runs, to its end, whether or not anybody waits for it; its report comes as JSON.
+    UnderWay(tokio::task::JoinHandle<serde_json::Value>),
+    /// One of this tenant is under way already.
+    Busy,
+    /// There is no such tenant any more.
+    Unknown,
+}
+
 /// Told of a tenant whose pause an operator ended.
 pub type Resumed = Arc<dyn Fn(&TenantId) + Send + Sync>;
 
-/// Routes of the public listener.
+/// Divides what may be worked on at once among the tenants that are served.
+pub type Shares = fn(&Registry) -> Vec<TenantShare>;
+
+/// Routes of the public listener. A new one stands here and in the list of [`openapi`].
+fn served() -> Vec<Served> {
+    vec![
+        Served::post("/v1/tenants/{tenant}/events", web::to(events::accept)),
+        Served::post("/v1/tenants/{tenant}/sources/{source}", web::to(sources::accept)),
+        Served::post("/v1/tenants/{tenant}/webhooks/servicenow", web::to(webhooks::servicenow)),
+        Served::get("/v1/tenants/{tenant}/deliveries/{id}", web::to(deliveries::receipt)),
+        Served::get("/livez", web::to(health::livez)),
+        Served::get("/readyz", web::to(health::readyz)),
+    ]
+}
+
+/// Everything of the public listener.
 pub fn public(face: Face) -> impl FnOnce(&mut web::ServiceConfig) {
-    move |routes| {
-        routes
-            .app_data(web::Data::new(face))
-            .service(resource("/v1/tenants/{tenant}/events", web::post().to(events::accept)))
-            .service(resource("/v1/tenants/{tenant}/sources/{source}", web::post().to(sources::accept)))
-            .service(resource("/v1/tenants/{tenant}/webhooks/servicenow", web::post().to(webhooks::servicenow)))
-            .service(resource("/v1/tenants/{tenant}/deliveries/{id}", web::get().to(deliveries::receipt)))
-            .service(resource("/livez", web::get().to(health::livez)))
-            .service(resource("/readyz", web::get().to(health::readyz)))
-            .default_service(web::to(nothing_here));
-    }
-}
-
-/// A path with its one method; any other method is told that the path is right.
-fn resource(path: &str, route: actix_web::Route) -> actix_web::Resource {
-    web::resource(path).route(route).default_service(web::to(another_method))
-}
-
-async fn nothing_here() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::new(Code::NotFound, "docs/http.md says what is here"))
-}
-
-async fn another_method() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::new(Code::MethodNotAllowed, "docs/http.md says which method this path takes"))
+    routes::all(face, served())
 }

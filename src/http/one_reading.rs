@@ -82,13 +82,20 @@ fn end<B>(response: &mut ServiceResponse<B>) {
 /// Whether a refusal with this code needs no credential.
 const fn is_for_anybody(code: Code) -> bool {
     match code {
-        Code::Unauthorized | Code::NotFound | Code::MethodNotAllowed | Code::RequestTimeout | Code::BodyTooLarge => {
-            true
-        }
+        Code::Unauthorized
+        | Code::TooManyFailures
+        | Code::IssuerUnavailable
+        | Code::NotFound
+        | Code::MethodNotAllowed
+        | Code::RequestTimeout
+        | Code::BodyTooLarge => true,
         Code::MalformedJson
         | Code::BadRequest
         | Code::Forbidden
         | Code::NotParked
+        | Code::NotTested
+        | Code::FileDecides
+        | Code::CheckUnderWay
         | Code::UnsupportedMediaType
         | Code::InvalidEvent
         | Code::InvalidConfiguration

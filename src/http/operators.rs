@@ -13,22 +13,37 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use arc_swap::ArcSwap;
 
-use super::Face;
 use super::error::{ApiError, Code};
+use super::{Face, request};
 use crate::domain::id::TenantId;
 use crate::limits::SENDERS_PER_TENANT_MAX;
 use crate::security::api_key::{self, ApiKeyHash};
 use crate::store::DeliveryQuery;
+use crate::store::audit::Actor;
+
+/// The name in the audit log of whoever uses a listener that asks nobody for theirs.
+const UNNAMED: &str = "loopback";
 
 /// What an operator may do; each role includes the ones before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// Look.
     Read,
-    /// Pause, resume, replay, drop.
+    /// Pause, resume, replay, drop, check.
     Operate,
     /// Everything.
     Admin,
+}
+
+impl Role {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Operate => "operate",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// The operators, or nobody: then the listener is a loopback one and asks for nothing.
@@ -56,11 +71,11 @@ impl Operators {
         self.0.store(Arc::new(Known { names, hashes }));
     }
 
-    /// Whether this request may do what needs `role`.
-    fn check(&self, request: &HttpRequest, role: Role) -> Result<(), ApiError> {
+    /// Who makes this request, if they may do what needs `role`.
+    fn check(&self, request: &HttpRequest, role: Role) -> Result<(String, Role), ApiError> {
         let known = self.0.load();
         if known.hashes.is_empty() {
-            return from_this_machine(request);
+            return from_this_machine(request).map(|()| (UNNAMED.to_owned(), Role::Admin));
         }
         let header = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let token = header.strip_prefix("Bearer ").unwrap_or_default();
@@ -68,7 +83,7 @@ impl Operators {
         let mut chunks = known.hashes.chunks(SENDERS_PER_TENANT_MAX).zip(known.names.chunks(SENDERS_PER_TENANT_MAX));
         let found = chunks.find_map(|(hashes, names)| names.get(api_key::find(token, hashes)?));
         match found {
-            Some((_, held)) if *held >= role => Ok(()),
+            Some((name, held)) if *held >= role => Ok((name.clone(), *held)),
             Some((name, _)) => Err(ApiError::new(Code::Forbidden, format!("the role of {name} does not allow this"))),
             None => Err(ApiError::new(Code::Unauthorized, "send `Authorization: Bearer <operator's token>`")),
         }
@@ -87,11 +102,7 @@ pub(super) enum Looks {}
 pub(super) enum Steers {}
 
 /// Asks for [`Role::Admin`].
-pub(super) enum Governs {}
-
-impl Asks for Governs {
-    const ROLE: Role = Role::Admin;
-}
+pub(super) enum Rules {}
 
 impl Asks for Looks {
     const ROLE: Role = Role::Read;
@@ -101,9 +112,15 @@ impl Asks for Steers {
     const ROLE: Role = Role::Operate;
 }
 
+impl Asks for Rules {
+    const ROLE: Role = Role::Admin;
+}
+
 /// A request of an operator who may do what the handler asks for.
 pub(super) struct Operator<A> {
     pub(super) face: Data<Face>,
+    /// For the audit log.
+    pub(super) by: Actor,
     asks: PhantomData<A>,
 }
 
@@ -111,6 +128,8 @@ pub(super) struct Operator<A> {
 pub(super) struct Concerning<A> {
     pub(super) face: Data<Face>,
     pub(super) tenant: TenantId,
+    /// For the audit log.
+    pub(super) by: Actor,
     asks: PhantomData<A>,
 }
 
@@ -119,7 +138,7 @@ impl<A: Asks> FromRequest for Operator<A> {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(checked::<A>(request).map(|face| Self { face, asks: PhantomData }))
+        ready(checked::<A>(request).map(|(face, by)| Self { face, by, asks: PhantomData }))
     }
 }
 
@@ -129,11 +148,11 @@ impl<A: Asks> FromRequest for Concerning<A> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let named = TenantId::parse(request.match_info().query("tenant"));
-        let face = checked::<A>(request);
+        let checked = checked::<A>(request);
         Box::pin(async move {
-            let (face, tenant) = (face?, named.map_err(|_| unknown_tenant())?);
+            let ((face, by), tenant) = (checked?, named.map_err(|_| unknown_tenant())?);
             if is_known(&face, &tenant).await? {
-                Ok(Self { face, tenant, asks: PhantomData })
+                Ok(Self { face, tenant, by, asks: PhantomData })
             } else {
                 Err(unknown_tenant())
             }
@@ -151,11 +170,12 @@ async fn is_known(face: &Face, tenant: &TenantId) -> Result<bool, ApiError> {
     Ok(!face.store.deliveries(&any).await?.deliveries.is_empty())
 }
 
-fn checked<A: Asks>(request: &HttpRequest) -> Result<Data<Face>, ApiError> {
+fn checked<A: Asks>(request: &HttpRequest) -> Result<(Data<Face>, Actor), ApiError> {
     let face = request.app_data::<Data<Face>>();
     let face = face.ok_or_else(|| ApiError::new(Code::Internal, "this listener has no face"))?;
-    face.operators.check(request, A::ROLE)?;
-    Ok(Data::clone(face))
+    let (name, role) = face.operators.check(request, A::ROLE)?;
+    let by = Actor { name, role: role.as_str(), source: request::source_of(request), request: request::id_of(request) };
+    Ok((Data::clone(face), by))
 }
 
 pub(super) fn unknown_tenant() -> ApiError {

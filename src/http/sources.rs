@@ -12,9 +12,11 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::error::{ApiError, Code, Fault};
 use super::events::{self, ReceiptBody};
+use super::openapi::Feeding;
 use super::{Face, cloudevents, extract};
 use crate::delivery::record::Direction;
 use crate::domain::id::TenantId;
@@ -25,13 +27,31 @@ use crate::store::NewDelivery;
 use crate::tenants::Tenant;
 
 /// What a tool is told of its payload.
-#[derive(Serialize)]
-struct Receipts {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Fed {
     receipts: Vec<ReceiptBody>,
     /// Items that the source file says nothing of.
     skipped: usize,
 }
 
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/sources/{source}",
+    tag = "senders",
+    summary = "Send a tool's own payload; a file in `mappings/sources` says what it means",
+    params(
+        ("tenant" = String, Path, description = "The tenant's name"),
+        ("source" = String, Path, description = "The tool, such as `alertmanager`")
+    ),
+    request_body(description = "JSON, as the tool sends it", content((Object = "application/json"))),
+    responses(
+        (status = 200, description = "Everything in it is known already", body = Fed),
+        (status = 202, description = "On disk, or nothing to say", body = Fed),
+        Feeding
+    ),
+    security(("senderKey" = []), ("signature" = [])),
+    extensions(("x-caller" = json!("sender")))
+)]
 pub(super) async fn accept(
     face: Data<Face>,
     path: Path<(String, String)>,
@@ -77,16 +97,16 @@ async fn receive(
 }
 
 async fn take(face: &Face, tenant: &Arc<Tenant>, source: &Source, payload: &Value) -> Result<HttpResponse, ApiError> {
-    let reading = source.read(payload).map_err(refused)?;
+    let reading = source.read_at(payload, face.clock.now()).map_err(refused)?;
     let skipped = reading.skipped;
     if reading.events.is_empty() {
-        return Ok(HttpResponse::Accepted().json(Receipts { receipts: Vec::new(), skipped }));
+        return Ok(HttpResponse::Accepted().json(Fed { receipts: Vec::new(), skipped }));
     }
     let deliveries = reading.events.into_iter().map(|event| delivery(tenant.id(), event)).collect();
     let receipts = events::commit(face, tenant.id(), deliveries, true).await?;
     face.accepted.one();
     let repeated = receipts.iter().all(|receipt| receipt.duplicate);
-    let receipts = Receipts { receipts, skipped };
+    let receipts = Fed { receipts, skipped };
     Ok(if repeated { HttpResponse::Ok().json(receipts) } else { HttpResponse::Accepted().json(receipts) })
 }
 

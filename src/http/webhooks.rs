@@ -14,8 +14,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use super::error::{ApiError, Code, Fault};
+use super::openapi::Calling;
 use super::{Face, events, extract};
 use crate::delivery::kind::{Kind, TicketKind};
 use crate::delivery::record::Direction;
@@ -32,15 +34,33 @@ use crate::tenants::Tenant;
 const SOURCE: &str = "servicenow";
 
 /// What the instance is told of one webhook.
-#[derive(Debug, Serialize)]
-struct TicketReceipt<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TicketReceipt<'a> {
+    #[schema(value_type = String)]
     delivery: DeliveryId,
+    #[schema(value_type = String)]
     tenant: &'a TenantId,
+    #[schema(value_type = String)]
     ticket: &'a SysId,
     sequence: u64,
     duplicate: bool,
 }
 
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/webhooks/servicenow",
+    tag = "instances",
+    summary = "The tenant's own ServiceNow says that a ticket changed",
+    params(("tenant" = String, Path, description = "The tenant's name")),
+    request_body(content = Object, description = "How the ticket is, or only which one; any shape that names a ticket"),
+    responses(
+        (status = 200, description = "Known already", body = TicketReceipt<'_>),
+        (status = 202, description = "On disk", body = TicketReceipt<'_>),
+        Calling
+    ),
+    security(("signature" = [])),
+    extensions(("x-caller" = json!("instance")))
+)]
 pub(super) async fn servicenow(
     face: Data<Face>,
     tenant: Path<String>,

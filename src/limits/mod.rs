@@ -2,6 +2,10 @@
 //!
 //! Relations between bounds are checked while compiling, at the end of this file.
 
+mod audit;
+mod callers;
+mod credentials;
+mod live_check;
 mod reload;
 mod simulator;
 mod sources;
@@ -9,6 +13,10 @@ mod way_back;
 
 use std::time::Duration;
 
+pub use audit::*;
+pub use callers::*;
+pub use credentials::*;
+pub use live_check::*;
 pub use reload::*;
 pub use simulator::*;
 pub use sources::*;
@@ -343,9 +351,9 @@ pub const CLAIM_POLL: Duration = Duration::from_millis(250);
 
 /// Our keys have 47 characters; this leaves room for keys made elsewhere and keeps the hashing of a guess cheap.
 pub const API_KEY_BYTES_MAX: usize = 256;
-/// Two active credentials for each of eight tools. Every presented key is compared with this many hashes, so that the
+/// Two active credentials for each of sixteen tools. Every presented key is compared with this many hashes, so that the
 /// time does not tell how many a tenant has.
-pub const SENDERS_PER_TENANT_MAX: usize = 16;
+pub const SENDERS_PER_TENANT_MAX: usize = 32;
 /// One in use and one coming; a third survives a rotation that was begun twice.
 pub const WEBHOOK_SECRETS_MAX: usize = 3;
 /// Standard Webhooks 1.0: a secret has 24 to 64 bytes.

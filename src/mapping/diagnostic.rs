@@ -124,6 +124,19 @@ impl<'a> Notes<'a> {
         &self.source.text
     }
 
+    /// The file's name.
+    pub(crate) fn file(&self) -> &'a str {
+        &self.source.name
+    }
+
+    /// Line and column of a place, both from 1.
+    pub(crate) fn line_and_column(&self, at: At) -> (usize, usize) {
+        let before = self.source.text.get(..floor(&self.source.text, at.start)).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |feed| feed + 1);
+        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        (before.matches('\n').count() + 1, column)
+    }
+
     pub(crate) fn error(&mut self, code: &'static str, at: At, message: impl Into<String>) -> Hint<'_> {
         self.note(code, FindingSeverity::Error, at, message.into())
     }

@@ -31,6 +31,7 @@ pub mod source;
 mod syntax;
 mod template;
 mod ticket_view;
+mod wants;
 mod yaml;
 
 pub use back::TicketPhase;
@@ -45,8 +46,9 @@ pub use incident_draft::{IncidentDraft, Output};
 pub use raw::{ClosedTicket, OnParked, Recovery, schema, source_schema};
 pub use rehearsal::{Apart, Calls, Entry, FieldDifference, Rehearsal, TicketDifference};
 pub use ticket_view::{Cell, TicketView};
+pub use wants::{Constant, FieldWant, LookupWant, Place, Wants};
 
-use crate::domain::change::ChangeKind;
+use crate::domain::change::{Change, ChangeKind};
 use crate::domain::incident::{Attachment, Visibility};
 use rule::FieldRule;
 
@@ -63,6 +65,7 @@ pub struct Mapping {
     /// The way from the ticket to the incident, if the file has one.
     back: Option<back::WayBack>,
     cases: Box<[cases::Case]>,
+    wants: Wants,
 }
 
 /// Where tickets are written.
@@ -187,6 +190,22 @@ impl Mapping {
         constants.sort_unstable();
         constants.dedup();
         constants
+    }
+
+    /// What the file asks of an instance, with the place of each.
+    pub fn wants(&self) -> &Wants {
+        &self.wants
+    }
+
+    /// Every field that a kind of change writes when it makes a ticket, or when it changes one, each once.
+    pub fn fields_written(&self, kind: ChangeKind, operation: Operation) -> Vec<&str> {
+        let taken_over = |rule: &FieldRule| operation == Operation::Update && rule.write == Write::Create;
+        self.rules(kind).iter().filter(|rule| !taken_over(rule)).map(|rule| &*rule.name).collect()
+    }
+
+    /// The event of the first case that makes a ticket: what its author thinks is usual.
+    pub fn example(&self) -> Option<&Change> {
+        self.cases.iter().find_map(cases::Case::creates)
     }
 
     fn every_rule(&self) -> impl Iterator<Item = &FieldRule> {

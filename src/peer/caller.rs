@@ -1,7 +1,7 @@
 //! One call to a peer, whatever it says: a permit, a pass, the call itself, and what is learned from it.
 //!
 //! Owns: the order of things around a call, and the one case in which it goes out twice: refused with `401` it was not
-//! processed, and is sent once more with a newer token. Never: spells or judges a call (its caller brings both as one
+//! processed, and is sent once more with a newer token or the coming credentials of a rotation. Never: spells or judges a call (its caller brings both as one
 //! function), retries, logs. Fails: with an [`Outcome`]; what was not sent at all teaches the pace nothing.
 //! Proved by: `tests/servicenow.rs` and `tests/callback.rs`, for both kinds of peer.
 
@@ -11,9 +11,9 @@ use std::sync::Arc;
 use super::message::{Answer, TransportFault};
 use super::oauth::Credentials;
 use super::oauth::grant::TokenEndpoint;
-use super::oauth::keeper::{Keeper, Pass};
+use super::oauth::keeper::{Keeper, KeeperNews, KeeperObserver, Pass};
 use super::pace::{Closed, Limits, Pace, Purpose, Standing, Told};
-use super::permit::{Permit, Permits};
+use super::permit::{BreakerTurned, Permit, Permits, Showing};
 use super::transport::Transport;
 use super::waits;
 use crate::delivery::outcome::{Class, Outcome};
@@ -34,7 +34,21 @@ pub struct CallerOptions {
     pub clock: SharedClock,
     /// Where luck begins; the same seed gives the same jitter.
     pub luck_seed: u64,
+    /// Told of tokens, credentials and the breaker.
+    pub observer: Option<CallerObserver>,
 }
+
+/// Something that happened around the calls, for metrics and logs.
+#[derive(Debug)]
+pub enum CallerNews<'a> {
+    /// With tokens or credentials.
+    Credentials(&'a KeeperNews<'a>),
+    /// The breaker changed.
+    Breaker(BreakerTurned),
+}
+
+/// Told of each piece of news.
+pub type CallerObserver = Arc<dyn Fn(&CallerNews<'_>) + Send + Sync>;
 
 /// Who we are to a peer.
 #[derive(Clone, Debug)]
@@ -45,6 +59,8 @@ pub struct Identity {
     pub token_url: String,
     /// What the token is to be good for, if that must be said.
     pub scope: Option<String>,
+    /// Whom the token is for, where one endpoint serves several.
+    pub audience: Option<String>,
 }
 
 /// The calls of one tenant to one peer.
@@ -54,6 +70,9 @@ pub struct Caller {
     permits: Arc<Permits>,
     keeper: Option<Keeper>,
     luck: Luck,
+    observer: Option<CallerObserver>,
+    /// Which credentials of the peer's calls these are.
+    shows: Showing,
 }
 
 /// One try of a call: what it came to, and what the answer told beside that.
@@ -101,27 +120,36 @@ impl<T> Attempt<T> {
 impl Caller {
     /// A caller that knows nothing yet of its peer; nothing is sent before the first call.
     pub fn new(options: CallerOptions) -> Self {
-        let CallerOptions { identity, peer, limits, transport, clock, luck_seed } = options;
-        let keeper = identity.map(|Identity { credentials, token_url, scope }| {
-            let (transport, clock) = (transport.clone(), Arc::clone(&clock));
-            let endpoint = TokenEndpoint { url: token_url, scope, transport, clock };
-            Keeper::new(credentials, endpoint)
-        });
+        let CallerOptions { identity, peer, limits, transport, clock, luck_seed, observer } = options;
         let permits = Permits::new(Pace::new(limits).with(peer), Arc::clone(&clock));
-        Self { transport, clock, permits, keeper, luck: Luck::seeded(luck_seed) }
+        let keeper = identity.map(|Identity { credentials, token_url, scope, audience }| {
+            let (transport, clock) = (transport.clone(), Arc::clone(&clock));
+            let endpoint = TokenEndpoint { url: token_url, scope, audience, transport, clock };
+            let told = observer.clone().map(|observer| -> KeeperObserver {
+                Arc::new(move |news: &KeeperNews<'_>| observer(&CallerNews::Credentials(news)))
+            });
+            Keeper::new(credentials, endpoint, told)
+        });
+        let shows = permits.shown();
+        Self { transport, clock, permits, keeper, luck: Luck::seeded(luck_seed), observer, shows }
     }
 
     /// In place of another caller of the same peer, whose budgets, calls under way and waiting times count on, within
-    /// these limits. `same_credentials` says whether its token is ours as well.
+    /// these limits. With the same credentials its token is ours as well; with others, what the peer thought of its own,
+    /// or still says of a call on its way, is not held against ours.
     #[must_use]
     pub fn succeeding(self, other: &Self, limits: Limits, same_credentials: bool) -> Self {
-        other.permits.pace().limit_to(limits);
-        other.permits.look_again();
+        let permits = Arc::clone(&other.permits);
+        permits.pace().limit_to(limits);
+        permits.look_again();
+        if !same_credentials {
+            return Self { shows: permits.show_others(), permits, ..self };
+        }
         let keeper = match (self.keeper, &other.keeper) {
-            (Some(keeper), Some(theirs)) if same_credentials => Some(keeper.sharing(theirs)),
+            (Some(keeper), Some(theirs)) => Some(keeper.sharing(theirs)),
             (keeper, _) => keeper,
         };
-        Self { permits: Arc::clone(&other.permits), keeper, ..self }
+        Self { shows: other.shows, permits, keeper, ..self }
     }
 
     /// The right to make one call. Waits about two seconds at most; otherwise says until when, and why.
@@ -164,6 +192,8 @@ impl Caller {
         F: Future<Output = Attempt<T>>,
     {
         let begun = self.clock.now();
+        // A probe has half opened it.
+        self.tell_of_breaker();
         let made = match self.attempts(&permit, keeper, &attempt).await {
             Ok(made) => made,
             Err(NotDone::Judged(outcome)) => Attempt::without_answer(Err(outcome)),
@@ -173,13 +203,20 @@ impl Caller {
             Ok(found) => (Ok(found), Outcome { status: made.status, ..Outcome::new(Class::Done, "done") }),
             Err(outcome) => (Err(()), outcome),
         };
-        permit.settle(&mut outcome, made.told, self.luck.fraction());
+        permit.settle(&mut outcome, made.told, self.shows, self.luck.fraction());
+        self.tell_of_breaker();
         let millis = u64::try_from(self.clock.now().since(begun).as_millis()).unwrap_or(u64::MAX);
         report(&Made { outcome: &outcome, millis, mark: made.mark.as_deref() });
         result.map_err(|()| outcome)
     }
 
-    /// Sends, and once more with a newer token if the first one was refused: a `401` was not processed.
+    fn tell_of_breaker(&self) {
+        if let (Some(turned), Some(observer)) = (self.permits.breaker_turned(), &self.observer) {
+            observer(&CallerNews::Breaker(turned));
+        }
+    }
+
+    /// Sends, and once more with something newer to show if the first was refused: a `401` was not processed.
     async fn attempts<T, A, F>(
         &self,
         permit: &Permit,
@@ -193,18 +230,21 @@ impl Caller {
         still_allowed(permit)?;
         let Some(keeper) = keeper else { return Ok(attempt(None).await) };
         let pass = keeper.pass(self.luck.fraction()).await?;
-        let generation = pass.generation;
+        let shown = pass.shown;
         // A token may have taken its time.
         still_allowed(permit)?;
         let first = attempt(Some(pass)).await;
-        let Some(generation) = generation.filter(|_| first.is_unauthorized()) else { return Ok(first) };
+        if !first.is_unauthorized() {
+            return Ok(first);
+        }
         still_allowed(permit)?;
-        let newer = keeper.newer_than(generation, self.luck.fraction()).await?;
-        let generation = newer.generation;
+        let Some(better) = keeper.instead_of(shown, self.luck.fraction()).await else { return Ok(first) };
+        let better = better?;
+        let shown = better.shown;
         still_allowed(permit)?;
-        let second = attempt(Some(newer)).await;
-        if let Some(generation) = generation.filter(|_| second.is_unauthorized()) {
-            keeper.forget(generation);
+        let second = attempt(Some(better)).await;
+        if second.is_unauthorized() {
+            keeper.forget(shown);
         }
         Ok(second)
     }

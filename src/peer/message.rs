@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// The verbs we use. ServiceNow treats PUT as PATCH, and we never delete.
+/// The verbs we use. ServiceNow treats PUT as PATCH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Reads.
@@ -17,6 +17,8 @@ pub enum Method {
     Post,
     /// Changes the fields sent, and no others.
     Patch,
+    /// Removes a record of our own that was made to try the way; nothing else is ever removed.
+    Delete,
 }
 
 impl Method {
@@ -26,6 +28,7 @@ impl Method {
             Self::Get => "GET",
             Self::Post => "POST",
             Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
         }
     }
 }

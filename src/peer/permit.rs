@@ -4,6 +4,7 @@
 //! waiter. An unanswered probe of the breaker goes back as well.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +12,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::pace::{Closed, Halt, Pace, Purpose, Told};
-use crate::delivery::outcome::Outcome;
+use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::{BUSY_WAIT, PERMIT_WAIT_MAX};
+
+/// The breaker's word at the beginning.
+const CLOSED: &str = "closed";
 
 /// Where permits come from: the pace of one tenant.
 #[derive(Debug)]
@@ -21,6 +25,23 @@ pub(crate) struct Permits {
     pace: Mutex<Pace>,
     freed: Notify,
     clock: SharedClock,
+    /// Counts the credentials of the calls, one after the other.
+    showing: AtomicU64,
+    /// How the breaker stood when that was last told.
+    told: Mutex<&'static str>,
+}
+
+/// Which of the credentials that were shown to a peer one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Showing(u64);
+
+/// The breaker stands in another way than was last told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerTurned {
+    /// `closed` (calls go out), `open` or `half_open`.
+    pub state: &'static str,
+    /// Why nothing is sent, if so.
+    pub reason: Option<String>,
 }
 
 /// One call's right to be made.
@@ -33,7 +54,33 @@ pub struct Permit {
 
 impl Permits {
     pub(crate) fn new(pace: Pace, clock: SharedClock) -> Arc<Self> {
-        Arc::new(Self { pace: Mutex::new(pace), freed: Notify::new(), clock })
+        let (pace, told) = (Mutex::new(pace), Mutex::new(CLOSED));
+        Arc::new(Self { pace, freed: Notify::new(), clock, showing: AtomicU64::new(0), told })
+    }
+
+    /// Which credentials are shown at present.
+    pub(crate) fn shown(&self) -> Showing {
+        Showing(self.showing.load(Ordering::SeqCst))
+    }
+
+    /// From now on others are shown: what the peer thought of the old ones no longer counts.
+    pub(crate) fn show_others(&self) -> Showing {
+        // Under the lock that a call settles under: a refusal of the old ones comes before and is forgiven, or after and is known.
+        let mut pace = self.pace();
+        pace.trust_credentials_again();
+        Showing(self.showing.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    /// How the breaker stands, if that was not told yet; told once, whoever asks.
+    pub(crate) fn breaker_turned(&self) -> Option<BreakerTurned> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = self.pace().standing(self.clock.now());
+        if standing.breaker == *told {
+            return None;
+        }
+        *told = standing.breaker;
+        let reason = standing.closed.map(|closed| closed.reason);
+        Some(BreakerTurned { state: standing.breaker, reason })
     }
 
     /// The tenant's limits, for a moment.
@@ -112,13 +159,25 @@ impl Permit {
         self.permits.pace().overtaken(self.permits.clock.now())
     }
 
-    /// Lets the pace learn from the call's outcome, and the outcome from the pace.
-    pub(crate) fn settle(&mut self, outcome: &mut Outcome, told: Told, luck: f64) {
+    /// Lets the pace learn from the call's outcome, and the outcome from the pace. Refused credentials close the gate, but
+    /// not if they have been replaced while the call was on its way.
+    pub(crate) fn settle(&mut self, outcome: &mut Outcome, told: Told, shown: Showing, luck: f64) {
         let now = self.permits.clock.now();
         let told = Told { probe: self.probe, ..told };
-        outcome.not_before = self.permits.pace().learn(now, outcome, told, luck);
+        let mut pace = self.permits.pace();
+        if outcome.class == Class::Unauthorized && shown != self.permits.shown() {
+            *outcome = Outcome { status: outcome.status, ..replaced() };
+        }
+        outcome.not_before = pace.learn(now, outcome, told, luck);
+        drop(pace);
         self.answered = true;
     }
+}
+
+/// The refusal of credentials that nobody shows any more.
+fn replaced() -> Outcome {
+    let why = "the credentials were replaced while the call was on its way; it goes out again with the new ones";
+    Outcome::new(Class::NotProcessed, "credentials_replaced").with_detail(why)
 }
 
 impl Drop for Permit {

@@ -33,9 +33,13 @@ pub fn window_ends(now: Timestamp, answer: &Answer) -> Option<Timestamp> {
 
 /// Now, by the peer's clock. A `Date` more than a day away is a broken clock, not a skew.
 fn peer_now(now: Timestamp, answer: &Answer) -> Timestamp {
-    let date = answer.header("date").and_then(http_date);
     let near = |there: &Timestamp| there.since(now).max(now.since(*there)) < ASKED_WAIT_MAX;
-    date.filter(near).unwrap_or(now)
+    date(answer).filter(near).unwrap_or(now)
+}
+
+/// What time it is by the peer's clock, if its answer says so.
+pub fn date(answer: &Answer) -> Option<Timestamp> {
+    answer.header("date").and_then(http_date)
 }
 
 /// Seconds, whole or with decimals, or an HTTP date.

@@ -152,6 +152,7 @@ impl WebhookSecret {
     }
 
     fn begin(&self, id: &str, timestamp: &str) -> Signer {
+        count_mac();
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length; the error type is for other MACs")]
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()).expect("HMAC takes any key length");
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b"."] {
@@ -195,6 +196,33 @@ impl fmt::Debug for Signer {
 impl fmt::Debug for WebhookSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
+    }
+}
+
+/// Notes that a signature was computed, so that tests can hold every refusal to the same amount of work.
+#[cfg(not(test))]
+pub(super) const fn count_mac() {}
+
+#[cfg(test)]
+pub(crate) use counted::{count_mac, macs_of};
+
+#[cfg(test)]
+mod counted {
+    use std::cell::Cell;
+
+    thread_local! {
+        static MACS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(crate) fn count_mac() {
+        MACS.set(MACS.get() + 1);
+    }
+
+    /// How many signatures were computed while this ran.
+    pub(crate) fn macs_of(work: impl FnOnce()) -> usize {
+        let before = MACS.get();
+        work();
+        MACS.get() - before
     }
 }
 

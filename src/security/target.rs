@@ -39,7 +39,7 @@ pub struct HostPattern {
 pub struct InvalidPattern(String);
 
 /// A URL that passed the check; only such a one may be called on a tenant's behalf.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target(Url);
 
 /// How much of a URL may be given.

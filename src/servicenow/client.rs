@@ -17,7 +17,7 @@ use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::id::SysId;
 use crate::domain::time::SharedClock;
 use crate::limits::{ANSWER_BYTES_MAX, CALL_TIMEOUT};
-use crate::peer::caller::{Attempt, Caller, CallerOptions, Identity, Made};
+use crate::peer::caller::{Attempt, Caller, CallerObserver, CallerOptions, Identity, Made};
 use crate::peer::message::{Answer, TransportFault};
 use crate::peer::oauth::Credentials;
 use crate::peer::oauth::keeper::Pass;
@@ -64,6 +64,8 @@ pub struct ClientOptions {
     pub luck_seed: u64,
     /// Told of each call.
     pub observer: Option<Observer>,
+    /// Told of tokens, credentials and the breaker.
+    pub news: Option<CallerObserver>,
 }
 
 /// What a client keeps of the one before it, beside what it owes the instance.
@@ -264,13 +266,15 @@ impl Client {
 
 impl Inner {
     fn new(options: ClientOptions) -> Self {
-        let ClientOptions { instance, credentials, token_url, limits, transport, clock, luck_seed, observer } = options;
+        let ClientOptions { instance, credentials, token_url, limits, transport, clock, luck_seed, observer, news } =
+            options;
         let origin = instance.trim_end_matches('/');
         let token_url = token_url.unwrap_or_else(|| format!("{origin}/oauth_token.do"));
-        let identity = Some(Identity { credentials, token_url, scope: None });
+        let identity = Some(Identity { credentials, token_url, scope: None, audience: None });
+        let peer = "the instance";
         Self {
             origin: origin.into(),
-            caller: Caller::new(CallerOptions { identity, peer: "the instance", limits, transport, clock, luck_seed }),
+            caller: Caller::new(CallerOptions { identity, peer, limits, transport, clock, luck_seed, observer: news }),
             lookups: Mutex::default(),
             observer,
         }

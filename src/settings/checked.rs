@@ -14,11 +14,15 @@ use tracing_subscriber::EnvFilter;
 use super::Environment;
 use super::codes;
 use super::duration;
-use super::raw::{LogFormat, RawEgress, RawLog, RawOperator, RawReload, RawServer, RawSettings, RawStore, Role};
+use super::exchange::header_name;
+use super::raw::{
+    LogFormat, RawEgress, RawLog, RawOperator, RawReload, RawServer, RawSettings, RawStore, RawTrustedProxies, Role,
+};
 use super::reader::Reader;
 use crate::domain::secret::Secret;
 use crate::limits::{OPERATORS_MAX, RELOAD_EVERY_MAX, RELOAD_EVERY_MIN};
 use crate::security::api_key::ApiKeyHash;
+use crate::security::proxies::TrustedProxies;
 use crate::security::target::EgressPolicy;
 
 /// Settings of the gateway.
@@ -55,6 +59,8 @@ pub struct ServerSettings {
     pub admin_listen: SocketAddr,
     /// Threads that serve requests; `None` is one per processor.
     pub workers: Option<usize>,
+    /// Whom it believes about callers.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// Where accepted work is kept.
@@ -175,6 +181,7 @@ pub(super) struct Parts {
     pub(super) settings: Option<Settings>,
     pub(super) egress: Option<EgressPolicy>,
     pub(super) tenants: Option<PathBuf>,
+    pub(super) trusts_a_proxy: bool,
 }
 
 /// Turns the parts of the files into settings. What is wrong has been reported to the reader.
@@ -195,7 +202,7 @@ pub(super) fn parts(reader: &mut Reader<'_>, environment: &Environment) -> Parts
     }
     let all = || {
         Some(Settings {
-            server: server?,
+            server: server.clone()?,
             store: store?,
             tenants: tenants.clone()?,
             mappings: mappings?,
@@ -207,16 +214,18 @@ pub(super) fn parts(reader: &mut Reader<'_>, environment: &Environment) -> Parts
             crash_at,
         })
     };
-    Parts { settings: all(), egress: egress.clone(), tenants: tenants.clone() }
+    let trusts_a_proxy = server.as_ref().is_some_and(|server| !server.trusted_proxies.networks.is_empty());
+    Parts { settings: all(), egress: egress.clone(), tenants: tenants.clone(), trusts_a_proxy }
 }
 
 fn server(reader: &mut Reader<'_>) -> Option<ServerSettings> {
-    let RawServer { listen, admin_listen, workers } = RawServer::default();
+    let RawServer { listen, admin_listen, workers, .. } = RawServer::default();
     let listen = reader.part("server.listen", || listen);
     let listen = listen.and_then(|text| address(reader, "server.listen", &text));
     let admin_listen = reader.part("server.admin_listen", || admin_listen);
     let admin_listen = admin_listen.and_then(|text| address(reader, "server.admin_listen", &text));
     let workers = reader.part("server.workers", || workers);
+    let trusted_proxies = trusted_proxies(reader);
     let (listen, admin_listen) = (listen?, admin_listen?);
     // Port 0 lets the system choose, and it never chooses one twice.
     if listen == admin_listen && listen.port() != 0 {
@@ -224,7 +233,17 @@ fn server(reader: &mut Reader<'_>) -> Option<ServerSettings> {
         reader.error(codes::LISTEN, "server.admin_listen", message);
         return None;
     }
-    Some(ServerSettings { listen, admin_listen, workers: workers? })
+    Some(ServerSettings { listen, admin_listen, workers: workers?, trusted_proxies: trusted_proxies? })
+}
+
+fn trusted_proxies(reader: &mut Reader<'_>) -> Option<TrustedProxies> {
+    const HEADER: &str = "server.trusted_proxies.client_certificate_header";
+    let RawTrustedProxies { networks, client_certificate_header } = RawTrustedProxies::default();
+    let networks = reader.part("server.trusted_proxies.networks", || networks);
+    let networks = networks.and_then(|texts| parsed_list(reader, "server.trusted_proxies.networks", &texts));
+    let header = reader.part(HEADER, || client_certificate_header);
+    let header = header.and_then(|text| header_name(reader, &text, HEADER));
+    Some(TrustedProxies { networks: networks?, certificate_header: header? })
 }
 
 fn address(reader: &mut Reader<'_>, path: &str, text: &str) -> Option<SocketAddr> {

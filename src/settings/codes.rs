@@ -23,7 +23,7 @@ codes! {
     NO_SECRET_FILE = "S012", "The file that should hold a secret is missing, unreadable, empty or too large.";
     BAD_SECRET = "S013", "The secret was found but is not of the right form. Its content is never shown.";
     TARGET = "S020", "The URL must not be called: not https, not on the operator's list, an address, …";
-    EGRESS = "S021", "A host pattern or block of addresses in `egress` cannot be read.";
+    EGRESS = "S021", "A host pattern or block of addresses in `egress` or `server.trusted_proxies` cannot be read.";
     LISTEN = "S022", "An address to listen on cannot be read, or is used twice.";
     OPEN_ADMIN = "S023", "The admin listener can be reached from other machines, and no operator is named.";
     STORE_URL = "S024", "The store's URL cannot be read.";
@@ -34,7 +34,7 @@ codes! {
     FILE_NAME = "S031", "The file is not named after the tenant in it (warning).";
     NO_SENDERS = "S032", "Nobody may push for this tenant (warning).";
     DUPLICATE_CREDENTIAL = "S033", "The same key or secret is given twice, so it would not tell who is calling.";
-    SENDER = "S034", "A sender needs exactly one of `api_key_sha256` and `webhook_secret`.";
+    SENDER = "S034", "A sender needs exactly one credential, and beside it only what belongs to that.";
     TOO_MANY = "S035", "There are more entries than allowed.";
     NOT_YET = "S036", "The file is right, but this version cannot do it yet. The message says what it can do.";
     NO_TENANTS = "S037", "There is no tenant (warning).";
@@ -50,6 +50,15 @@ codes! {
     SERVICE_LEVELS = "S047", "Service levels that contradict each other, such as a reminder after the close.";
     NO_SERVICE_LEVEL = "S048", "`service_levels` promises nothing (warning).";
     NO_WAY_BACK = "S049", "There is a `callback`, and the mapping has no `to_incident` to say what goes there (warning).";
+    PRIVATE_KEY = "S060", "The private key cannot sign: not PEM, encrypted, or neither RSA of 2048 bits nor P-256.";
+    CERTIFICATE = "S061", "The client certificate cannot be used: not PEM, no https, or the key is not its own.";
+    CERTIFICATE_ENDS = "S062", "The client certificate ends within 30 days, has ended, or is not good yet (warning).";
+    REFRESH_TOKEN_ENDS = "S063", "The refresh token ends within 14 days, or has ended (warning).";
+    REFRESH_TOKEN_DAY = "S064", "Nobody said when the refresh token was obtained, so its end comes unannounced (warning).";
+    ROTATION = "S065", "One credential is rotated at a time, and the next one is another one.";
+    WEAK_SENDER = "S066", "A sender's credential is weak, or nobody can use it (warning).";
+    EXPIRY = "S067", "Not a date or time, or a sender's credential that has expired or will within 14 days (warning).";
+    TOKENS = "S068", "Tokens of an OAuth issuer would be taken from everybody, or from nobody.";
     NEEDS_RESTART = "S070", "A setting changed that takes effect only when the gateway is started again (found by a reload).";
 }
 

@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::domain::time::{SharedClock, Timestamp};
+
 /// Variables and working directory of the process, as they were when it started.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
     directory: PathBuf,
+    clock: Option<SharedClock>,
 }
 
 /// The settings file that is read if nobody names another.
@@ -27,12 +30,13 @@ impl Environment {
             variables: std::env::vars_os().filter_map(text).collect(),
             // Without a working directory (it was deleted) relative paths stay relative, and opening them says why.
             directory: std::env::current_dir().unwrap_or_default(),
+            clock: None,
         }
     }
 
     /// No variables, and this working directory; for tests.
     pub fn empty_in(directory: impl Into<PathBuf>) -> Self {
-        Self { variables: BTreeMap::new(), directory: directory.into() }
+        Self { directory: directory.into(), ..Self::default() }
     }
 
     /// With one variable more.
@@ -40,6 +44,20 @@ impl Environment {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// By this clock instead of the system's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: SharedClock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The moment in which files are read, by which credentials end. Read anew each time: the environment is taken once,
+    /// and a reload may be years later.
+    pub fn now(&self) -> Timestamp {
+        let system = || Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+        self.clock.as_ref().map_or_else(system, |clock| clock.now())
     }
 
     /// The value of a variable.
@@ -75,6 +93,6 @@ impl fmt::Debug for Environment {
         f.debug_struct("Environment")
             .field("variables", &self.variables.keys())
             .field("directory", &self.directory)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -74,6 +74,8 @@ pub struct CallbackOAuth {
     pub client_secret: Secret,
     /// What the token is to be good for.
     pub scope: Option<String>,
+    /// Whom the token is for.
+    pub audience: Option<String>,
 }
 
 /// `Some(None)` is a tenant without webhook, `None` one whose webhook is wrong. The instance is where we call.
@@ -137,12 +139,12 @@ fn unsigned(reader: &mut Reader<'_>) -> Option<Option<UnsignedWebhook>> {
     match (basic, header) {
         (Some(RawBasic { username, password }), None) => {
             let username = reader.text(&username, "webhook.unsigned.basic.username");
-            let username = username.and_then(|text| user_name(reader, text));
+            let username = username.and_then(|text| user_name(reader, text, "webhook.unsigned.basic.username"));
             let password = unsigned_secret(reader, &password, "webhook.unsigned.basic.password");
             Some(Some(UnsignedWebhook::Basic { username: username?, password: password? }))
         }
         (None, Some(RawHeader { name, value })) => {
-            let name = header_name(reader, &name);
+            let name = header_name(reader, &name, "webhook.unsigned.header.name");
             let value = unsigned_secret(reader, &value, "webhook.unsigned.header.value");
             Some(Some(UnsignedWebhook::Header { name: name?, value: value? }))
         }
@@ -154,14 +156,14 @@ fn unsigned(reader: &mut Reader<'_>) -> Option<Option<UnsignedWebhook>> {
 }
 
 /// It may come from where secrets are kept, so a wrong one is not quoted.
-fn user_name(reader: &mut Reader<'_>, text: String) -> Option<String> {
+pub(super) fn user_name(reader: &mut Reader<'_>, text: String, path: &str) -> Option<String> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
     if is_plain && (1..=USER_NAME_CHARS_MAX).contains(&text.len()) {
         return Some(text);
     }
     let message =
         format!("a user name is 1 to {USER_NAME_CHARS_MAX} visible characters of ASCII without a space or colon");
-    reader.error(codes::NAME, "webhook.unsigned.basic.username", message).cut();
+    reader.error(codes::NAME, path, message).cut();
     None
 }
 
@@ -180,20 +182,20 @@ const TAKEN_HEADERS: [&str; 11] = [
     "user-agent",
 ];
 
-fn header_name(reader: &mut Reader<'_>, text: &str) -> Option<Arc<str>> {
+pub(super) fn header_name(reader: &mut Reader<'_>, text: &str, path: &str) -> Option<Arc<str>> {
     let name = text.to_ascii_lowercase();
     let is_token = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if is_token && !TAKEN_HEADERS.contains(&name.as_str()) && !name.starts_with("webhook-") {
         return Some(name.into());
     }
     let message = format!("`{}` cannot name the header that shows who is calling", text.escape_debug());
-    reader.error(codes::NAME, "webhook.unsigned.header.name", message);
+    reader.error(codes::NAME, path, message);
     reader.hint("use a name of your own, such as `x-snowgate-token`");
     None
 }
 
 /// The one thing that such a caller has to prove who it is: it must not be guessed.
-fn unsigned_secret(reader: &mut Reader<'_>, reference: &RawSecret, path: &str) -> Option<Secret> {
+pub(super) fn unsigned_secret(reader: &mut Reader<'_>, reference: &RawSecret, path: &str) -> Option<Secret> {
     const LENGTHS: std::ops::RangeInclusive<usize> = UNSIGNED_SECRET_BYTES_MIN..=UNSIGNED_SECRET_BYTES_MAX;
     let secret = reader.secret(reference, path)?;
     let text = secret.expose();
@@ -234,14 +236,20 @@ fn oauth(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<Optio
         return Some(None);
     }
     let token_url = target(reader, egress, "callback.oauth.token_url", Extent::Path);
-    let RawCallbackOAuth { client_id, client_secret, scope, .. } = reader.required("callback.oauth")?;
+    let RawCallbackOAuth { client_id, client_secret, scope, audience, .. } = reader.required("callback.oauth")?;
     let client_id = reader.text(&client_id, "callback.oauth.client_id");
     let client_secret = reader.secret(&client_secret, "callback.oauth.client_secret");
     let scope = match scope {
         Some(text) => Some(self::scope(reader, text)?),
         None => None,
     };
-    Some(Some(CallbackOAuth { token_url: token_url?, client_id: client_id?, client_secret: client_secret?, scope }))
+    Some(Some(CallbackOAuth {
+        token_url: token_url?,
+        client_id: client_id?,
+        client_secret: client_secret?,
+        scope,
+        audience,
+    }))
 }
 
 /// Words separated by one space each (RFC 6749, 3.3).

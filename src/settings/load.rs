@@ -13,13 +13,12 @@ use super::finding::{Finding, Severity};
 use super::layers;
 use super::reader::{Finished, Reader, read_text, reason};
 use super::shape::{self, Shape};
-use super::tenant::{self, SenderCredential, TenantSettings};
+use super::tenant::{self, Against, TenantSettings};
 use super::tree::Document;
 use super::{Environment, codes, schema};
 use crate::domain::id::TenantId;
 use crate::limits::{SETTINGS_FILE_BYTES_MAX, TENANTS_MAX};
 use crate::security::api_key::ApiKeyHash;
-use crate::security::target::EgressPolicy;
 
 /// What could be understood, and everything that was found.
 #[derive(Debug)]
@@ -70,7 +69,11 @@ pub fn load_over(path: &Path, environment: &Environment, running: Option<&Settin
     let mut found = Found::default();
     let (parts, digest) = load_settings(path, environment, running, &mut found);
     let tenants = match &parts.tenants {
-        Some(directory) => load_tenants(directory, parts.egress.as_ref(), environment, &mut found),
+        Some(directory) => {
+            let against =
+                Against { egress: parts.egress.as_ref(), trusts_a_proxy: parts.trusts_a_proxy, now: environment.now() };
+            load_tenants(directory, &against, environment, &mut found)
+        }
         // Where they are is what is broken; that was reported.
         None => Vec::new(),
     };
@@ -138,7 +141,7 @@ fn load_settings(
 
 fn load_tenants(
     directory: &Path,
-    egress: Option<&EgressPolicy>,
+    against: &Against<'_>,
     environment: &Environment,
     found: &mut Found,
 ) -> Vec<TenantSettings> {
@@ -158,7 +161,7 @@ fn load_tenants(
     let mut seen = Seen::default();
     let mut tenants = Vec::with_capacity(files.len());
     for file in files {
-        tenants.extend(load_tenant(&file, egress, environment, (&mut seen, &mut *found)));
+        tenants.extend(load_tenant(&file, against, environment, (&mut seen, &mut *found)));
         found.files.insert(file);
     }
     tenants.sort_by(|one: &TenantSettings, other| one.tenant.cmp(&other.tenant));
@@ -176,7 +179,7 @@ struct Seen {
 
 fn load_tenant(
     file: &Path,
-    egress: Option<&EgressPolicy>,
+    against: &Against<'_>,
     environment: &Environment,
     (seen, found): (&mut Seen, &mut Found),
 ) -> Option<TenantSettings> {
@@ -184,7 +187,7 @@ fn load_tenant(
     let shape = shape::check(&document, schema::tenant());
     let layers = std::slice::from_ref(&document);
     let mut reader = Reader::new(layers, document.root.to_json(), shape, environment);
-    let tenant = tenant::tenant(&mut reader, egress, &document.name);
+    let tenant = tenant::tenant(&mut reader, against, &document.name);
     check_name(&mut reader, file, &document.name, seen);
     if let Some(tenant) = &tenant {
         check_credentials(&mut reader, tenant, seen);
@@ -193,7 +196,7 @@ fn load_tenant(
     let tenant = tenant.filter(|_| !findings.iter().any(Finding::is_error));
     found.findings.extend(findings);
     found.files.extend(files);
-    tenant.map(|tenant| TenantSettings { digest: tenant::digest(digest, egress), ..tenant })
+    tenant.map(|tenant| TenantSettings { digest: tenant::digest(digest, against.egress), ..tenant })
 }
 
 /// A tenant is described once, and its file is named after it.
@@ -213,10 +216,13 @@ fn check_name(reader: &mut Reader<'_>, file: &Path, shown: &str, seen: &mut Seen
 
 /// A key or secret that is used twice does not tell who is calling.
 fn check_credentials(reader: &mut Reader<'_>, tenant: &TenantSettings, seen: &mut Seen) {
-    let senders = tenant.senders.iter().enumerate().map(|(index, sender)| match &sender.credential {
-        SenderCredential::ApiKey(hash) => (format!("senders.{index}.api_key_sha256"), hash.digest()),
-        SenderCredential::Webhook(secret, _) => (format!("senders.{index}.webhook_secret"), secret.digest()),
-    });
+    let mut senders = Vec::with_capacity(tenant.senders.len());
+    for (index, sender) in tenant.senders.iter().enumerate() {
+        let azure = format!("senders.{index}.azure_secure_webhook");
+        // Both mean tokens; the finding belongs to the one that stands there.
+        let path = |key: &str| if reader.is_absent(&azure) { format!("senders.{index}.{key}") } else { azure.clone() };
+        senders.extend(sender.credential.digests().into_iter().map(|(key, digest)| (path(key), digest)));
+    }
     let webhook = tenant.webhook.iter().flat_map(|webhook| webhook.secrets.iter().enumerate());
     let webhook = webhook.map(|(index, secret)| (format!("webhook.secrets.{index}"), secret.digest()));
     let unsigned = tenant.webhook.iter().filter_map(|webhook| webhook.unsigned.as_ref()).map(|unsigned| {
@@ -229,11 +235,11 @@ fn check_credentials(reader: &mut Reader<'_>, tenant: &TenantSettings, seen: &mu
     let callback = tenant.callback.iter().flat_map(|callback| callback.secrets.iter());
     let callback = ["callback.secret", "callback.secret_next"].into_iter().zip(callback);
     let callback = callback.map(|(path, secret)| (path.to_owned(), secret.digest()));
-    for (path, digest) in senders.chain(webhook).chain(unsigned).chain(callback) {
+    for (path, digest) in senders.into_iter().chain(webhook).chain(unsigned).chain(callback) {
         match seen.credentials.get(&digest) {
             Some(other) => {
                 reader.error(codes::DUPLICATE_CREDENTIAL, &path, format!("this is used already, as {other}"));
-                reader.hint("every sender, webhook and callback needs a secret of its own");
+                reader.hint("every sender, webhook and callback needs a credential of its own");
             }
             None => {
                 seen.credentials.insert(digest, format!("`{path}` of `{}`", tenant.tenant));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::limits::WORKERS_MAX;
+use crate::limits::{USER_NAME_CHARS_MAX, WORKERS_MAX};
 
 /// Settings of the gateway: `config/snowgate.yaml`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -81,11 +81,37 @@ pub(super) struct RawServer {
     /// Threads that serve requests; by default one per processor.
     #[schemars(range(min = 1, max = WORKERS_MAX))]
     pub(super) workers: Option<usize>,
+    /// Proxies in front of the public face that are believed about their callers.
+    pub(super) trusted_proxies: RawTrustedProxies,
+}
+
+/// Proxies in front of the public face.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "TrustedProxies")]
+pub(super) struct RawTrustedProxies {
+    /// Blocks of addresses they connect from, such as `10.0.0.0/8`. Only what comes from there is believed to have come
+    /// through a proxy: `X-Forwarded-For`, and the names of client certificates.
+    pub(super) networks: Vec<String>,
+    /// The header with the names of a verified client certificate. The proxy must set or remove it on every request.
+    #[schemars(length(min = 1, max = USER_NAME_CHARS_MAX))]
+    pub(super) client_certificate_header: String,
+}
+
+impl Default for RawTrustedProxies {
+    fn default() -> Self {
+        Self { networks: Vec::new(), client_certificate_header: "x-client-cert-san".to_owned() }
+    }
 }
 
 impl Default for RawServer {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".to_owned(), admin_listen: "127.0.0.1:8081".to_owned(), workers: None }
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            admin_listen: "127.0.0.1:8081".to_owned(),
+            workers: None,
+            trusted_proxies: RawTrustedProxies::default(),
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::raw::{RawSecret, RawText};
 use crate::limits::{
-    CALL_CONCURRENCY_MAX, CALLS_PER_HOUR_MAX, CALLS_PER_SECOND_MAX, INSTANCE_NAME_CHARS_MAX, OAUTH_SCOPE_CHARS_MAX,
-    USER_NAME_CHARS_MAX,
+    CALL_CONCURRENCY_MAX, CALLS_PER_HOUR_MAX, CALLS_PER_SECOND_MAX, CLAIM_CHARS_MAX, INSTANCE_NAME_CHARS_MAX,
+    OAUTH_SCOPE_CHARS_MAX, USER_NAME_CHARS_MAX,
 };
 
 /// ServiceNow calls us, signed as Standard Webhooks. `secrets`, or `unsigned`, or both while one replaces the other.
@@ -101,6 +101,9 @@ pub(super) struct RawCallbackOAuth {
     /// What the token is to be good for; some servers need it.
     #[schemars(length(min = 1, max = OAUTH_SCOPE_CHARS_MAX))]
     pub(super) scope: Option<String>,
+    /// Whom the token is for; servers that serve several want it.
+    #[schemars(length(min = 1, max = CLAIM_CHARS_MAX))]
+    pub(super) audience: Option<String>,
 }
 
 /// How much we may ask of the managed service for one tenant.

@@ -8,8 +8,12 @@ use serde::Deserialize;
 
 use super::raw::{RawSecret, RawText};
 use super::raw_exchange::{RawCallback, RawWebhook};
+use super::raw_senders::RawSender;
 use super::raw_service_levels::RawServiceLevels;
-use crate::limits::{CALL_CONCURRENCY_MAX, CALLS_PER_HOUR_MAX, CALLS_PER_SECOND_MAX, USER_NAME_CHARS_MAX};
+use crate::limits::{
+    CALL_CONCURRENCY_MAX, CALLS_PER_HOUR_MAX, CALLS_PER_SECOND_MAX, CLAIM_CHARS_MAX, REFRESH_TOKEN_DAYS,
+    REFRESH_TOKEN_DAYS_MAX, USER_NAME_CHARS_MAX,
+};
 
 /// One customer: `config/tenants/NAME.yaml`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -19,9 +23,10 @@ use crate::limits::{CALL_CONCURRENCY_MAX, CALLS_PER_HOUR_MAX, CALLS_PER_SECOND_M
 pub(super) struct RawTenant {
     /// The tenant's name: 1 to 40 of a-z, 0-9 and `-`.
     tenant: String,
-    /// Whether anything is accepted and delivered for it.
-    #[serde(default = "yes")]
-    enabled: bool,
+    /// Whether anything is accepted and delivered for it; `after_check`: once a check of its instance passed and an operator
+    /// enabled it.
+    #[serde(default = "RawEnabled::yes")]
+    enabled: RawEnabled,
     /// The customer's instance.
     servicenow: RawServiceNow,
     /// The mapping file, in the directory of mappings.
@@ -35,6 +40,31 @@ pub(super) struct RawTenant {
     callback: Option<RawCallback>,
     /// What is promised about time; nothing, unless it stands here.
     service_levels: Option<RawServiceLevels>,
+}
+
+/// Who decides whether a tenant is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Enabled")]
+pub(super) enum RawEnabled {
+    /// This file.
+    File(bool),
+    /// An operator, after a check.
+    Later(RawAfterCheck),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "AfterCheck")]
+pub(super) enum RawAfterCheck {
+    /// The word.
+    AfterCheck,
+}
+
+impl RawEnabled {
+    pub(super) const fn yes() -> Self {
+        Self::File(true)
+    }
 }
 
 /// The customer's instance.
@@ -69,7 +99,7 @@ pub(super) struct RawServiceNow {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[schemars(rename = "Auth")]
-#[expect(dead_code, reason = "what this version cannot do yet, and what is checked on its own, is only described here")]
+#[expect(dead_code, reason = "what is checked on its own is only described here")]
 pub(super) enum RawAuth {
     /// OAuth 2.0 client credentials. Use this if the instance allows it (Washington DC and later).
     ClientCredentials {
@@ -77,6 +107,8 @@ pub(super) enum RawAuth {
         client_id: RawText,
         /// The client's secret.
         client_secret: RawSecret,
+        /// The coming secret during a rotation: used once the other one is refused. Later it moves to `client_secret`.
+        client_secret_next: Option<RawSecret>,
         /// If it is not `<instance>/oauth_token.do`.
         token_url: Option<String>,
         /// A client certificate on top.
@@ -86,14 +118,27 @@ pub(super) enum RawAuth {
     JwtBearer {
         /// The client's id.
         client_id: RawText,
-        /// The client's secret.
-        client_secret: RawSecret,
-        /// The key that signs the assertion, PEM.
+        /// The client's secret, if the instance wants it beside the assertion.
+        client_secret: Option<RawSecret>,
+        /// The key that signs the assertion, PEM: RSA (RS256) or P-256 (ES256).
         private_key: RawSecret,
-        /// The id under which the instance knows the key.
+        /// The id under which the instance knows the key (`kid`).
+        #[schemars(length(min = 1, max = CLAIM_CHARS_MAX))]
         key_id: Option<String>,
-        /// The user the assertion speaks for.
+        /// The coming key during a rotation: used once the other one is refused. Later it moves to `private_key`.
+        private_key_next: Option<RawSecret>,
+        /// The id under which the instance knows the coming key.
+        #[schemars(length(min = 1, max = CLAIM_CHARS_MAX))]
+        key_id_next: Option<String>,
+        /// The user the assertion speaks for, by the field that the instance looks at.
+        #[schemars(length(min = 1, max = CLAIM_CHARS_MAX))]
         subject: String,
+        /// Who signs (`iss`), if it is not the client's id.
+        #[schemars(length(min = 1, max = CLAIM_CHARS_MAX))]
+        issuer: Option<String>,
+        /// Who is to believe it (`aud`), if it is not the client's id.
+        #[schemars(length(min = 1, max = CLAIM_CHARS_MAX))]
+        audience: Option<String>,
         /// If it is not `<instance>/oauth_token.do`.
         token_url: Option<String>,
         /// A client certificate on top.
@@ -105,8 +150,16 @@ pub(super) enum RawAuth {
         client_id: RawText,
         /// The client's secret.
         client_secret: RawSecret,
+        /// The coming secret during a rotation: used once the other one is refused. Later it moves to `client_secret`.
+        client_secret_next: Option<RawSecret>,
         /// The refresh token.
         refresh_token: RawSecret,
+        /// The day on which somebody obtained it, such as `2026-11-01`: its end can then be told in time.
+        refresh_token_obtained: Option<String>,
+        /// How many days the instance lets it live.
+        #[serde(default = "refresh_token_days")]
+        #[schemars(range(min = 1, max = REFRESH_TOKEN_DAYS_MAX))]
+        refresh_token_days: u32,
         /// If it is not `<instance>/oauth_token.do`.
         token_url: Option<String>,
         /// A client certificate on top.
@@ -118,10 +171,14 @@ pub(super) enum RawAuth {
         client_id: RawText,
         /// The client's secret.
         client_secret: RawSecret,
+        /// The coming secret during a rotation: used once the other one is refused. Later it moves to `client_secret`.
+        client_secret_next: Option<RawSecret>,
         /// The account.
         username: RawText,
         /// Its password.
         password: RawSecret,
+        /// The coming password during a rotation: used once the other one is refused. Later it moves to `password`.
+        password_next: Option<RawSecret>,
         /// If it is not `<instance>/oauth_token.do`.
         token_url: Option<String>,
         /// A client certificate on top.
@@ -133,6 +190,8 @@ pub(super) enum RawAuth {
         username: RawText,
         /// Its password.
         password: RawSecret,
+        /// The coming password during a rotation: used once the other one is refused. Later it moves to `password`.
+        password_next: Option<RawSecret>,
         /// A client certificate on top.
         mutual_tls: Option<RawMutualTls>,
     },
@@ -140,6 +199,8 @@ pub(super) enum RawAuth {
     ApiKey {
         /// The key.
         key: RawSecret,
+        /// The coming key during a rotation: used once the other one is refused. Later it moves to `key`.
+        key_next: Option<RawSecret>,
         /// The header that carries it, `x-sn-apikey` by default.
         header: Option<String>,
         /// A client certificate on top.
@@ -151,12 +212,11 @@ pub(super) enum RawAuth {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "MutualTls")]
-#[expect(dead_code, reason = "parsed and refused until this version can do it")]
 pub(super) struct RawMutualTls {
     /// The certificate and what leads to its root, PEM.
-    certificate: RawSecret,
+    pub(super) certificate: RawSecret,
     /// Its key, PEM.
-    key: RawSecret,
+    pub(super) key: RawSecret,
 }
 
 /// How much we may ask of the instance.
@@ -213,24 +273,8 @@ impl Default for RawSweep {
     }
 }
 
-/// Who may push to us. Exactly one of `api_key_sha256` and `webhook_secret`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Sender")]
-pub(super) struct RawSender {
-    /// For the log and the metrics: 1 to 40 of a-z, 0-9 and `-`.
-    pub(super) name: String,
-    /// The hash that `snowgate key new` prints; the sender holds the key.
-    pub(super) api_key_sha256: Option<String>,
-    /// The shared secret of Standard Webhooks, `whsec_…`.
-    pub(super) webhook_secret: Option<RawSecret>,
-    /// Also take signatures in hexadecimal, from senders that can print nothing else.
-    #[serde(default)]
-    pub(super) hex_signatures: bool,
-}
-
-const fn yes() -> bool {
-    true
+const fn refresh_token_days() -> u32 {
+    REFRESH_TOKEN_DAYS
 }
 
 /// 150 s: ServiceNow's own transaction quota ends a REST call after 60 s, with room for a queue before it.

@@ -19,6 +19,7 @@ use super::raw::{RawSecret, RawText};
 use super::shape::Shape;
 use super::tree::Document;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 use crate::limits::SECRET_FILE_BYTES_MAX;
 
 /// Parts of one file, or of several laid over each other.
@@ -96,6 +97,11 @@ impl<'a> Reader<'a> {
         self.layers.iter().rev().find_map(|layer| layer.find(path)).map_or_else(Place::default, |node| node.place)
     }
 
+    /// The moment of reading.
+    pub(super) fn now(&self) -> Timestamp {
+        self.environment.now()
+    }
+
     pub(super) fn is_absent(&self, path: &str) -> bool {
         self.json(path).is_none_or(Json::is_null)
     }
@@ -139,8 +145,11 @@ impl<'a> Reader<'a> {
             RawSecret::File(file) => (self.secret_file(file), codes::NO_SECRET_FILE, format!("{path}.file")),
         };
         let text = self.check(code, &path, found)?;
-        self.digest.update(text.as_bytes());
-        self.part.update(text.as_bytes());
+        // With its length, so that two secrets do not read like two others that are cut elsewhere.
+        for digest in [&mut self.digest, &mut self.part] {
+            digest.update(text.len().to_le_bytes());
+            digest.update(text.as_bytes());
+        }
         Some(Secret::new(text))
     }
 

@@ -85,9 +85,14 @@ impl Checker<'_> {
         }
         if reference.name == Some("SecretRef") {
             self.check_secret(schema, node, at);
+        } else if reference.name == Some("Enabled") {
+            self.check_enabled(node, at);
         } else if let Some(any_of) = schema.get("anyOf").and_then(Json::as_array) {
             match any_of.iter().find(|option| self.fits(option, node)) {
                 Some(option) => self.check(option, node, at),
+                None if any_of.iter().any(|option| is_type(self.root, option, "array")) => {
+                    self.wrong_type("text, or a list of texts", node, at);
+                }
                 None => self.wrong_type("text, or `{env: NAME}` or `{file: PATH}`", node, at),
             }
         } else if let Some(words) = words(schema) {
@@ -191,6 +196,21 @@ impl Checker<'_> {
         self.error(codes::OUT_OF_RANGE, node.place, message, at.path.to_owned()).hint = hint;
     }
 
+    /// A flag, or the one word that may stand instead of it.
+    fn check_enabled(&mut self, node: &Node, at: At<'_>) {
+        let given = match &node.value {
+            Value::Flag(_) => return,
+            Value::Text(text) if text == "after_check" => return,
+            Value::Text(text) => text,
+            Value::Nothing | Value::Number(_) | Value::List(_) | Value::Map(_) => {
+                return self.wrong_type("`true`, `false` or `after_check`", node, at);
+            }
+        };
+        let message = format!("{} is `true`, `false` or `after_check`, not the text `{given}`", at.name());
+        let hint = nearest(given, ["after_check"]).map(|word| format!("did you mean `{word}`?"));
+        self.error(codes::OUT_OF_RANGE, node.place, message, at.path.to_owned()).hint = hint;
+    }
+
     /// A map whose keys depend on the word in its `kind`.
     fn check_tagged(&mut self, kinds: &[(&str, &str, &Json)], node: &Node, at: At<'_>) {
         let Value::Map(entries) = &node.value else { return self.wrong_type("keys and values", node, at) };
@@ -275,7 +295,8 @@ impl Checker<'_> {
         match &node.value {
             Value::Text(_) => !names_secret && is_type(self.root, option, "string"),
             Value::Map(_) => names_secret || is_type(self.root, option, "object"),
-            Value::Nothing | Value::Flag(_) | Value::Number(_) | Value::List(_) => false,
+            Value::List(_) => is_type(self.root, option, "array"),
+            Value::Nothing | Value::Flag(_) | Value::Number(_) => false,
         }
     }
 

@@ -10,20 +10,21 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::auth::{Auth, auth};
+use super::auth_ends::certificate;
 use super::codes;
 use super::duration;
-use super::exchange::{CallbackSettings, WebhookSettings, callback, signing_secret, webhook};
+use super::exchange::{CallbackSettings, WebhookSettings, callback, webhook};
 use super::finding::Place;
-use super::raw_tenant::{CreateStrategy, RawLimits, RawSender, RawSweep};
+use super::raw_tenant::{CreateStrategy, RawAfterCheck, RawEnabled, RawLimits, RawSweep};
 use super::reader::Reader;
+use super::senders::{Sender, senders};
 use super::service_levels::service_levels;
 use crate::domain::id::TenantId;
+use crate::domain::time::Timestamp;
 use crate::limits::{
-    COMPARE_SECS_MAX, COMPARE_SECS_MIN, SENDERS_PER_TENANT_MAX, SETTLE_SECS_MAX, SETTLE_SECS_MIN, SWEEP_SECS_MAX,
-    SWEEP_SECS_MIN,
+    COMPARE_SECS_MAX, COMPARE_SECS_MIN, SETTLE_SECS_MAX, SETTLE_SECS_MIN, SWEEP_SECS_MAX, SWEEP_SECS_MIN,
 };
-use crate::security::api_key::ApiKeyHash;
-use crate::security::signature::{HexSignatures, WebhookSecret};
+use crate::security::certificate::ClientCertificate;
 use crate::security::target::{EgressPolicy, Extent, Target};
 use crate::service_levels::ServiceLevels;
 
@@ -32,8 +33,8 @@ use crate::service_levels::ServiceLevels;
 pub struct TenantSettings {
     /// Its name.
     pub tenant: TenantId,
-    /// Whether anything is accepted and delivered for it.
-    pub enabled: bool,
+    /// Who decides whether anything is accepted and delivered for it.
+    pub enabled: Enabled,
     /// Its instance.
     pub servicenow: ServiceNowSettings,
     /// The mapping file, relative to the directory of mappings.
@@ -54,14 +55,33 @@ pub struct TenantSettings {
     pub digest: [u8; 32],
 }
 
+/// Who decides whether a tenant is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enabled {
+    /// Its file: it is.
+    Yes,
+    /// Its file: it is not.
+    No,
+    /// An operator, after a check of its instance passed, or by force.
+    AfterCheck,
+}
+
 /// The customer's instance.
 #[derive(Clone, Debug)]
 pub struct ServiceNowSettings {
+    /// Where the tenant's file names it.
+    pub place: Place,
+    /// Where the tenant's file says how we authenticate.
+    pub auth_place: Place,
     /// Its address, without a path.
     pub instance: Target,
     /// How we authenticate there.
     pub auth: Auth,
-    /// Over that and its secrets: differs if anything of it does.
+    /// How we authenticate there once that is refused: the coming credential of a rotation.
+    pub auth_next: Option<Auth>,
+    /// What we show the instance's TLS, if it asks who we are.
+    pub certificate: Option<ClientCertificate>,
+    /// Over these three, their secrets and keys: differs if anything of them does.
     pub auth_digest: [u8; 32],
     /// How much we may ask of it.
     pub limits: CallLimits,
@@ -95,32 +115,30 @@ pub struct CallLimits {
     pub concurrency: u32,
 }
 
-/// Who may push to us. During a rotation a name stands here twice.
-#[derive(Clone, Debug)]
-pub struct Sender {
-    /// For the log and the metrics.
-    pub name: Arc<str>,
-    /// How it proves who it is.
-    pub credential: SenderCredential,
-}
-
-/// How a sender proves who it is.
-#[derive(Clone, Debug)]
-pub enum SenderCredential {
-    /// By a key, of which we hold the hash.
-    ApiKey(ApiKeyHash),
-    /// By a signature.
-    Webhook(WebhookSecret, HexSignatures),
+/// What a tenant's file is held to beside itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Against<'a> {
+    /// The operator's policy; `None` if it is broken, which was reported.
+    pub(super) egress: Option<&'a EgressPolicy>,
+    /// Whether any proxy may name a caller's certificate.
+    pub(super) trusts_a_proxy: bool,
+    /// The present moment.
+    pub(super) now: Timestamp,
 }
 
 /// Turns the parts into a tenant, as yet without its digest. `None` if anything is wrong; all of it has been reported
 /// to the reader.
-pub(super) fn tenant(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>, file: &str) -> Option<TenantSettings> {
+pub(super) fn tenant(reader: &mut Reader<'_>, against: &Against<'_>, file: &str) -> Option<TenantSettings> {
+    let egress = against.egress;
     let name = name(reader);
-    let enabled = reader.part("enabled", || true);
+    let enabled = reader.part("enabled", RawEnabled::yes).map(|raw| match raw {
+        RawEnabled::File(true) => Enabled::Yes,
+        RawEnabled::File(false) => Enabled::No,
+        RawEnabled::Later(RawAfterCheck::AfterCheck) => Enabled::AfterCheck,
+    });
     let servicenow = servicenow(reader, egress);
     let mapping = mapping(reader);
-    let senders = senders(reader);
+    let senders = senders(reader, against);
     let webhook = webhook(reader, servicenow.as_ref().map(|servicenow| &servicenow.instance));
     let callback = callback(reader, egress);
     let service_levels = service_levels(reader);
@@ -169,7 +187,9 @@ fn mapping(reader: &mut Reader<'_>) -> Option<String> {
 
 fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<ServiceNowSettings> {
     let instance = target(reader, egress, "servicenow.instance", Extent::Origin);
-    let (auth, auth_digest) = reader.digested("servicenow.auth", |reader| auth(reader, egress, instance.as_ref()));
+    let ((auth, certificate), auth_digest) = reader.digested("servicenow.auth", |reader| {
+        (auth(reader, egress, instance.as_ref()), certificate(reader, instance.as_ref()))
+    });
     let limits: Option<RawLimits> = reader.part("servicenow.limits", RawLimits::default);
     let create = create(reader);
     let settle = reader.part("servicenow.settle", || "150s".to_owned());
@@ -177,11 +197,15 @@ fn servicenow(reader: &mut Reader<'_>, egress: Option<&EgressPolicy>) -> Option<
     let user: Option<Option<String>> = reader.part("servicenow.user", || None);
     let sweep = sweep(reader);
     let RawLimits { calls_per_second, calls_per_hour, concurrency } = limits?;
-    let auth = auth?;
+    let (auth, auth_next) = auth?;
     let user = user?.map(Arc::from).or_else(|| auth.username().map(Arc::from));
     Some(ServiceNowSettings {
+        place: reader.place("servicenow.instance"),
+        auth_place: reader.place("servicenow.auth"),
         instance: instance?,
         auth,
+        auth_next,
+        certificate: certificate?,
         auth_digest,
         limits: CallLimits { calls_per_second, calls_per_hour, concurrency },
         create: create?,
@@ -245,51 +269,6 @@ pub(super) fn target(
         return checked.map_err(|error| reader.error(codes::TARGET, path, error.to_string()).cut()).ok();
     }
     reader.check(codes::TARGET, path, checked)
-}
-
-fn senders(reader: &mut Reader<'_>) -> Option<Vec<Sender>> {
-    let count = reader.count("senders");
-    if count > SENDERS_PER_TENANT_MAX {
-        reader.error(
-            codes::TOO_MANY,
-            "senders",
-            format!("a tenant has at most {SENDERS_PER_TENANT_MAX} senders, not {count}"),
-        );
-        return None;
-    }
-    // One by one, so that a mistake in one does not hide those in the others.
-    let senders: Vec<Option<Sender>> = (0..count).map(|index| sender(reader, &format!("senders.{index}"))).collect();
-    if reader.part("senders", Vec::<serde_json::Value>::new)?.is_empty() {
-        reader.warning(codes::NO_SENDERS, "senders", "nobody may push for this tenant: it has no `senders`");
-    }
-    senders.into_iter().collect()
-}
-
-fn sender(reader: &mut Reader<'_>, path: &str) -> Option<Sender> {
-    let RawSender { name, api_key_sha256, webhook_secret, hex_signatures } = reader.required(path)?;
-    let named = TenantId::parse(&name).map_err(|_| format!("`{name}` is not a name: use 1 to 40 of a-z, 0-9 and `-`"));
-    let named = reader.check(codes::NAME, &format!("{path}.name"), named);
-    let credential = match (api_key_sha256, webhook_secret) {
-        (Some(hash), None) => {
-            let hash = reader.check(codes::BAD_SECRET, &format!("{path}.api_key_sha256"), ApiKeyHash::parse(&hash));
-            if hash.is_none() {
-                // Perhaps it is the key itself.
-                reader.cut();
-            }
-            hash.map(SenderCredential::ApiKey)
-        }
-        (None, Some(reference)) => {
-            let secret = signing_secret(reader, &reference, &format!("{path}.webhook_secret"));
-            secret.map(|secret| SenderCredential::Webhook(secret, HexSignatures::accepting(hex_signatures)))
-        }
-        (None, None) | (Some(_), Some(_)) => {
-            let message = format!("sender `{name}` needs exactly one of `api_key_sha256` and `webhook_secret`");
-            reader.error(codes::SENDER, path, message);
-            reader.hint("for both, write two entries of the same name");
-            None
-        }
-    };
-    Some(Sender { name: named?.as_str().into(), credential: credential? })
 }
 
 /// What ServiceNow tells, and a close that is due, is for the managed service to hear.

@@ -1,4 +1,4 @@
-//! Who is calling: basic authentication, bearer tokens, and the 401 that hides why.
+//! Who is calling: basic authentication, bearer tokens, API keys, certificates, and the 401 that hides why.
 //!
 //! Owns: turning an `Authorization` header into a caller, lock-out. Never: issues tokens (that is `oauth`) or checks rights
 //! to rows. Fails: with one refusal for every reason, as a real instance does.
@@ -22,6 +22,8 @@ pub(super) struct Caller {
     pub(super) itil_admin: bool,
     /// Minutes east of UTC.
     pub(super) zone_minutes: i64,
+    /// How date-times are shown and typed.
+    pub(super) format: dates::Format,
     /// When the call arrived, milliseconds since the epoch.
     pub(super) now: i64,
 }
@@ -53,13 +55,26 @@ impl Instance {
     /// The caller of a request.
     pub(super) fn authenticate(&mut self, request: &Request, now: i64) -> Result<Caller, Refusal> {
         let header = request.header("Authorization").unwrap_or_default();
+        let shown = request.certificate.as_deref().and_then(|shown| self.user_of_certificate(shown));
         let user = match header.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => self.tokens.user_of(token.trim(), now),
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => self.bearer(token.trim(), now),
             Some(_) if !self.switches.basic_auth_refused => self.basic(header),
-            Some(_) | None => None,
+            Some(_) => None,
+            None => match request.header("x-sn-apikey") {
+                Some(key) => self.user_of_api_key(key, now),
+                None => shown.clone(),
+            },
         };
+        let user = user.filter(|_| !self.switches.second_factor_asked);
+        let user = user.filter(|_| shown.is_some() || !self.switches.certificate_required);
         let caller = user.and_then(|user| self.caller(&user, now));
         caller.ok_or_else(|| Refusal::not_authenticated(self.switches.newer_401_wording))
+    }
+
+    fn bearer(&self, token: &str, now: i64) -> Option<String> {
+        let ours = self.tokens.user_of(token, now);
+        let believed = self.switches.tokens_of_others && !token.is_empty();
+        ours.or_else(|| believed.then(|| self.credentials.username.clone()))
     }
 
     fn basic(&mut self, header: &str) -> Option<String> {
@@ -90,12 +105,20 @@ impl Instance {
             return None;
         }
         let integration = user_name == self.credentials.username;
+        // What a user does not say, the system says.
+        let or = |column: &str, system: &str| match value(record, column) {
+            "" => system.to_owned(),
+            own => own.to_owned(),
+        };
+        let zone = dates::minutes_east(&or("time_zone", &self.switches.system_time_zone), now).unwrap_or(0);
+        let date_format = or("date_format", &self.switches.system_date_format);
         let has_role = value(record, "roles").split(',').any(|role| role == "itil_admin" || role == "admin");
         Some(Caller {
             sys_id: value(record, "sys_id").to_owned(),
             user_name: user_name.to_owned(),
             itil_admin: has_role || (integration && self.switches.integration_user_is_itil_admin),
-            zone_minutes: if integration { self.switches.zone_minutes } else { 0 },
+            zone_minutes: zone.saturating_add(if integration { self.switches.zone_minutes } else { 0 }),
+            format: dates::Format::of(&date_format, &or("time_format", "HH:mm:ss")),
             now,
         })
     }

@@ -113,6 +113,9 @@ impl Instance {
         if !self.switches.insert_allowed || !self.switches.update_allowed {
             return Err(Refusal::acl("Insert"));
         }
+        if self.switches.attachments_refused {
+            return Err(Refusal::acl("Insert"));
+        }
         let extension = file.name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
         let allowed = &self.switches.attachment_extensions;
         if !allowed.is_empty() && !allowed.contains(&extension) {

@@ -5,8 +5,8 @@
 //!
 //! `GET state`, `GET log`, `GET|PUT faults` (a plan as text or JSON), `POST outage` (`{"kind":"hang","seconds":30}`),
 //! `DELETE outage`, `POST edit` (`{"user":…,"table":…,"sys_id":…,"fields":{…}}`: a person edits a record), `POST create`,
-//! `POST act` (a person does something to a ticket), `POST|DELETE hide`, `POST jobs`, `GET|POST|DELETE webhooks`,
-//! `GET|PUT loss`, `POST pause`, `GET outbound`, `POST reset`. `docs/simulator.md` shows their JSON.
+//! `POST act` (a person does something to a ticket), `POST|DELETE hide`, `POST jobs`, `PUT credentials`, `GET|POST|DELETE webhooks`,
+//! `GET|PUT loss`, `POST pause`, `GET outbound`, `GET|POST|DELETE misconfigurations`, `POST reset`. `docs/simulator.md` shows their JSON.
 
 use std::time::Duration;
 
@@ -18,13 +18,14 @@ use super::errors::Refusal;
 use super::fault_plan::FaultPlan;
 use super::faults::Faults;
 use super::message::{Request, Response};
+use super::misconfiguration::Misconfiguration;
 use super::shell::{OutageKind, Shell, lock};
 
 /// Where the control face begins.
 pub(super) const PREFIX: &str = "/_sim/";
 
-const ROUTES: &str =
-    "there are: state, log, faults, outage, create, edit, act, hide, jobs, webhooks, loss, pause, outbound, reset";
+const ROUTES: &str = "there are: state, log, faults, outage, create, edit, act, hide, jobs, credentials, webhooks, loss, pause, \
+     outbound, misconfigurations, reset";
 
 /// Answers a control call; `now` is milliseconds since the epoch.
 pub(super) fn answer(shell: &Shell, request: &Request, now: i64) -> Response {
@@ -46,6 +47,7 @@ pub(super) fn answer(shell: &Shell, request: &Request, now: i64) -> Response {
         ("POST", "act") => act(shell, &request.body, now),
         ("POST" | "DELETE", "hide") => hide(shell, &request.body, request.method == "POST"),
         ("POST", "jobs") => jobs(shell, &request.body, now),
+        ("PUT", "credentials") => credentials(shell, &request.body),
         ("GET", "webhooks") => Ok(control_outbound::webhooks(&lock(&shell.instance))),
         ("POST", "webhooks") => {
             read(&request.body).and_then(|body| control_outbound::subscribe(&mut lock(&shell.instance), &body))
@@ -58,8 +60,14 @@ pub(super) fn answer(shell: &Shell, request: &Request, now: i64) -> Response {
         ("PUT", "loss") => control_outbound::set_wire(&mut lock(&shell.instance), &request.body),
         ("POST", "pause") => pause(shell, &request.body, now),
         ("GET", "outbound") => Ok(control_outbound::calls(&lock(&shell.instance))),
+        ("GET", "misconfigurations") => Ok(mistakes(shell)),
+        ("POST", "misconfigurations") => misconfigure(shell, &request.body),
+        ("DELETE", "misconfigurations") => {
+            shell.reset(true);
+            Ok(mistakes(shell))
+        }
         ("POST", "reset") => {
-            shell.reset();
+            shell.reset(false);
             Ok(json!({"reset": true}))
         }
         _ => return problem(404, ROUTES),
@@ -157,6 +165,53 @@ fn hide(shell: &Shell, body: &[u8], hidden: bool) -> Result<Value, String> {
         instance.unhide(table, sys_id);
     }
     Ok(json!({"hidden": hidden, "sys_id": sys_id}))
+}
+
+/// What is set up wrongly, and what could be.
+fn mistakes(shell: &Shell) -> Value {
+    let instance = lock(&shell.instance);
+    let made: Vec<String> = instance.mistakes().iter().map(ToString::to_string).collect();
+    let known = Misconfiguration::KNOWN.iter().copied().flatten();
+    let known: Vec<Value> =
+        known.map(|known| json!({"name": known.name, "example": known.example, "says": known.says})).collect();
+    json!({"misconfigurations": made, "known": known})
+}
+
+/// One `name=value` a line, as text.
+fn misconfigure(shell: &Shell, body: &[u8]) -> Result<Value, String> {
+    let text = String::from_utf8_lossy(body);
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let wanted: Vec<Misconfiguration> = lines.map(Misconfiguration::parse).collect::<Result<_, _>>()?;
+    let mut instance = lock(&shell.instance);
+    for mistake in &wanted {
+        instance.misconfigure(mistake)?;
+    }
+    Ok(json!({"misconfigurations": instance.mistakes().iter().map(ToString::to_string).collect::<Vec<_>>()}))
+}
+
+/// An administrator replaces what callers sign in with.
+fn credentials(shell: &Shell, body: &[u8]) -> Result<Value, String> {
+    let body = read(body)?;
+    let given = body.as_object().ok_or("an object is expected")?;
+    let mut instance = lock(&shell.instance);
+    let user = instance.credentials.username.clone();
+    for (name, value) in given {
+        match (name.as_str(), value.as_str(), value.as_bool()) {
+            ("client_secret", Some(secret), _) => instance.set_client_secret(secret),
+            ("password", Some(password), _) => instance.set_password(password),
+            ("add_api_key", Some(key), _) => instance.add_api_key(key, &user, i64::MAX),
+            ("remove_api_key", Some(key), _) => instance.remove_api_key(key),
+            ("map_certificate", Some(sha256), _) => instance.map_certificate(sha256, &user),
+            ("drop_tokens", _, Some(true)) => instance.drop_tokens(),
+            _ => {
+                return Err(format!(
+                    "`{name}` is none of client_secret, password, add_api_key, remove_api_key, map_certificate (texts) and \
+                     drop_tokens (true)"
+                ));
+            }
+        }
+    }
+    Ok(json!({"changed": given.keys().collect::<Vec<_>>()}))
 }
 
 /// Outbound jobs wait; zero seconds lets them go.

@@ -45,6 +45,24 @@ impl Kind {
     }
 }
 
+/// One choice of a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) value: String,
+    pub(super) label: String,
+    /// The value of [`Column::depends_on`] under which a form offers it; empty is every value.
+    pub(super) dependent: String,
+    /// Kept for old records: shown, but not taken any more.
+    pub(super) inactive: bool,
+}
+
+impl Choice {
+    pub(super) fn of(value: &str, label: &str, dependent: &str) -> Self {
+        let [value, label, dependent] = [value, label, dependent].map(str::to_owned);
+        Self { value, label, dependent, inactive: false }
+    }
+}
+
 /// One column of a table.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
@@ -56,13 +74,36 @@ pub(super) struct Column {
     pub(super) default: &'static str,
     /// Writes are ignored without an error.
     pub(super) read_only: bool,
-    pub(super) choices: Vec<(String, String)>,
+    /// Asked of people by forms; REST may leave it empty (facts/servicenow 1.7: UI policies do not run).
+    pub(super) mandatory: bool,
+    /// The column whose value decides which choices a form offers; empty if none.
+    pub(super) depends_on: String,
+    /// The table that defines it: this one, or one it extends.
+    pub(super) home: String,
+    /// The table whose choices count: this one, if it has any of its own, or one it extends.
+    pub(super) choices_home: String,
+    pub(super) choices: Vec<Choice>,
 }
 
 impl Column {
     /// The label of a stored choice value.
     pub(super) fn label_of(&self, value: &str) -> Option<&str> {
-        self.choices.iter().find(|(stored, _)| stored == value).map(|(_, label)| label.as_str())
+        self.choices.iter().find(|choice| choice.value == value).map(|choice| choice.label.as_str())
+    }
+
+    /// Whether a value may be stored. Whether the server takes an inactive choice has no public source; here it does not,
+    /// as a choice that is not there.
+    pub(super) fn takes(&self, value: &str) -> bool {
+        self.choices.iter().any(|choice| choice.value == value && !choice.inactive)
+    }
+
+    /// The dictionary's word for its type; choices with numbers are integers.
+    pub(super) fn type_word(&self) -> &'static str {
+        let is_number = |choice: &Choice| choice.value.is_empty() || choice.value.parse::<i64>().is_ok();
+        match &self.kind {
+            Kind::Choice if !self.choices.is_empty() && self.choices.iter().all(is_number) => "integer",
+            kind => kind.word(),
+        }
     }
 
     /// The choice that `text` means when labels are allowed: exact value, value without case, label, label without case,
@@ -74,9 +115,10 @@ impl Column {
             |_, label, text| label == text,
             |_, label, text| label.eq_ignore_ascii_case(text),
         ];
+        let active = || self.choices.iter().filter(|choice| !choice.inactive);
         let mut found =
-            tests.iter().filter_map(|test| self.choices.iter().find(|(value, label)| test(value, label, text)));
-        found.next().map(|(value, _)| value.as_str())
+            tests.iter().filter_map(|test| active().find(|choice| test(&choice.value, &choice.label, text)));
+        found.next().map(|choice| choice.value.as_str())
     }
 }
 
@@ -84,23 +126,48 @@ impl Column {
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) name: String,
+    pub(super) label: String,
+    /// The table whose columns it has besides its own.
+    pub(super) extends: Option<&'static str>,
+    /// "Allow access to this table via web services" (facts/servicenow 1.8).
+    pub(super) web_service: bool,
     /// The column whose value names a record.
     pub(super) display: &'static str,
     /// Prefix of the number generator, if the table has one.
     pub(super) number_prefix: Option<&'static str>,
-    /// Nobody writes here over REST (`sys_dictionary`, `sys_choice`, `sys_journal_field`).
+    /// Nobody writes here over REST: journals, and the tables that describe others.
     pub(super) read_only: bool,
     /// Columns with an index: equality on them does not scan.
     pub(super) indexed: &'static [&'static str],
     pub(super) columns: Vec<Column>,
-    by_name: BTreeMap<String, usize>,
+    pub(super) by_name: BTreeMap<String, usize>,
 }
 
 impl Table {
-    pub(super) fn new(name: &str, display: &'static str, columns: Vec<Column>) -> Self {
-        let by_name = columns.iter().enumerate().map(|(at, column)| (column.name.clone(), at)).collect();
-        let name = name.to_owned();
-        Self { name, display, number_prefix: None, read_only: false, indexed: &[], columns, by_name }
+    pub(super) fn new((name, label): (&str, &str), display: &'static str, mut columns: Vec<Column>) -> Self {
+        for home in columns.iter_mut().flat_map(|column| [&mut column.home, &mut column.choices_home]) {
+            if home.is_empty() {
+                name.clone_into(home);
+            }
+        }
+        let mut table = Self {
+            name: name.to_owned(),
+            label: label.to_owned(),
+            extends: None,
+            web_service: true,
+            display,
+            number_prefix: None,
+            read_only: false,
+            indexed: &[],
+            columns,
+            by_name: BTreeMap::new(),
+        };
+        table.index();
+        table
+    }
+
+    fn index(&mut self) {
+        self.by_name = self.columns.iter().enumerate().map(|(at, column)| (column.name.clone(), at)).collect();
     }
 
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
@@ -126,14 +193,61 @@ impl Dictionary {
         self.0.values()
     }
 
-    /// Adds a customer's text column; does nothing if the table is unknown or has the column.
-    pub(super) fn add(&mut self, table: &str, column: Column) {
+    /// Adds a customer's column; does nothing if the table is unknown or has the column.
+    pub(super) fn add(&mut self, table: &str, mut column: Column) {
         if let Some(table) = self.0.get_mut(table)
             && table.column(&column.name).is_none()
         {
-            table.by_name.insert(column.name.clone(), table.columns.len());
+            for home in [&mut column.home, &mut column.choices_home] {
+                table.name.clone_into(home);
+            }
             table.columns.push(column);
+            table.index();
         }
+    }
+
+    /// Takes a column away from the table that defines it, and so from every table that extends that one.
+    pub(super) fn remove_column(&mut self, table: &str, name: &str) {
+        let Some(home) = self.table(table).and_then(|table| table.column(name)).map(|column| column.home.clone())
+        else {
+            return;
+        };
+        for table in self.0.values_mut() {
+            table.columns.retain(|column| column.name != name || column.home != home);
+            table.index();
+        }
+    }
+
+    pub(super) fn remove_table(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    pub(super) fn table_mut(&mut self, name: &str) -> Option<&mut Table> {
+        self.0.get_mut(name)
+    }
+
+    /// Sets a column up differently, for every table that shares its definition. Gives whether there is such a column.
+    pub(super) fn change(&mut self, table: &str, name: &str, change: impl Fn(&mut Column)) -> bool {
+        self.change_shared((table, name), |column| &column.home, change)
+    }
+
+    /// The same for its choices, which an extending table may have of its own.
+    pub(super) fn change_choices(&mut self, table: &str, name: &str, change: impl Fn(&mut Vec<Choice>)) -> bool {
+        self.change_shared((table, name), |column| &column.choices_home, |column| change(&mut column.choices))
+    }
+
+    fn change_shared(
+        &mut self,
+        (table, name): (&str, &str),
+        home: fn(&Column) -> &String,
+        change: impl Fn(&mut Column),
+    ) -> bool {
+        let Some(at) = self.table(table).and_then(|table| table.column(name)).map(|column| home(column).clone()) else {
+            return false;
+        };
+        let columns = self.0.values_mut().flat_map(|table| table.columns.iter_mut());
+        columns.filter(|column| column.name == name && *home(column) == at).for_each(change);
+        true
     }
 
     /// The column at the end of a dot-walked path such as `caller_id.email`.

@@ -101,6 +101,21 @@ impl Refusal {
         Self::new(403, "Operation Failed", Some(&detail))
     }
 
+    /// A rule on the REST endpoint, or a table without web-service access (KB0686244).
+    pub(super) fn api_acl() -> Self {
+        Self::new(403, "User Not Authorized", Some("Failed API level ACL Validation"))
+    }
+
+    /// A table whose rows may not be queried at all.
+    pub(super) fn table_refused() -> Self {
+        Self::new(403, "Insufficient rights to query records", None)
+    }
+
+    /// The write succeeded, its answer may not be read; the text has no public source (KB2697679).
+    pub(super) fn written_but_unreadable() -> Self {
+        Self::new(403, "User Not Authorized", Some("ACL Exception Read Failed due to security constraints"))
+    }
+
     /// A database refused the row; the status has no public source and is a switch.
     pub(super) fn insert_failed(status: u16, table: &str, display: &str) -> Self {
         Self::new(status, "Operation Failed", Some(&format!("Error during insert of {table} ({display})")))

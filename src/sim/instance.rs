@@ -8,19 +8,25 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::access::Caller;
 use super::attachment_api::{self, Place};
 use super::attachments::Contents;
+use super::dates;
 use super::dictionary::Dictionary;
 use super::errors::Refusal;
+use super::faults;
+use super::keyring::Keyring;
 use super::message::{Request, Response};
+use super::misconfiguration::Misconfiguration;
 use super::oauth::{self, Tokens};
 use super::outbound::Outbound;
 use super::random::Random;
 use super::rate::Rates;
 use super::seed;
 use super::store::Store;
-use super::switches::Switches;
+use super::switches::{Front, Switches};
 use super::table_api::{self, Target};
 use super::values::View;
 
@@ -119,19 +125,22 @@ pub struct Instance {
     pub(super) dictionary: Arc<Dictionary>,
     pub(super) store: Store,
     pub(super) tokens: Tokens,
+    pub(super) keyring: Keyring,
     pub(super) failures: BTreeMap<String, u32>,
     pub(super) hidden: BTreeSet<(String, String)>,
     /// Luck for ids; apart from `noise`, so that record ids do not depend on how many calls were only read.
     pub(super) ids: Random,
     /// Luck for tokens and header decoration.
     pub(super) noise: Random,
-    rates: Rates,
+    pub(super) rates: Rates,
     pub(super) number: u32,
     pub(super) journal_order: u64,
     pub(super) contents: Contents,
     pub(super) outbound: Outbound,
     pub(super) changes: VecDeque<Change>,
     pub(super) change_sequence: u64,
+    /// What was set up wrongly on purpose.
+    pub(super) mistakes: Vec<Misconfiguration>,
 }
 
 impl Instance {
@@ -152,6 +161,7 @@ impl Instance {
             dictionary: Arc::new(dictionary),
             store,
             tokens: Tokens::default(),
+            keyring: Keyring::default(),
             failures: BTreeMap::new(),
             hidden: BTreeSet::new(),
             ids: Random::seeded(options.seed),
@@ -164,17 +174,36 @@ impl Instance {
             outbound: Outbound::seeded(options.seed),
             changes: VecDeque::new(),
             change_sequence: 0,
+            mistakes: Vec::new(),
         }
     }
 
     /// Answers a request that arrives at `now`, milliseconds since the epoch.
     pub fn handle(&mut self, request: &Request, now: i64) -> Response {
+        if let Some(stranger) = self.front() {
+            return stranger;
+        }
+        let now = now.saturating_add(self.switches.clock_ahead_secs.saturating_mul(1_000));
         let answer = self.route(request, now).unwrap_or_else(|refusal| refusal.response());
         let mut answer = self.dress(answer, request);
+        if self.switches.clock_ahead_secs != 0 {
+            // The server that carries the answer would say its own time.
+            answer = answer.with_header("Date", &dates::http(now));
+        }
         if request.verb() == "HEAD" {
             answer.body.clear();
         }
         answer
+    }
+
+    /// The answer of what stands where the instance should be.
+    fn front(&self) -> Option<Response> {
+        match &self.switches.front {
+            Front::Instance => None,
+            Front::Hibernating => Some(faults::hibernating()),
+            Front::OtherProduct => Some(Response::json(200, &json!({"name": "another product", "version": "7.1"}))),
+            Front::Redirect(url) => Some(Response::empty(301).with_header("Location", url)),
+        }
     }
 
     fn route(&mut self, request: &Request, now: i64) -> Result<Response, Refusal> {
@@ -192,6 +221,9 @@ impl Instance {
             _ => {}
         }
         let caller = self.authenticate(request, now)?;
+        if self.switches.rest_api_refused {
+            return Err(Refusal::api_acl());
+        }
         // Import sets, batch and aggregates would branch off here (facts/servicenow 6).
         let api = Api::of(&request.path).ok_or_else(Refusal::no_such_resource)?;
         let admission = self.rates.admit(&caller.user_name, now.div_euclid(1_000), self.switches.rate_lag_secs);
@@ -228,6 +260,9 @@ impl Instance {
         if answer.status == 401 {
             answer.headers.push(("WWW-Authenticate".to_owned(), "BASIC realm=\"Service-now\"".to_owned()));
         }
+        if answer.status == 401 && self.switches.second_factor_asked {
+            answer.headers.push(("X-MFA_TOKEN".to_owned(), "invalid".to_owned()));
+        }
         if request.cookie("JSESSIONID").is_none() {
             let (session, route, store) = (self.noise.hex32(), self.noise.hex32(), self.noise.hex32());
             for cookie in [
@@ -243,13 +278,14 @@ impl Instance {
         answer
     }
 
-    pub(super) fn view(&self, caller: &Caller) -> View<'_> {
+    pub(super) fn view<'i>(&'i self, caller: &'i Caller) -> View<'i> {
         View {
             store: &self.store,
             dictionary: &self.dictionary,
             switches: &self.switches,
             base_url: &self.base_url,
             zone_minutes: caller.zone_minutes,
+            format: &caller.format,
         }
     }
 }

@@ -6,7 +6,6 @@
 
 use std::fmt::Write as _;
 
-use super::dates;
 use super::store::{Record, Store, set, value};
 use super::values::View;
 
@@ -69,7 +68,7 @@ pub(super) fn history(view: View<'_>, element_id: &str, elements: &[&str]) -> St
     let mut text = String::new();
     for entry in entries(view.store, element_id).iter().rev().filter(|entry| elements.contains(&entry.element.as_str()))
     {
-        let at = dates::shift(&entry.at, view.zone_minutes).unwrap_or_default();
+        let at = view.format.show(&entry.at, view.zone_minutes).unwrap_or_default();
         let label = if entry.element == "comments" { "Additional comments" } else { "Work notes" };
         let author = view.store.indexed("sys_user", "user_name", &entry.by).unwrap_or_default();
         let author = author.first().map_or(entry.by.as_str(), |id| view.name_of("sys_user", id));

@@ -24,6 +24,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// A file that was hashed while it arrived, so that a large one needs no memory.
     pub upload: Option<Upload>,
+    /// SHA-256 of the certificate that the caller showed to TLS, in hexadecimal.
+    pub certificate: Option<String>,
 }
 
 impl Request {

@@ -24,8 +24,8 @@
 //! servers, domain separation.
 //!
 //! Modules, from the core outwards: `message` (request, response), `random`, `dates`, `errors`, `switches`;
-//! `dictionary`, `columns`, `store`, `seed` (what is there); `query`, `params`, `values`, `body` (reading);
-//! `write`, `rules`, `automation`, `journal`, `records`, `attachments`, `people`, `acts` (writing); `access`, `oauth`, `rate` (who may call, how often); `table_api`, `attachment_api`, `instance`;
+//! `dictionary`, `columns`, `describe`, `store`, `seed` (what is there); `query`, `params`, `values`, `body` (reading);
+//! `write`, `rules`, `policies`, `automation`, `journal`, `records`, `attachments`, `people`, `acts` (writing); `access`, `oauth`, `keyring`, `rate` (who may call, how often); `table_api`, `attachment_api`, `instance`;
 //! `outbound` (calling others);
 //! `fault_plan`, `faults`; `gate`, `call_log`, `shell`, `control`, `tls`, `server` (the shell).
 
@@ -40,6 +40,7 @@ mod columns;
 mod control;
 mod control_outbound;
 mod dates;
+mod describe;
 mod dictionary;
 mod errors;
 pub mod fault_plan;
@@ -47,11 +48,14 @@ pub mod faults;
 mod gate;
 pub mod instance;
 mod journal;
+pub mod keyring;
 mod message;
+pub mod misconfiguration;
 mod oauth;
 pub mod outbound;
 mod params;
 mod people;
+mod policies;
 mod query;
 mod random;
 mod rate;

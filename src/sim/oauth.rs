@@ -4,7 +4,7 @@
 //! Fails: with that 401. Proved by: the tests below. Source: facts/servicenow 4.1 ("OAuth API request parameters",
 //! `r_OAuthAPIRequestParameters.md`; `t_ManageTokens.md`; KB0791140; client credentials: `create-cc-sys-prop.md`).
 //!
-//! The grants `authorization_code` and `jwt-bearer` are refused like any unknown grant.
+//! The grant `authorization_code` is refused like any unknown one. Assertions are judged by `keyring`.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::access;
 use super::instance::Instance;
 use super::message::{self, Request, Response};
 use super::random::Random;
-use crate::limits::{SIM_REFRESH_TOKEN_SECS, SIM_TOKENS_MAX};
+use crate::limits::SIM_TOKENS_MAX;
 
 /// A token and what it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,9 @@ fn refused() -> Response {
 
 fn grant(instance: &mut Instance, request: &Request, now: i64) -> Option<Response> {
     let form = Form::read(request)?;
+    if form.field("grant_type") == "urn:ietf:params:oauth:grant-type:jwt-bearer" {
+        return asserted(instance, &form, now);
+    }
     // The client may sign in with the form or with basic authentication: ServiceNow's own `ServiceNowPasswordGrantFlow`
     // (PySNC, over requests-oauthlib) does the latter, although the reference only names the form.
     let in_header = access::basic_pair(request.header("Authorization").unwrap_or_default());
@@ -120,6 +123,19 @@ fn grant(instance: &mut Instance, request: &Request, now: i64) -> Option<Respons
     }
 }
 
+/// The token of the user for whom an assertion speaks. Client id and secret need not stand beside it, but may not be wrong.
+fn asserted(instance: &mut Instance, form: &Form, now: i64) -> Option<Response> {
+    let ours = &instance.credentials;
+    let fits = |field: &str, expected: &str| ["", expected].contains(&form.field(field));
+    if !fits("client_id", &ours.client_id) || !fits("client_secret", &ours.client_secret) {
+        return None;
+    }
+    let user = instance.user_of_assertion(form.field("assertion"), now)?;
+    instance.caller(&user, now)?;
+    let access = current_access(instance, &user, "jwt_bearer", now);
+    success(instance, &access, None, now)
+}
+
 /// The living token if there is one: the endpoint "always returns the current access token".
 fn current_access(instance: &mut Instance, user: &str, family: &str, now: i64) -> String {
     let Some(access) = living(&instance.tokens.access, &key(instance, user, family), now) else {
@@ -146,7 +162,7 @@ fn current_refresh(instance: &mut Instance, user: &str, now: i64) -> String {
     if let Some(refresh) = living(&instance.tokens.refresh, &key, now) {
         return refresh;
     }
-    let expires = now.saturating_add(SIM_REFRESH_TOKEN_SECS.saturating_mul(1_000));
+    let expires = now.saturating_add(instance.switches.refresh_token_secs.saturating_mul(1_000));
     let token = Token { user: user.to_owned(), key, expires };
     keep(&mut instance.tokens.refresh, &mut instance.noise, token, now)
 }

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use super::access::Caller;
 use super::columns;
 use super::dates;
-use super::dictionary::Kind;
+use super::describe;
+use super::dictionary::{Dictionary, Kind};
 use super::errors::Refusal;
 use super::instance::{Change, Instance};
 use super::journal::{self, JournalEntry};
@@ -136,10 +137,22 @@ impl Instance {
     pub fn add_column(&mut self, table: &str, name: &str, max_length: usize) {
         let mut column = columns::column(name, name, Kind::Text);
         column.max_length = max_length;
-        Arc::make_mut(&mut self.dictionary).add(table, column);
-        if let Some(table) = self.dictionary.table(table) {
-            seed::describe(&mut self.store, table);
-        }
+        self.change_dictionary(|dictionary| dictionary.add(table, column));
+    }
+
+    /// Changes tables or columns, and what is told of them.
+    pub(super) fn change_dictionary<T>(&mut self, change: impl FnOnce(&mut Dictionary) -> T) -> T {
+        let changed = change(Arc::make_mut(&mut self.dictionary));
+        describe::tables(&mut self.store, &self.dictionary);
+        changed
+    }
+
+    /// Describes what follows from switches, before it is read.
+    pub(super) fn describe_settings(&mut self) {
+        describe::settings(&mut self.store, &self.switches);
+        let closes = self.switches.integration_user_is_itil_admin;
+        let more = closes.then_some((self.credentials.username.as_str(), "itil_admin"));
+        describe::people(&mut self.store, more);
     }
 
     /// The switches, to be turned while the instance lives (the resolution codes are fixed at its creation).

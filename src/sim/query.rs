@@ -50,6 +50,24 @@ pub(super) enum Operator {
     On,
 }
 
+impl Operator {
+    /// `query_range` covers these and sorting, `query_match` the others (facts/servicenow 1.2).
+    const fn is_range(self) -> bool {
+        match self {
+            Self::Contains
+            | Self::ContainsNot
+            | Self::StartsWith
+            | Self::EndsWith
+            | Self::Over
+            | Self::OverOrIs
+            | Self::Under
+            | Self::UnderOrIs
+            | Self::Between => true,
+            Self::Is | Self::IsNot | Self::In | Self::NotIn | Self::Empty | Self::NotEmpty | Self::On => false,
+        }
+    }
+}
+
 /// Longest first, so that `NOT IN` is not read as a column `NOT` and `>=` not as `>`.
 const OPERATORS: &[(&str, Operator)] = &[
     ("ISNOTEMPTY", Operator::NotEmpty),
@@ -139,6 +157,12 @@ impl Query {
     pub(super) fn matches(&self, text_of: &dyn Fn(&str) -> String) -> bool {
         let holds = |condition: &Condition| condition.holds(&text_of(&condition.path));
         self.alternatives.iter().any(|groups| groups.iter().all(|group| group.iter().any(holds)))
+    }
+
+    /// The columns it sorts by or compares, which need `query_range`.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = &str> {
+        let compared = self.alternatives.iter().flatten().flatten().filter(|condition| condition.operator.is_range());
+        self.order.iter().map(|(path, _)| path.as_str()).chain(compared.map(|condition| condition.path.as_str()))
     }
 
     /// A condition that every match fulfils by equality: the handle for an index.

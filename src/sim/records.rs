@@ -15,6 +15,7 @@ use super::errors::Refusal;
 use super::instance::{Change, Instance, Operation};
 use super::journal::{self, JournalEntry};
 use super::outbound::Origin;
+use super::policies;
 use super::rules;
 use super::store::{Record, set, value};
 use super::write::{self, Wanted};
@@ -46,9 +47,11 @@ impl Instance {
         for (column, text) in &wanted.values {
             set(&mut record, column, text.as_str());
         }
+        policies::rewrite(&self.switches, table, &mut record);
         if table.name == "incident" {
             self.rules(None, &wanted, caller, &now_text).settle(&mut record)?;
         }
+        policies::judge(&self.switches, table, Operation::Insert, &record)?;
         let (sys_id, display) = (value(&record, "sys_id").to_owned(), value(&record, table.display).to_owned());
         let columns = record.keys().cloned().chain(wanted.journal.iter().map(|(column, _)| column.clone())).collect();
         if self.store.insert(&table.name, record).is_err() {
@@ -116,8 +119,12 @@ impl Instance {
         for (column, text) in &wanted.values {
             set(&mut after, column, text.as_str());
         }
-        if is_incident && (after != before || !wanted.journal.is_empty()) {
-            self.rules(Some(&before), &wanted, caller, &now_text).settle(&mut after)?;
+        if after != before || !wanted.journal.is_empty() {
+            policies::rewrite(&self.switches, table, &mut after);
+            if is_incident {
+                self.rules(Some(&before), &wanted, caller, &now_text).settle(&mut after)?;
+            }
+            policies::judge(&self.switches, table, Operation::Update, &after)?;
         }
         self.keep(table, (before, after), &wanted, caller);
         Ok(())
@@ -171,10 +178,35 @@ impl Instance {
         self.store.row(table, sys_id).filter(|_| !self.is_hidden(table, sys_id))
     }
 
+    /// A record as the answer to its own write shows it: rules that hide rows from queries do not run for it.
+    pub(super) fn written(&self, table: &str, sys_id: &str) -> Option<&Record> {
+        let unreadable = self.switches.tickets_unreadable && self.is_ticket(table)
+            || self.switches.unreadable_tables.contains_key(table);
+        self.store.row(table, sys_id).filter(|_| !unreadable)
+    }
+
+    fn is_ticket(&self, table: &str) -> bool {
+        self.dictionary.table(table).is_some_and(|table| table.extends == Some("task"))
+    }
+
+    /// Whether a rule of the instance keeps a row from whoever queries.
+    fn is_ruled_out(&self, table: &str, sys_id: &str) -> bool {
+        if self.switches.unreadable_tables.contains_key(table) {
+            return true;
+        }
+        if !self.is_ticket(table) {
+            return false;
+        }
+        let Some(rule) = &self.switches.query_rule else { return self.switches.tickets_unreadable };
+        let fits =
+            |record: &Record| self.dictionary.table(table).is_none_or(|table| policies::holds(rule, table, record));
+        self.switches.tickets_unreadable || !self.store.row(table, sys_id).is_none_or(fits)
+    }
+
     pub(super) fn is_hidden(&self, table: &str, sys_id: &str) -> bool {
         let journal_denied = table == "sys_journal_field" && !self.switches.journal_readable;
         let hidden = !self.hidden.is_empty() && self.hidden.contains(&(table.to_owned(), sys_id.to_owned()));
-        journal_denied || hidden || (table == TABLE && self.is_file_hidden(sys_id))
+        journal_denied || hidden || self.is_ruled_out(table, sys_id) || (table == TABLE && self.is_file_hidden(sys_id))
     }
 
     /// A file is as visible as the record it belongs to.

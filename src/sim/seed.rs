@@ -3,7 +3,8 @@
 //! Owns: the seeded rows; their ids depend only on their names ([`sys_id_of`]), so they may be quoted.
 //! Never: tickets; those come from the tests and the demo. Fails: it cannot. Proved by: `tests`.
 
-use super::dictionary::{Dictionary, Kind, Table};
+use super::describe;
+use super::dictionary::Dictionary;
 use super::random::sys_id_of;
 use super::store::{Record, Store, set};
 
@@ -42,6 +43,7 @@ const LOCATIONS: &[[&str; 3]] = &[["Berlin", "Berlin", "Germany"], ["Munich", "M
 pub(super) fn fill(store: &mut Store, dictionary: &Dictionary, integration_user: &str) {
     let integration = [integration_user, "Snowgate Integration", "snowgate@example.com", "Integration", "itil"];
     for [user_name, name, email, title, roles] in USERS.iter().chain([&integration]) {
+        let integration_account = *user_name == integration_user;
         let (first, last) = name.split_once(' ').unwrap_or((name, ""));
         let columns = [
             ("user_name", *user_name),
@@ -53,6 +55,8 @@ pub(super) fn fill(store: &mut Store, dictionary: &Dictionary, integration_user:
             ("roles", *roles),
             ("active", "true"),
             ("locked_out", "false"),
+            ("time_zone", if integration_account { "GMT" } else { "" }),
+            ("web_service_access_only", if integration_account { "true" } else { "false" }),
         ];
         put(store, "sys_user", user_name, &columns);
     }
@@ -74,9 +78,8 @@ pub(super) fn fill(store: &mut Store, dictionary: &Dictionary, integration_user:
         ];
         put(store, "cmdb_ci_computer", name, &columns);
     }
-    for table in dictionary.tables() {
-        describe(store, table);
-    }
+    describe::tables(store, dictionary);
+    describe::people(store, None);
 }
 
 /// The id of a seeded row, by the name used in the tables above.
@@ -84,7 +87,8 @@ pub(super) fn id(table: &str, name: &str) -> String {
     sys_id_of(&format!("{table}:{name}"))
 }
 
-fn put(store: &mut Store, table: &str, name: &str, columns: &[(&str, &str)]) {
+/// Adds a row whose id depends on its name alone; the first one of that name stays.
+pub(super) fn put(store: &mut Store, table: &str, name: &str, columns: &[(&str, &str)]) {
     let mut row = Record::new();
     for (column, text) in columns {
         set(&mut row, column, *text);
@@ -99,43 +103,7 @@ fn put(store: &mut Store, table: &str, name: &str, columns: &[(&str, &str)]) {
         set(&mut row, column, text);
     }
     set(&mut row, "sys_id", id(table, name));
-    // Two rows of one name would be a slip in the tables above; the first one stays.
+    // Two rows of one name would be a slip in the tables.
     let inserted = store.insert(table, row);
     debug_assert!(inserted.is_ok(), "{table}:{name} is seeded twice");
-}
-
-/// The rows of `sys_dictionary` and `sys_choice` that describe a table.
-pub(super) fn describe(store: &mut Store, table: &Table) {
-    for column in &table.columns {
-        let target = if let Kind::Reference(target) = column.kind { target } else { "" };
-        let name = format!("{}.{}", table.name, column.name);
-        let columns = [
-            ("name", table.name.as_str()),
-            ("element", column.name.as_str()),
-            ("column_label", column.label.as_str()),
-            ("internal_type", column.kind.word()),
-            ("max_length", &column.max_length.to_string()),
-            ("read_only", if column.read_only { "true" } else { "false" }),
-            ("reference", target),
-            ("default_value", column.default),
-        ];
-        if store.row("sys_dictionary", &id("sys_dictionary", &name)).is_none() {
-            put(store, "sys_dictionary", &name, &columns);
-        }
-        for (at, (value, label)) in column.choices.iter().enumerate() {
-            let columns = [
-                ("name", table.name.as_str()),
-                ("element", column.name.as_str()),
-                ("value", value),
-                ("label", label),
-                ("language", "en"),
-                ("inactive", "false"),
-                ("sequence", &at.to_string()),
-            ];
-            let name = format!("{name}={value}");
-            if store.row("sys_choice", &id("sys_choice", &name)).is_none() {
-                put(store, "sys_choice", &name, &columns);
-            }
-        }
-    }
 }

@@ -30,6 +30,7 @@ use super::fault_plan::FaultPlan;
 use super::faults::Faults;
 use super::instance::{self, Instance};
 use super::message::{Request, Response};
+use super::misconfiguration::Misconfiguration;
 use super::outbound::{InvalidRule, OutboundRecord, WebhookRule, Wire, pump};
 pub use super::shell::OutageKind;
 use super::shell::{Shell, lock};
@@ -45,6 +46,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Serve https with a throw-away CA whose certificate (PEM) is written to this file.
     pub tls_ca_file: Option<PathBuf>,
+    /// With https: the authority (PEM) whose client certificates are asked for; a call without one is let in to be judged.
+    pub client_authority: Option<String>,
     /// Where the instance's luck comes from; faults have their own seed in their plan.
     pub seed: u64,
     /// What goes wrong.
@@ -71,6 +74,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls_ca_file: None,
+            client_authority: None,
             seed: instance.seed,
             faults: FaultPlan::default(),
             switches: instance.switches,
@@ -97,7 +101,8 @@ pub struct Simulator {
 /// Starts a simulator; it serves until stopped or dropped.
 pub fn start(options: Options) -> io::Result<Simulator> {
     let listener = TcpListener::bind(options.listen)?;
-    let tls = options.tls_ca_file.as_deref().map(tls::throw_away).transpose()?;
+    let authority = options.client_authority.as_deref();
+    let tls = options.tls_ca_file.as_deref().map(|file| tls::throw_away(file, authority)).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", listener.local_addr()?);
     let shell = Arc::new(shell(options, &url));
@@ -106,6 +111,7 @@ pub fn start(options: Options) -> io::Result<Simulator> {
     let server = HttpServer::new(move || {
         App::new().app_data(web::Data::from(Arc::clone(&shared))).default_service(web::to(serve))
     });
+    let server = server.on_connect(tls::remember_certificate);
     let server = server.workers(2).disable_signals().shutdown_timeout(SIM_STOP_SECS_MAX);
     let server = match tls {
         Some(tls) => server.listen_rustls_0_23(listener, tls)?,
@@ -164,6 +170,11 @@ impl Simulator {
     /// Ends an outage early.
     pub fn end_outage(&self) {
         self.shell.end_outage();
+    }
+
+    /// Sets the instance up wrongly. Fails, and changes nothing, if it has no such table, column or row.
+    pub fn misconfigure(&self, mistake: &Misconfiguration) -> Result<(), String> {
+        lock(&self.shell.instance).misconfigure(mistake)
     }
 
     /// Adds a business rule that calls a URL, and gives its number.
@@ -264,6 +275,7 @@ async fn incoming(request: &HttpRequest, payload: web::Payload, shell: &Shell) -
         headers: request.headers().iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
         body: body.to_vec(),
         upload,
+        certificate: request.conn_data::<tls::ShownCertificate>().map(|shown| shown.0.clone()),
     })
 }
 

@@ -84,11 +84,19 @@ impl Shell {
         self.work_ms
     }
 
-    /// A fresh instance and an empty log; the plan of faults and the wire start again from their seeds, webhooks stay.
-    pub(super) fn reset(&self) {
+    /// A fresh instance and an empty log; the plan of faults and the wire start again from their seeds, webhooks stay, and so
+    /// does what is set up wrongly unless it is to be `mended`.
+    pub(super) fn reset(&self, mended: bool) {
         let mut instance = lock(&self.instance);
         let outbound = instance.outbound.restarted(self.options.seed);
-        *instance = Instance::new(self.options.clone());
+        let mut fresh = Instance::new(self.options.clone());
+        for mistake in instance.mistakes().iter().filter(|_| !mended) {
+            // It could be made before, in the same order; were it refused now, the instance would only be better.
+            if let Err(why) = fresh.misconfigure(mistake) {
+                tracing::warn!(why, "A misconfiguration could not be made again");
+            }
+        }
+        *instance = fresh;
         instance.outbound = outbound;
         drop(instance);
         let mut faults = lock(&self.faults);

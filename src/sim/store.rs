@@ -106,6 +106,14 @@ impl Store {
         }
     }
 
+    /// Removes every row of a table.
+    pub(super) fn clear(&mut self, table: &str) {
+        if let Some(rows) = self.0.get_mut(table) {
+            rows.by_id.clear();
+            rows.index.clear();
+        }
+    }
+
     pub(super) fn remove(&mut self, table: &str, sys_id: &str) -> Option<Record> {
         let rows = self.0.get_mut(table)?;
         let record = rows.by_id.remove(sys_id)?;

@@ -6,6 +6,7 @@
 
 use super::access::Caller;
 use super::body;
+use super::describe;
 use super::dictionary::{Kind, Table};
 use super::errors::Refusal;
 use super::instance::Instance;
@@ -13,7 +14,7 @@ use super::message::{self, Request, Response};
 use super::params::Params;
 use super::query::{self, Query, Surroundings};
 use super::store::Record;
-use super::switches::InvalidQuery;
+use super::switches::{InvalidQuery, Unreadable};
 use super::values::View;
 use crate::limits::SIM_BODY_BYTES_MAX;
 use serde_json::{Value, json};
@@ -67,8 +68,12 @@ pub(super) fn handle(
     }
     negotiate(request)?;
     let params = Params::parse(&request.query)?;
-    if instance.dictionary.table(&target.table).is_none() {
-        return Err(Refusal::invalid_table(&target.table));
+    let table = instance.dictionary.table(&target.table).ok_or_else(|| Refusal::invalid_table(&target.table))?;
+    if !table.web_service {
+        return Err(Refusal::api_acl());
+    }
+    if describe::follows_switches(&target.table) {
+        instance.describe_settings();
     }
     let call = Call { request, target, caller, params };
     match (request.verb().as_str(), target.sys_id.as_deref()) {
@@ -113,8 +118,17 @@ fn insert(instance: &mut Instance, call: &Call<'_>) -> Result<Response, Refusal>
     let body = body::record(&call.request.body)?;
     let sys_id = instance.insert(&call.target.table, &body, call.params.input_display, call.caller)?;
     let location = format!("{}/api/now/table/{}/{sys_id}", instance.base_url, call.target.table);
-    let answer =
-        if silent(call.request) { Response::empty(201) } else { Response::json(201, &one(instance, call, &sys_id)?) };
+    let answer = match instance.written(&call.target.table, &sys_id) {
+        _ if silent(call.request) => Response::empty(201),
+        Some(record) => {
+            let shown = instance.view(call.caller).record(table(instance, call)?, record, &call.params);
+            Response::json(201, &json!({"result": shown}))
+        }
+        None => return Err(Refusal::written_but_unreadable()),
+    };
+    if instance.switches.new_tickets_move_away {
+        instance.hide(&call.target.table, &sys_id);
+    }
     Ok(answer.with_header("Location", &location))
 }
 
@@ -132,7 +146,10 @@ fn update(instance: &mut Instance, call: &Call<'_>, sys_id: &str) -> Result<Resp
     if silent(call.request) {
         return Ok(Response::empty(204));
     }
-    one(instance, call, sys_id).map(|body| Response::json(200, &body))
+    // A rule may have moved it out of sight; what was written is still in hand.
+    let record = instance.written(&call.target.table, sys_id).ok_or_else(Refusal::written_but_unreadable)?;
+    let shown = instance.view(call.caller).record(table(instance, call)?, record, &call.params);
+    Ok(Response::json(200, &json!({"result": shown})))
 }
 
 fn delete(instance: &mut Instance, call: &Call<'_>, sys_id: &str) -> Result<Response, Refusal> {
@@ -153,6 +170,9 @@ fn silent(request: &Request) -> bool {
 
 fn list(instance: &Instance, call: &Call<'_>) -> Result<Response, Refusal> {
     let table = table(instance, call)?;
+    if instance.switches.unreadable_tables.get(&table.name) == Some(&Unreadable::Refused) {
+        return Err(Refusal::table_refused());
+    }
     let view = instance.view(call.caller);
     let matched = matching(view, table, call)?;
     // The limit comes before row access rules: a page may be short although more rows follow (KB0546297).
@@ -181,6 +201,9 @@ type Row<'i> = (&'i str, &'i Record);
 /// Every row that matches, in order; hidden ones too.
 fn matching<'i>(view: View<'i>, table: &'i Table, call: &Call<'_>) -> Result<Vec<Row<'i>>, Refusal> {
     let query = read_query(view, table, call);
+    if query.ranges().any(|path| view.switches.unrangeable_columns.contains(&format!("{}.{path}", table.name))) {
+        return Err(Refusal::query_refused());
+    }
     match view.switches.invalid_query {
         InvalidQuery::NoRows if !query.invalid.is_empty() => return Ok(Vec::new()),
         InvalidQuery::Refused if !query.invalid.is_empty() => return Err(Refusal::query_refused()),

@@ -25,6 +25,8 @@ pub(super) struct View<'i> {
     pub(super) base_url: &'i str,
     /// The reader's zone, minutes east of UTC.
     pub(super) zone_minutes: i64,
+    /// How the reader writes date-times.
+    pub(super) format: &'i dates::Format,
 }
 
 impl<'i> View<'i> {
@@ -90,7 +92,11 @@ impl<'i> View<'i> {
         };
         let raw = self.text(table, record, &column.name);
         let link = self.target(column).filter(|_| !params.exclude_link && !raw.is_empty());
-        let link = link.map(|target| format!("{}/api/now/table/{}/{raw}", self.base_url, target.name));
+        let link = link.map(|target| {
+            // Types and tables are referenced by name; their links ask for it.
+            let by_name = if named(&target.name, raw) { "?name=" } else { "/" };
+            format!("{}/api/now/table/{}{by_name}{raw}", self.base_url, target.name)
+        });
         let shown = || self.shown(record, column, raw);
         Some(match (params.display, link) {
             (Display::Raw, None) => json!(raw),
@@ -106,7 +112,7 @@ impl<'i> View<'i> {
     fn shown(self, record: &'i Record, column: &Column, raw: &str) -> String {
         match &column.kind {
             Kind::Text | Kind::Integer | Kind::Boolean => raw.to_owned(),
-            Kind::DateTime => dates::shift(raw, self.zone_minutes).unwrap_or_else(|| raw.to_owned()),
+            Kind::DateTime => self.format.show(raw, self.zone_minutes).unwrap_or_else(|| raw.to_owned()),
             Kind::Choice => column.label_of(raw).unwrap_or(raw).to_owned(),
             Kind::Reference(target) => self.name_of(target, raw).to_owned(),
             Kind::List => {
@@ -126,7 +132,12 @@ impl<'i> View<'i> {
         if sys_id == "global" {
             return "global";
         }
-        let row = self.store.row(table, sys_id);
+        let row = if named(table, sys_id) {
+            let ids = self.store.indexed(table, "name", sys_id).unwrap_or_default();
+            ids.first().and_then(|id| self.store.row(table, id))
+        } else {
+            self.store.row(table, sys_id)
+        };
         row.zip(self.dictionary.table(table)).map_or("", |(record, table)| value(record, table.display))
     }
 
@@ -139,4 +150,9 @@ impl<'i> View<'i> {
         let mut named = self.store.rows(table).filter(|(_, record)| value(record, display).eq_ignore_ascii_case(name));
         named.next().map(|(id, _)| id.as_str())
     }
+}
+
+/// Whether a reference to one of these tables holds a name, as those of `sys_dictionary` do, and not an id.
+fn named(table: &str, text: &str) -> bool {
+    ["sys_glide_object", "sys_db_object"].contains(&table) && text.len() != 32
 }

@@ -85,12 +85,12 @@ fn moment(view: View<'_>, text: &str, input_display: bool) -> Option<String> {
     if text.is_empty() {
         return Some(String::new());
     }
-    dates::shift(text, if input_display { -view.zone_minutes } else { 0 })
+    if input_display { view.format.read(text, view.zone_minutes) } else { dates::shift(text, 0) }
 }
 
 /// Choice columns cannot be cleared (KB0534905 Q16) unless "none" is one of their choices.
 fn choice(view: View<'_>, column: &Column, text: &str, input_display: bool) -> Option<String> {
-    let known = if input_display { column.choice_meant(text) } else { column.label_of(text).map(|_| text) };
+    let known = if input_display { column.choice_meant(text) } else { Some(text).filter(|text| column.takes(text)) };
     let stored = view.switches.unknown_choices_stored && !text.is_empty();
     known.map(str::to_owned).or_else(|| stored.then(|| cut(text, column.max_length)))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::life_cycle::{Check, Release};
 use crate::delivery::kind::Kind;
 use crate::delivery::lane::LaneMemory;
 use crate::delivery::record::{Attempt, Delivery, Direction, Ending, State};
@@ -282,6 +283,10 @@ pub struct TenantRecord {
     pub pause: Option<Pause>,
     /// What was learned.
     pub learned: Learned,
+    /// Its last check against its instance.
+    pub check: Option<Check>,
+    /// By whose word it is served, where its file leaves that to an operator.
+    pub release: Option<Release>,
 }
 
 /// What waits for one tenant in one direction.

@@ -1,8 +1,9 @@
 //! The store: accepted work that is not done yet, in lanes, behind fences. One contract, several engines.
 //!
 //! Owns: acceptance (durable before it returns), leases, the record of what became of each delivery, how far a tenant's
-//! instance was swept, and three caches that can be rebuilt from ServiceNow: what a lane remembers of its ticket, which
-//! ticket belongs to which incident, and what was learned of a tenant.
+//! instance was swept, the [`audit`] log, who is served by whose word ([`life_cycle`]), and three caches that can be rebuilt
+//! from ServiceNow: what a lane remembers of its ticket, which ticket belongs to which incident, and what was learned of a
+//! tenant.
 //! Never: knows HTTP, a mapping or a verdict's reasons; holds a transaction while a socket is in use.
 //!
 //! How it works (`facts/reliability.md` section 3):
@@ -16,7 +17,10 @@
 //! repeats. Proved by: `tests/store`, one suite over every engine; [`memory`] is the model the others are held to.
 
 mod admission;
+pub mod audit;
 mod contract;
+mod deeds;
+pub mod life_cycle;
 pub mod memory;
 pub mod sqlite;
 mod steady;
@@ -25,14 +29,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit::{Actor, AuditEnds, AuditEntry, AuditHead, AuditPage, AuditQuery, Hash};
 pub use contract::*;
+use life_cycle::{CheckRecord, Released};
 
 use crate::delivery::record::Direction;
 use crate::domain::id::{DeliveryId, IncidentId, SysId, TenantId};
 use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
 #[cfg(doc)]
-use crate::limits::EVENTS_REMEMBERED;
+use crate::limits::{AUDIT_KEPT_MIN, EVENTS_REMEMBERED};
 
 /// A store that can be handed around; a closed set of engines.
 #[derive(Clone, Debug)]
@@ -143,9 +149,62 @@ impl Store {
         on_engine!(self, pause_tenant(tenant, pause))
     }
 
+    /// The same by somebody's word, recorded in the same commit.
+    pub async fn pause_by(&self, tenant: &TenantId, pause: Pause, by: Actor) -> Result<(), StoreError> {
+        on_engine!(self, pause_by(tenant, pause, by))
+    }
+
     /// Ends a pause now; what waited for its end, or for a next try, may be claimed at once.
     pub async fn resume_tenant(&self, tenant: &TenantId) -> Result<(), StoreError> {
         on_engine!(self, resume_tenant(tenant))
+    }
+
+    /// The same by somebody's word, recorded in the same commit; answers which pause was ended.
+    pub async fn resume_by(&self, tenant: &TenantId, by: Actor) -> Result<Option<Pause>, StoreError> {
+        on_engine!(self, resume_by(tenant, by))
+    }
+
+    /// Records a check of a tenant against its instance, here and in the audit log.
+    pub async fn record_check(&self, tenant: &TenantId, check: CheckRecord) -> Result<(), StoreError> {
+        on_engine!(self, record_check(tenant, check))
+    }
+
+    /// Lets a tenant be served, if a check of exactly this configuration passed, or by force; recorded in the same commit.
+    pub async fn release(
+        &self,
+        tenant: &TenantId,
+        digest: Hash,
+        force: bool,
+        by: Actor,
+    ) -> Result<Released, StoreError> {
+        on_engine!(self, release(tenant, digest, force, by))
+    }
+
+    /// Takes that back, recorded in the same commit; answers whether there was anything to take back.
+    pub async fn withdraw(&self, tenant: &TenantId, by: Actor) -> Result<bool, StoreError> {
+        on_engine!(self, withdraw(tenant, by))
+    }
+
+    /// Appends to the audit log what was done outside of the store. What the store does for somebody it records itself.
+    pub async fn audit(&self, entry: AuditEntry) -> Result<AuditHead, StoreError> {
+        on_engine!(self, audit(&entry))
+    }
+
+    /// A page of the audit log, with both its ends.
+    pub async fn audit_page(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        on_engine!(self, audit_page(query))
+    }
+
+    /// Both ends of the audit log.
+    pub async fn audit_ends(&self) -> Result<AuditEnds, StoreError> {
+        on_engine!(self, audit_ends())
+    }
+
+    /// Removes the oldest rows of the audit log, those older than `keep` and at most this many, and answers how many went.
+    /// A row of its own signs off where the log begins from then on. Never touches what is younger than
+    /// [`AUDIT_KEPT_MIN`], whatever is asked.
+    pub async fn trim_audit(&self, keep: Duration, most: usize) -> Result<usize, StoreError> {
+        on_engine!(self, trim_audit(keep, most))
     }
 
     /// Remembers what an instance taught us.
@@ -240,14 +299,21 @@ impl Store {
         on_engine!(self, deliveries(query))
     }
 
-    /// Puts a parked delivery back to work: in place if its lane waits for it, else as a new delivery at the tail.
-    pub async fn replay(&self, tenant: &TenantId, id: &DeliveryId, new: DeliveryId) -> Result<Replayed, StoreError> {
-        on_engine!(self, replay(tenant, id, new))
+    /// Puts a parked delivery back to work: in place if its lane waits for it, else as a new delivery at the tail. Recorded
+    /// in the same commit.
+    pub async fn replay(
+        &self,
+        tenant: &TenantId,
+        id: &DeliveryId,
+        new: DeliveryId,
+        by: Actor,
+    ) -> Result<Replayed, StoreError> {
+        on_engine!(self, replay(tenant, id, new, by))
     }
 
-    /// Gives a parked delivery up; its lane goes on behind it.
-    pub async fn drop_parked(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Replayed, StoreError> {
-        on_engine!(self, drop_parked(tenant, id))
+    /// Gives a parked delivery up; its lane goes on behind it. Recorded in the same commit.
+    pub async fn drop_parked(&self, tenant: &TenantId, id: &DeliveryId, by: Actor) -> Result<Replayed, StoreError> {
+        on_engine!(self, drop_parked(tenant, id, by))
     }
 
     /// Forgets deliveries that were delivered, superseded or dropped before that time, at most this many, and answers

@@ -72,6 +72,10 @@ metrics! {
         "Webhooks of ServiceNow by what their body was: `snapshot`, `hint`, `flat`, or `salvaged` from one that is broken.";
     AUTHENTICATED = "snowgate_sender_credentials_total" Kind::Counter, ["tenant", "sender", "credential"],
         "Requests by the credential that proved them; shows when the old one of a rotation is no longer used.";
+    FAILURE_BURSTS = "snowgate_sender_failure_bursts_total" Kind::Counter, [],
+        "Addresses that were held off because they failed to prove who they are again and again; the log names them.";
+    ISSUER_KEYS = "snowgate_issuer_key_fetches_total" Kind::Counter, ["issuer", "outcome"],
+        "Fetches of the keys of OAuth issuers, by outcome: `fetched` or `failed`.";
     ECHOES = "snowgate_echoes_cut_total" Kind::Counter, ["tenant", "how"],
         "Our own writes that came back as changes and were not sent on.";
     DELIVERED = "snowgate_deliveries_delivered_total" Kind::Counter, ["tenant", "direction"],
@@ -94,8 +98,12 @@ metrics! {
         "Calls to ServiceNow by how the answer was classified.";
     CALL_SECONDS = "snowgate_servicenow_call_seconds" Kind::Histogram { buckets: CALL_BUCKETS }, ["tenant", "class"],
         "Seconds a call to ServiceNow took, by how the answer was classified.";
-    TOKENS = "snowgate_token_fetches_total" Kind::Counter, ["tenant", "outcome"],
-        "Access tokens asked for, by outcome.";
+    TOKENS = "snowgate_token_fetches_total" Kind::Counter, ["tenant", "outcome", "key_version"],
+        "Access tokens asked for, by outcome, with the `current` or the `next` credentials.";
+    CREDENTIALS_TURNED = "snowgate_credentials_turned_total" Kind::Counter, ["tenant", "key_version"],
+        "Changes from one version of the credentials to the other, `current` or `next`, because one was refused.";
+    REFRESH_TOKEN_EXPIRES = "snowgate_refresh_token_expires_seconds" Kind::Gauge, ["tenant"],
+        "Seconds until the refresh token ends, where the tenant's file says when it was obtained; 0 when it has ended, NaN when there is none any more.";
     BREAKER = "snowgate_breaker_state" Kind::Gauge, ["tenant"],
         "The tenant's circuit breaker: 0 closed, 1 half open, 2 open.";
     PAUSED = "snowgate_tenant_paused" Kind::Gauge, ["tenant", "reason"],

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use sha2::{Digest, Sha256};
 
 use super::back::sweep::Found;
+use super::credentials;
 use super::spool::Files;
 use crate::callback;
 use crate::callback::client::CallbackOptions;
@@ -27,7 +28,7 @@ use crate::runtime::luck;
 use crate::security::target::Target;
 use crate::service_levels::ServiceLevels;
 use crate::servicenow::client::{CallReport, Client, ClientOptions, Kept};
-use crate::settings::{Auth, CallLimits, CallbackOAuth, CreateStrategy, OAuthClient};
+use crate::settings::{CallLimits, CallbackOAuth, CreateStrategy};
 use crate::store::{Learned, Store, StoreError};
 use crate::telemetry::events::{CallFinished, CallbackFinished};
 use crate::tenants::{Registry, Tenant};
@@ -149,6 +150,7 @@ impl Bridge {
             clock: parts.clock,
             luck_seed: luck::bits(),
             observer: Some(Arc::new(move |report: &CallReport<'_>| tell(&observed, report))),
+            news: Some(credentials::teller(tenant.clone())),
         };
         let client = match before {
             Some((other, kept)) => Client::succeeding(options, &other.client, kept),
@@ -299,6 +301,17 @@ impl Bridges {
         }
     }
 
+    /// The files of these tenants changed: what calls for them shows the new credentials from now on. Without this it would
+    /// with the next delivery, and a late refusal of the old ones could be held against the new ones until then.
+    pub fn renew(&self, changed: &[TenantId]) {
+        for tenant in changed {
+            let is_used = self.made.lock().unwrap_or_else(PoisonError::into_inner).contains_key(tenant);
+            if is_used {
+                drop(self.of(tenant));
+            }
+        }
+    }
+
     /// How a tenant's peers stand; `None` if nothing was done for it since the start.
     pub fn standings(&self, id: &TenantId) -> Option<Standings> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -306,6 +319,11 @@ impl Bridges {
         let sweep = bridge.swept();
         let callback = bridge.callback.as_ref().map(callback::client::Client::standing);
         Some(Standings { servicenow: bridge.client.standing(), callback, sweep })
+    }
+
+    /// The client of a tenant's instance, for a check: what it calls counts as everything else does.
+    pub fn client_of(&self, id: &TenantId) -> Option<Client> {
+        self.of(id).map(|bridge| bridge.client.clone())
     }
 
     /// The tenants whose instances are asked what changed, and how often.
@@ -358,7 +376,7 @@ fn kept(before: &Tenant, tenant: &Tenant) -> Kept {
 impl Surroundings {
     fn parts_of(&self, tenant: &Tenant) -> BridgeParts {
         let settings = &tenant.settings().servicenow;
-        let (credentials, token_url) = credentials(&settings.auth);
+        let (credentials, token_url) = credentials::of(settings);
         BridgeParts {
             tenant: tenant.id().clone(),
             mapping: Arc::clone(tenant.mapping()),
@@ -369,7 +387,7 @@ impl Surroundings {
             settle: settings.settle,
             sends_sys_id: settings.create == CreateStrategy::DerivedSysId,
             deployment_key: Arc::clone(&self.deployment_key),
-            transport: self.ways.to(&settings.instance),
+            transport: credentials::way(self.ways.to(&settings.instance), tenant.id(), settings.certificate.as_ref()),
             clock: Arc::clone(&self.clock),
             back: self.back_of(tenant),
         }
@@ -390,6 +408,7 @@ impl Surroundings {
             },
             token_url: oauth.token_url.to_string(),
             scope: oauth.scope.clone(),
+            audience: oauth.audience.clone(),
         };
         Some(BackParts {
             callback: CallbackOptions {
@@ -424,30 +443,6 @@ fn limits(given: CallLimits) -> Limits {
         calls_per_second: given.calls_per_second,
         calls_per_hour: given.calls_per_hour,
         concurrency: u16::try_from(given.concurrency).unwrap_or(u16::MAX),
-    }
-}
-
-fn credentials(auth: &Auth) -> (Credentials, Option<String>) {
-    let token_url = |client: &OAuthClient| Some(client.token_url.to_string());
-    match auth {
-        Auth::ClientCredentials { client } => {
-            let (client_id, client_secret) = (client.id.clone(), client.secret.clone());
-            (Credentials::ClientCredentials { client_id, client_secret }, token_url(client))
-        }
-        Auth::RefreshToken { client, refresh_token } => {
-            let (client_id, client_secret) = (client.id.clone(), Some(client.secret.clone()));
-            let refresh_token = refresh_token.clone();
-            (Credentials::RefreshToken { client_id, client_secret, refresh_token }, token_url(client))
-        }
-        Auth::Password { client, account } => {
-            let (client_id, client_secret) = (client.id.clone(), client.secret.clone());
-            let (username, password) = (account.username.clone(), account.password.clone());
-            (Credentials::Password { client_id, client_secret, username, password }, token_url(client))
-        }
-        Auth::Basic { account } => {
-            let (username, password) = (account.username.clone(), account.password.clone());
-            (Credentials::Basic { username, password }, None)
-        }
     }
 }
 

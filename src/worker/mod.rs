@@ -5,7 +5,7 @@
 //! (`servicenow::classify`). Fails: by giving the lane back; a worker that dies is replaced when its lease ends.
 //!
 //! * [`dispatcher`] claims lanes and runs each in a task of its own, bounded;
-//! * [`bridges`] holds what a tenant's deliveries need: its mapping, its client, its table;
+//! * [`bridges`] holds what a tenant's deliveries need: its mapping, its client, its table; `credentials` is who it says it is there;
 //! * `work` is the pure part: what the head of a lane asks for, and which fields are still to be written;
 //! * `journey` is the protocol: look, map, intend, send, compare, settle;
 //! * `stop` is how a journey that does not end delivered is recorded;
@@ -20,6 +20,7 @@
 
 pub mod back;
 pub mod bridges;
+mod credentials;
 pub mod dispatcher;
 mod files;
 mod journey;

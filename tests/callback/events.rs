@@ -168,6 +168,7 @@ fn oauth(origin: &str) -> Identity {
         },
         token_url: format!("{origin}/token"),
         scope: Some("incidents.write".to_owned()),
+        audience: Some("https://soc.example/".to_owned()),
     }
 }
 
@@ -192,6 +193,9 @@ async fn a_token_goes_on_top_of_the_signature_and_a_refused_one_is_renewed_once(
     let asked: Vec<_> = got.iter().filter(|got| got.head.starts_with("POST /token")).collect();
     assert_eq!(asked.len(), 2);
     assert!(asked.iter().all(|got| String::from_utf8_lossy(&got.body).contains("scope=incidents.write")));
+    assert!(
+        asked.iter().all(|got| String::from_utf8_lossy(&got.body).contains("audience=https%3A%2F%2Fsoc.example%2F"))
+    );
     assert!(got.iter().filter(|got| got.head.starts_with("POST /hooks")).all(|got| got.is_signed_by(SECRET)));
 }
 

@@ -131,7 +131,7 @@ async fn only_the_receiver_is_shown_our_token_and_only_allowed_addresses_are_dia
     let origin = receiver.peer.origin();
     let credentials =
         Credentials::ClientCredentials { client_id: "snowgate".to_owned(), client_secret: Secret::new("x") };
-    let oauth = Some(Identity { credentials, token_url: format!("{origin}/token"), scope: None });
+    let oauth = Some(Identity { credentials, token_url: format!("{origin}/token"), scope: None, audience: None });
     let client = Client::new(CallbackOptions { oauth, ..options(&origin) });
     let folder = tempfile::tempdir().expect("a folder");
     let into = folder.path().join("file");

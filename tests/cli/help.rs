@@ -15,11 +15,18 @@ fn every_command_explains_itself() {
         "simulate",
         "check",
         "preview",
+        "tenants",
+        "tenants enable",
+        "audit",
+        "audit list",
+        "audit verify",
         "deliveries",
         "deliveries list",
         "reload",
         "key",
+        "key new",
         "key sign",
+        "mapping new",
         "schema",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

@@ -60,3 +60,22 @@ fn the_schemas_describe_the_files() {
         assert!(schema.pointer(&format!("/properties/{property}")).is_some(), "{of}: {schema:#}");
     }
 }
+
+#[test]
+fn a_new_key_can_be_confined_and_given_an_end_and_the_entry_is_ready_to_paste() {
+    let home = Home::of(&[]);
+    let arguments =
+        ["key", "new", "--name", "alerts", "--scopes", "sources/alertmanager,deliveries", "--expires", "2027-01-31"];
+    let shown = Run::of(&home, &arguments).expect(0);
+    let entry = shown.out.lines().last().expect("the entry").trim();
+    let (name, rest) = entry.split_once(", api_key_sha256: \"").expect("a name, then the hash");
+    assert_eq!(name, "- {name: alerts");
+    assert_eq!(
+        rest.get(64..).expect("the hash"),
+        "\", scopes: [sources/alertmanager, deliveries], expires: \"2027-01-31\"}"
+    );
+    for (option, wrong) in [("--scopes", "everything"), ("--expires", "soon"), ("--name", "Ops Team")] {
+        let refused = Run::of(&home, &["key", "new", option, wrong]).expect(1);
+        assert!(refused.err.contains(wrong) && refused.out.is_empty(), "{refused:#?}");
+    }
+}

@@ -115,7 +115,7 @@ async fn what_a_data_policy_refuses_is_parked_and_goes_on_when_the_policy_is_men
     let record = gateway.record_once(&delivery, "parked").await;
     let (code, reason) = parking(&record);
     assert_eq!(code, "http_403_data_policy");
-    assert!(reason.contains("The following fields are mandatory: location"), "{reason}");
+    assert!(reason.contains("The following fields are mandatory: Location"), "{reason}");
     assert_eq!(record["ending"]["parking"]["owner"], "instance");
     instance.turn(|switches| switches.mandatory_columns.clear());
     replay(&gateway, &delivery).await;

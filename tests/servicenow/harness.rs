@@ -57,6 +57,7 @@ pub(crate) fn options(instance: &str, credentials: Credentials) -> ClientOptions
         clock: Arc::new(SystemClock),
         luck_seed: 7,
         observer: None,
+        news: None,
     }
 }
 

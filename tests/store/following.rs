@@ -5,7 +5,7 @@ use snowgate::domain::change::ChangeKind;
 use snowgate::limits::LANE_WAITING_MAX;
 use snowgate::store::{Accepted, DeliveryQuery, Held, NewDelivery, Receipt, Settlement};
 
-use crate::harness::{CONTOSO, LEASE, Subject, again, changed, delivered, incident, link, parked, tenant};
+use crate::harness::{CONTOSO, LEASE, Subject, again, by, changed, delivered, incident, link, parked, tenant};
 
 /// A settlement of the head at 1 from which these follow.
 fn told(follows: &[&NewDelivery]) -> Settlement {
@@ -81,7 +81,7 @@ pub(crate) async fn what_follows_waits_behind_a_head_that_was_parked(subject: Su
     subject.settle(&claim.lease, settlement).await;
     let next = subject.claim_one().await;
     assert_eq!(next.waiting[0].id, other.id, "the other direction goes on");
-    subject.store.drop_parked(&tenant(CONTOSO), &stuck.delivery).await.unwrap();
+    subject.store.drop_parked(&tenant(CONTOSO), &stuck.delivery, by("ada")).await.unwrap();
     assert_eq!(subject.claim_one().await.waiting[0].id, same.id);
 }
 
@@ -168,7 +168,7 @@ pub(crate) async fn an_echo_stays_one_when_it_is_replayed(subject: Subject) {
     let claim = subject.claim_one().await;
     assert_eq!(claim.waiting.iter().map(|waiting| waiting.is_echo).collect::<Vec<_>>(), [true, false]);
     subject.settle(&claim.lease, parked(1, false)).await;
-    subject.store.replay(&tenant(CONTOSO), &echo.id, subject.next_id()).await.unwrap();
+    subject.store.replay(&tenant(CONTOSO), &echo.id, subject.next_id(), by("ada")).await.unwrap();
     let claim = subject.claim_one().await;
     assert_eq!(claim.waiting.iter().map(|waiting| waiting.is_echo).collect::<Vec<_>>(), [false, true]);
 }

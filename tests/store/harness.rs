@@ -14,6 +14,7 @@ use snowgate::domain::change::ChangeKind;
 use snowgate::domain::id::{DeliveryId, EventKey, IncidentId, SysId, TenantId};
 use snowgate::domain::ticket::{Link, Ticket};
 use snowgate::domain::time::{Clock, SharedClock, Timestamp};
+use snowgate::store::audit::Actor;
 use snowgate::store::memory::MemoryStore;
 use snowgate::store::sqlite::{Options, SqliteStore};
 use snowgate::store::{
@@ -199,6 +200,11 @@ pub(crate) fn change(number: u64, of: &str, about: &str, kind: ChangeKind) -> Ne
         body: body.into(),
         is_echo: false,
     }
+}
+
+/// An operator, by name.
+pub(crate) fn by(name: &str) -> Actor {
+    Actor { name: name.to_owned(), role: "admin", source: "127.0.0.1".to_owned(), request: "r-1".to_owned() }
 }
 
 /// The same change under a new receipt, as a sender repeats it.

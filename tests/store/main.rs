@@ -13,9 +13,11 @@ mod sync_order;
 mod upgrading;
 
 mod accepting;
+mod audit;
 mod claiming;
 mod following;
 mod leasing;
+mod life_cycle;
 mod linking;
 mod parking;
 mod reading;
@@ -132,6 +134,23 @@ contract! {
         what_was_learned_is_kept
         an_unknown_tenant_has_no_record
         the_store_answers_a_ping;
+    audit:
+        an_entry_becomes_a_row_with_everything_in_it
+        texts_are_bounded_and_hold_no_line_ends
+        the_log_is_paged_in_both_orders_and_filtered
+        what_is_done_by_somebodys_word_is_recorded_with_it
+        what_was_refused_leaves_no_row
+        what_the_gateway_does_by_itself_is_no_deed
+        two_replays_at_once_are_one_replay_and_one_row
+        old_rows_go_and_the_chain_goes_on
+        an_empty_log_is_whole;
+    life_cycle:
+        the_last_check_is_shown
+        findings_are_bounded
+        only_a_passed_check_of_exactly_this_enables
+        force_enables_and_says_so
+        what_was_enabled_can_be_taken_back
+        checks_and_releases_are_each_tenants_own;
     trimming:
         what_ended_long_ago_goes_and_its_lane_goes_on
         what_is_not_done_stays

@@ -6,15 +6,15 @@ use snowgate::delivery::record::State;
 use snowgate::domain::id::DeliveryId;
 use snowgate::store::{Receipt, Replayed};
 
-use crate::harness::{CONTOSO, Subject, delivered, parked, tenant};
+use crate::harness::{CONTOSO, Subject, by, delivered, parked, tenant};
 
 async fn replay(subject: &Subject, receipt: &Receipt) -> (Replayed, DeliveryId) {
     let new = subject.next_id();
-    (subject.store.replay(&tenant(CONTOSO), &receipt.delivery, new.clone()).await.unwrap(), new)
+    (subject.store.replay(&tenant(CONTOSO), &receipt.delivery, new.clone(), by("ada")).await.unwrap(), new)
 }
 
 async fn give_up(subject: &Subject, receipt: &Receipt) -> Replayed {
-    subject.store.drop_parked(&tenant(CONTOSO), &receipt.delivery).await.unwrap()
+    subject.store.drop_parked(&tenant(CONTOSO), &receipt.delivery, by("ada")).await.unwrap()
 }
 
 /// A lane of three whose head is parked.
@@ -112,10 +112,13 @@ pub(crate) async fn only_the_tenants_own_parked_deliveries_are_touched(subject: 
     let new = subject.next_id();
     for stranger in ["fabrikam", "nobody"] {
         subject.accept(subject.change_of("fabrikam", &format!("MTR-{stranger}"))).await;
-        assert_eq!(subject.store.replay(&tenant(stranger), id, new.clone()).await.unwrap(), Replayed::Unknown);
-        assert_eq!(subject.store.drop_parked(&tenant(stranger), id).await.unwrap(), Replayed::Unknown);
+        assert_eq!(
+            subject.store.replay(&tenant(stranger), id, new.clone(), by("ada")).await.unwrap(),
+            Replayed::Unknown
+        );
+        assert_eq!(subject.store.drop_parked(&tenant(stranger), id, by("ada")).await.unwrap(), Replayed::Unknown);
     }
-    assert_eq!(subject.store.replay(&tenant(CONTOSO), &new, id.clone()).await.unwrap(), Replayed::Unknown);
+    assert_eq!(subject.store.replay(&tenant(CONTOSO), &new, id.clone(), by("ada")).await.unwrap(), Replayed::Unknown);
     assert_eq!(subject.state(&receipts[0]).await, State::Parked);
 }
 

@@ -8,7 +8,7 @@ use snowgate::domain::id::DeliveryId;
 use snowgate::domain::time::Clock;
 use snowgate::store::{Backlog, DeliveryQuery, NewDelivery, Settlement};
 
-use crate::harness::{CONTOSO, Subject, attempt, delivered, incident, parked, tenant, ticket};
+use crate::harness::{CONTOSO, Subject, attempt, by, delivered, incident, parked, tenant, ticket};
 
 fn everything() -> DeliveryQuery {
     DeliveryQuery {
@@ -97,7 +97,7 @@ pub(crate) async fn lists_are_filtered(subject: Subject) {
     let given_up = subject.update("given-up").await.delivery;
     let claim = subject.claim_one().await;
     subject.settle(&claim.lease, parked(1, true)).await;
-    let dropped = subject.store.drop_parked(&tenant(CONTOSO), &given_up).await.unwrap();
+    let dropped = subject.store.drop_parked(&tenant(CONTOSO), &given_up, by("ada")).await.unwrap();
     assert_eq!(dropped, snowgate::store::Replayed::Done(given_up.clone()));
     for (state, expected) in [
         (State::Waiting, vec![&back]),

@@ -11,12 +11,15 @@ use snowgate::domain::change::ChangeKind;
 use snowgate::domain::id::{DeliveryId, EventKey, SysId};
 use snowgate::domain::ticket::Link;
 use snowgate::domain::time::{Clock, Timestamp};
+use snowgate::store::audit::AuditQuery;
+use snowgate::store::life_cycle::CheckRecord;
 use snowgate::store::{
     Claim, ClaimRequest, DeliveryQuery, Learned, NewDelivery, Pause, Postponement, Settlement, SweepCursor, SweepLease,
 };
 
+use crate::audit::{verify, whole};
 use crate::harness::{
-    LEASE, ManualClock, Subject, attempt, change, delivered, incident, link, parked, postponed, request, tenant,
+    LEASE, ManualClock, Subject, attempt, by, change, delivered, incident, link, parked, postponed, request, tenant,
 };
 
 const TENANTS: [&str; 3] = ["adatum", "contoso", "fabrikam"];
@@ -71,6 +74,29 @@ enum Step {
     },
     Resume {
         tenant: Pick,
+    },
+    PauseBy {
+        tenant: Pick,
+        seconds: u64,
+    },
+    ResumeBy {
+        tenant: Pick,
+    },
+    Check {
+        tenant: Pick,
+        digest: u8,
+        passed: bool,
+    },
+    Release {
+        tenant: Pick,
+        digest: u8,
+        force: bool,
+    },
+    Withdraw {
+        tenant: Pick,
+    },
+    TrimAudit {
+        most: usize,
     },
     Learn {
         tenant: Pick,
@@ -128,6 +154,14 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         1 => (0_usize..3, 0_u64..200).prop_map(|(tenant, seconds)| Step::Pause { tenant, seconds }),
         1 => (0_usize..3).prop_map(|tenant| Step::Resume { tenant }),
+        1 => (0_usize..3, 0_u64..200).prop_map(|(tenant, seconds)| Step::PauseBy { tenant, seconds }),
+        1 => (0_usize..3).prop_map(|tenant| Step::ResumeBy { tenant }),
+        1 => (0_usize..3, 0_u8..3, any::<bool>())
+            .prop_map(|(tenant, digest, passed)| Step::Check { tenant, digest, passed }),
+        1 => (0_usize..3, 0_u8..3, any::<bool>())
+            .prop_map(|(tenant, digest, force)| Step::Release { tenant, digest, force }),
+        1 => (0_usize..3).prop_map(|tenant| Step::Withdraw { tenant }),
+        2 => (1_usize..4).prop_map(|most| Step::TrimAudit { most }),
         1 => (0_usize..3, any::<bool>()).prop_map(|(tenant, yes)| Step::Learn { tenant, yes }),
         2 => (0_usize..3, pick()).prop_map(|(tenant, delivery)| Step::Replay { tenant, delivery }),
         1 => (0_usize..3, pick()).prop_map(|(tenant, delivery)| Step::Drop { tenant, delivery }),
@@ -135,7 +169,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (pick(), pick()).prop_map(|(sweep, cursor)| Step::SaveSweep { sweep, cursor }),
         1 => (pick(), pick()).prop_map(|(sweep, cursor)| Step::FinishSweep { sweep, cursor }),
         1 => (0_u32..40).prop_map(|days_ago| Step::Trim { days_ago }),
-        1 => (0_u32..40).prop_map(|days| Step::PassDays { days }),
+        1 => (0_u32..100).prop_map(|days| Step::PassDays { days }),
         3 => (0_u64..100_000).prop_map(|millis| Step::Pass { millis }),
         1 => (0_u64..10_000_000).prop_map(|millis| Step::SetBack { millis }),
     ]
@@ -216,16 +250,24 @@ impl Run {
             Step::Pass { millis } => self.moved(|clock| clock.pass(Duration::from_millis(*millis))).await,
             Step::SetBack { millis } => self.moved(|clock| clock.set_back(Duration::from_millis(*millis))).await,
             Step::Pause { .. } | Step::Resume { .. } | Step::Learn { .. } => self.apply_to_tenant(step).await,
+            Step::PauseBy { .. }
+            | Step::ResumeBy { .. }
+            | Step::Check { .. }
+            | Step::Release { .. }
+            | Step::Withdraw { .. } => self.apply_by_word(step).await,
+            Step::TrimAudit { most } => {
+                format!("{}", self.subject.store.trim_audit(Duration::ZERO, *most).await.unwrap())
+            }
             Step::LeaseSweep { .. } | Step::SaveSweep { .. } | Step::FinishSweep { .. } => {
                 self.apply_to_sweep(step).await
             }
             Step::Replay { tenant: of, delivery } => {
                 let (id, new) = (self.receipt(*delivery), self.id());
-                format!("{:?}", self.subject.store.replay(&tenant(TENANTS[*of]), &id, new).await.unwrap())
+                format!("{:?}", self.subject.store.replay(&tenant(TENANTS[*of]), &id, new, by("ada")).await.unwrap())
             }
             Step::Drop { tenant: of, delivery } => {
                 let id = self.receipt(*delivery);
-                format!("{:?}", self.subject.store.drop_parked(&tenant(TENANTS[*of]), &id).await.unwrap())
+                format!("{:?}", self.subject.store.drop_parked(&tenant(TENANTS[*of]), &id, by("ada")).await.unwrap())
             }
         }
     }
@@ -319,6 +361,41 @@ impl Run {
         String::new()
     }
 
+    async fn apply_by_word(&self, step: &Step) -> String {
+        let store = &self.subject.store;
+        match step {
+            Step::PauseBy { tenant: of, seconds } => {
+                let until = self.subject.clock.now().plus(Duration::from_secs(*seconds));
+                let pause = Pause { until, code: "operator".to_owned(), reason: format!("{seconds} s") };
+                format!("{:?}", store.pause_by(&tenant(TENANTS[*of]), pause, by("ada")).await.unwrap())
+            }
+            Step::ResumeBy { tenant: of } => {
+                format!("{:?}", store.resume_by(&tenant(TENANTS[*of]), by("ada")).await.unwrap())
+            }
+            Step::Check { tenant: of, digest, passed } => {
+                let findings = vec![serde_json::json!({"code": digest})];
+                let check = CheckRecord { digest: [*digest; 32], passed: *passed, findings, by: by("ada") };
+                format!("{:?}", store.record_check(&tenant(TENANTS[*of]), check).await.unwrap())
+            }
+            Step::Release { tenant: of, digest, force } => {
+                let released = store.release(&tenant(TENANTS[*of]), [*digest; 32], *force, by("bob")).await;
+                format!("{:?}", released.unwrap())
+            }
+            Step::Withdraw { tenant: of } => {
+                format!("{:?}", store.withdraw(&tenant(TENANTS[*of]), by("bob")).await.unwrap())
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The audit log, which must verify.
+    async fn audit(&self) -> String {
+        let page = whole(&self.subject.store, 7).await;
+        assert_eq!(verify(&page), Ok(page.ends.head));
+        let query = AuditQuery { tenant: Some(tenant(TENANTS[0])), limit: 5, ..AuditQuery::default() };
+        format!("{page:?}\n{:?}\n", self.subject.store.audit_page(&query).await.unwrap())
+    }
+
     /// What can be read of a tenant's lanes and links.
     async fn ways_back(&self, name: &str) -> String {
         let store = &self.subject.store;
@@ -340,7 +417,7 @@ impl Run {
     /// Everything that can be read.
     async fn everything(&self) -> String {
         let store = &self.subject.store;
-        let mut told = format!("{:?}\n", store.backlog().await.unwrap());
+        let mut told = format!("{:?}\n{}", store.backlog().await.unwrap(), self.audit().await);
         for name in TENANTS {
             let record = store.tenant(&tenant(name)).await.unwrap();
             told = format!("{told}{record:?}\n");

@@ -8,7 +8,7 @@ use snowgate::domain::time::{Clock, Timestamp};
 use snowgate::limits::EVENTS_REMEMBERED;
 use snowgate::store::{Accepted, DeliveryQuery, NewDelivery, Replayed};
 
-use crate::harness::{CONTOSO, Subject, again, delivered, incident, memory, parked, tenant};
+use crate::harness::{CONTOSO, Subject, again, by, delivered, incident, memory, parked, tenant};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -69,7 +69,7 @@ pub(crate) async fn what_is_not_done_stays(subject: Subject) {
     }
     // It waited for longer than that, but it ends only now.
     subject.settle(&claim.lease, delivered(1)).await;
-    let replayed = subject.store.replay(&tenant(CONTOSO), &stuck.id, subject.next_id()).await.unwrap();
+    let replayed = subject.store.replay(&tenant(CONTOSO), &stuck.id, subject.next_id(), by("ada")).await.unwrap();
     assert_eq!(replayed, Replayed::Done(stuck.id));
     assert_eq!(trim(&subject).await, 0);
 }

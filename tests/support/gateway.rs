@@ -205,6 +205,11 @@ impl Gateway {
         line.unwrap_or_default().to_owned()
     }
 
+    /// The same as a number, 0 if there is none.
+    pub(crate) async fn metric_of(&self, name: &str) -> f64 {
+        self.gauge(name).await.parse().unwrap_or(0.0)
+    }
+
     // ── its end ──
 
     /// Ends it at once, as a power cut would.

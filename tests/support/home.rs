@@ -10,8 +10,11 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::gateway::Gateway;
-use super::instance::{CLIENT_SECRET, PASSWORD};
+use super::instance::{CLIENT_SECRET, CLIENT_SECRET_NEXT, PASSWORD};
 use super::mappings;
+
+/// The authority that the machine trusts, if there is this file.
+pub(crate) const AUTHORITY: &str = "authority.pem";
 
 /// See the module's text.
 #[derive(Debug)]
@@ -52,6 +55,11 @@ impl Tenant {
 
     pub(crate) fn with_oauth(self) -> Self {
         Self { auth: OAUTH, ..self }
+    }
+
+    /// With another `auth` of its file.
+    pub(crate) fn signing_in_with(self, auth: &'static str) -> Self {
+        Self { auth, ..self }
     }
 
     pub(crate) fn mapped_by(self, mapping: &str) -> Self {
@@ -132,6 +140,17 @@ impl Home {
         Self::of(&[Tenant::named("contoso", instance)])
     }
 
+    /// Puts the shipped sources into the folder.
+    pub(crate) fn add_sources(&self) {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings/sources");
+        let folder = self.path().join("mappings/sources");
+        fs::create_dir_all(&folder).expect("a folder");
+        for file in fs::read_dir(shipped).expect("the shipped sources") {
+            let file = file.expect("an entry");
+            fs::copy(file.path(), folder.join(file.file_name())).expect("the folder can be written to");
+        }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -173,6 +192,11 @@ impl Home {
         }
         command.env("RUST_LOG", "info").env("NO_COLOR", "1");
         command.env("SNOW_PASSWORD", PASSWORD).env("SNOW_CLIENT_SECRET", CLIENT_SECRET);
+        command.env("SNOW_CLIENT_SECRET_NEXT", CLIENT_SECRET_NEXT);
+        let authority = self.path().join(AUTHORITY);
+        if authority.exists() {
+            command.env("SSL_CERT_FILE", authority);
+        }
         for tenant in &self.tenants {
             command.env(hook_variable(tenant), hook_secret_of(tenant));
         }
@@ -183,7 +207,7 @@ impl Home {
     pub(crate) fn secrets(&self) -> Vec<String> {
         let of_tenants = self.tenants.iter().flat_map(|tenant| [key_of(tenant), hook_secret_of(tenant)]);
         let hooks = [hook_secret_of("webhook"), hook_secret_of("callback")];
-        of_tenants.chain(hooks).chain([PASSWORD.to_owned(), CLIENT_SECRET.to_owned()]).collect()
+        of_tenants.chain(hooks).chain([PASSWORD, CLIENT_SECRET, CLIENT_SECRET_NEXT].map(str::to_owned)).collect()
     }
 
     /// A file for the log of the next process.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use snowgate::sim::acts::Act;
 use snowgate::sim::fault_plan::FaultPlan;
+use snowgate::sim::keyring::Verifier;
 use snowgate::sim::outbound::{CallState, OutboundRecord, WebhookRule, Wire};
 use snowgate::sim::server::{self, Call, Options, OutageKind, Simulator};
 use snowgate::sim::switches::Switches;
@@ -18,6 +19,8 @@ use super::wait::eventually;
 pub(crate) const PASSWORD: &str = "canary-password-7fQ2";
 /// See [`PASSWORD`].
 pub(crate) const CLIENT_SECRET: &str = "canary-client-secret-9dKz";
+/// The secret that replaces [`CLIENT_SECRET`] in a rotation.
+pub(crate) const CLIENT_SECRET_NEXT: &str = "canary-client-secret-next-5tRw";
 
 /// A running instance.
 #[derive(Debug)]
@@ -68,6 +71,34 @@ impl Instance {
 
     pub(crate) fn url(&self) -> &str {
         self.0.url()
+    }
+
+    /// Its admin replaces the OAuth client's secret, and ends every token.
+    pub(crate) fn rotates_the_client_secret(&self) {
+        let instance = self.0.instance();
+        let mut instance = instance.lock().unwrap_or_else(PoisonError::into_inner);
+        instance.set_client_secret(CLIENT_SECRET_NEXT);
+        instance.drop_tokens();
+    }
+
+    /// Its admin puts this key into the verifier map, in the place of every other, and ends every token.
+    pub(crate) fn trusts_assertions_of(&self, key_id: &str, key: &rcgen::KeyPair) {
+        let public_key = rcgen::PublicKeyData::der_bytes(key).to_vec();
+        let verifier = Verifier { key_id: key_id.to_owned(), algorithm: "ES256".to_owned(), public_key };
+        self.at(|instance, _| {
+            instance.trust_assertions_of(vec![verifier]);
+            instance.drop_tokens();
+        });
+    }
+
+    /// Its admin maps this certificate to our user, in the place of another one, by their SHA-256.
+    pub(crate) fn maps_certificate(&self, sha256: &str, before: Option<&str>) {
+        self.at(|instance, _| {
+            instance.map_certificate(sha256, "snowgate");
+            if let Some(before) = before {
+                instance.unmap_certificate(before);
+            }
+        });
     }
 
     /// Plays a plan such as `answer_lost=1000,budget=1`.
@@ -256,9 +287,14 @@ impl Instance {
         tickets
     }
 
+    /// The tickets with this title.
+    pub(crate) fn tickets_named(&self, title: &str) -> Vec<Ticket> {
+        self.tickets().into_iter().filter(|ticket| ticket.field("short_description") == title).collect()
+    }
+
     /// The tickets of an incident whose title was not changed.
     pub(crate) fn tickets_of(&self, incident: &str) -> Vec<Ticket> {
-        self.tickets().into_iter().filter(|ticket| ticket.field("short_description") == title(incident)).collect()
+        self.tickets_named(&title(incident))
     }
 
     /// The one ticket of an incident.

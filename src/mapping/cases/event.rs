@@ -62,6 +62,11 @@ impl EventCase {
         differences
     }
 
+    /// The event, if a ticket is expected to be made of it.
+    pub(super) fn creates(&self) -> Option<&Change> {
+        (self.expect.create.is_some() && self.expect.parked.is_none()).then_some(&self.change)
+    }
+
     fn left_out(&self, outcome: &Result<Draft, MappingFault>, differences: &mut Vec<String>) {
         if let Some(parked) = &self.expect.parked {
             let found: Vec<&str> = match outcome {

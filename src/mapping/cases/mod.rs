@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::Mapping;
 use super::diagnostic::Notes;
 use super::raw::{Block, RawCase};
+use crate::domain::change::Change;
 
 mod event;
 mod ticket;
@@ -74,6 +75,16 @@ impl Case {
         };
         let line = notes.text().get(..raw.at.start).unwrap_or_default().matches('\n').count() + 1;
         Some(Self { name: raw.name.as_ref()?.value.as_str().into(), line, way })
+    }
+}
+
+impl Case {
+    /// The event, if the case shows a ticket being made of it.
+    pub(crate) fn creates(&self) -> Option<&Change> {
+        match &self.way {
+            Way::ToTicket(event) => event.creates(),
+            Way::ToIncident(_) => None,
+        }
     }
 }
 

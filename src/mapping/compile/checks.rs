@@ -80,7 +80,13 @@ impl Compiler<'_, '_> {
         let kind = ChangeKind::ALL.iter().position(|kind| *kind == ChangeKind::Resolved);
         let Some(fields) = kind.and_then(|kind| rules.by_kind.get(kind)) else { return };
         let has = |name: &str| fields.iter().any(|rule| &*rule.name == name);
-        let missing: Vec<&str> = ["state", "close_code", "close_notes"].into_iter().filter(|name| !has(name)).collect();
+        // How other tables say that a ticket is over is their own affair; a live check asks their data policies.
+        let table = raw.target.as_ref().and_then(|target| target.table.as_ref());
+        let wanted: &[&str] = match table {
+            Some(table) if table.value != "incident" => &["state"],
+            Some(_) | None => &["state", "close_code", "close_notes"],
+        };
+        let missing: Vec<&str> = wanted.iter().copied().filter(|name| !has(name)).collect();
         if missing.is_empty() {
             return;
         }

@@ -17,6 +17,7 @@ mod back;
 mod checks;
 mod fields;
 mod round;
+mod wants;
 
 /// Compiles a mapping file. The mapping is there unless a finding is an error.
 pub fn compile(source: &SourceFile) -> (Option<Mapping>, Vec<Diagnostic>) {
@@ -36,6 +37,8 @@ struct KnownTable {
     table: Arc<Table>,
     at: At,
     row_places: Vec<At>,
+    /// Of the rows' values, and of the default's.
+    value_places: Vec<At>,
     /// The canonical words of the values that go through it; `None` for a value that can be anything.
     uses: Vec<Option<&'static [&'static str]>>,
 }
@@ -81,8 +84,9 @@ impl<'c, 'n> Compiler<'c, 'n> {
             self.check_whole(raw, &rules, policy, back.as_ref());
             self.check_tables();
         }
+        let wants = self.wants(raw, &rules, back.as_ref());
         let name = raw.name.as_ref()?.value.as_str().into();
-        Some(Mapping { name, target: target?, rules: rules.by_kind, messages, attachments, policy, back, cases })
+        Some(Mapping { name, target: target?, rules: rules.by_kind, messages, attachments, policy, back, cases, wants })
     }
 
     fn target(&mut self, raw: &RawTarget) -> Option<Target> {
@@ -123,10 +127,12 @@ impl<'c, 'n> Compiler<'c, 'n> {
             }
             let (defaults, own): (Vec<_>, Vec<_>) = rows.entries.iter().partition(|(row, _)| row.text == "default");
             let row_places = own.iter().map(|(row, _)| row.at).collect();
+            let default_place = defaults.last().map(|(_, value)| value.at);
+            let value_places = own.iter().map(|(_, value)| value.at).chain(default_place).collect();
             let rows = own.iter().map(|(row, value)| (row.text.as_str().into(), value.text.as_str().into())).collect();
             let default = defaults.last().map(|(_, value)| value.text.as_str().into());
             let table = Arc::new(Table { name: key.text.as_str().into(), rows, default });
-            self.tables.push(KnownTable { table, at: key.at, row_places, uses: Vec::new() });
+            self.tables.push(KnownTable { table, at: key.at, row_places, value_places, uses: Vec::new() });
         }
     }
 

@@ -15,6 +15,7 @@ use super::slots::missing;
 use super::{EventRule, Source};
 use crate::domain::change::{Change, ChangeKind, Fault};
 use crate::domain::id::{EventKey, IncidentId};
+use crate::domain::time::Timestamp;
 use crate::limits::{
     EVENT_KEY_CHARS_MAX, INCIDENT_ID_CHARS_MAX, SOURCE_EVENTS_MAX, SOURCE_PROBLEMS_COUNT_MAX, SOURCE_VALUES_COUNT_MAX,
 };
@@ -46,14 +47,19 @@ pub struct SourceEvent {
 }
 
 impl Source {
-    /// Reads a payload: every event of it, or why there is none.
+    /// Reads an example: a payload that came at no particular moment.
     pub fn read(&self, payload: &Value) -> Result<Reading, SourceFault> {
+        self.read_at(payload, Timestamp::from_millis(0))
+    }
+
+    /// Reads a payload that came at this moment: every event of it, or why there is none.
+    pub fn read_at(&self, payload: &Value, received: Timestamp) -> Result<Reading, SourceFault> {
         let mut work = Work { source: self, reading: Reading::default(), problems: Problems::default() };
         if count(payload, SOURCE_VALUES_COUNT_MAX) > SOURCE_VALUES_COUNT_MAX {
             let message = format!("the payload has more than {SOURCE_VALUES_COUNT_MAX} values");
             work.problems.say("each", String::new(), message);
         } else {
-            work.payload(payload);
+            work.payload(&Scope::of(payload, received));
         }
         if work.problems.found.is_empty() {
             Ok(work.reading)
@@ -166,14 +172,13 @@ struct Work<'s> {
 }
 
 impl Work<'_> {
-    fn payload(&mut self, payload: &Value) {
-        let whole = Scope::of(payload);
+    fn payload(&mut self, whole: &Scope<'_>) {
         let rule = &self.source.rule;
         let Some(each) = &rule.each else {
-            self.item(&whole);
+            self.item(whole);
             return;
         };
-        match elements(each, &whole) {
+        match elements(each, whole) {
             Ok(elements) => {
                 let mut places = elements.places();
                 while let Some(item) = places.next().filter(|_| self.reading.events.len() <= SOURCE_EVENTS_MAX) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::domain::time::Timestamp;
 use crate::domain::wire::{Field, Node, Record, Shape};
 use crate::mapping::path::{Path, Step};
 use crate::mapping::template::Template;
@@ -19,6 +20,9 @@ pub(super) const ITEM: Field = Field { name: "item", shape: Shape::Free };
 pub(super) const PARENT: Field = Field { name: "parent", shape: Shape::Free };
 /// Inside a list: an element of its `each`.
 pub(super) const ENTRY: Field = Field { name: "entry", shape: Shape::Free };
+
+/// The moment the payload came, for tools that say nothing that tells one request from another.
+pub(super) const RECEIVED: Field = Field { name: "received", shape: Shape::Time };
 
 /// A part of the payload.
 #[derive(Clone, Debug)]
@@ -35,12 +39,13 @@ pub(super) struct Scope<'a> {
     pub(super) item: Place<'a>,
     pub(super) parent: Option<Place<'a>>,
     pub(super) entry: Option<Place<'a>>,
+    pub(super) received: Timestamp,
 }
 
 impl<'a> Scope<'a> {
     /// The payload is the one item.
-    pub(super) fn of(payload: &'a Value) -> Self {
-        Self { payload, item: Place { value: payload, pointer: "".into() }, parent: None, entry: None }
+    pub(super) fn of(payload: &'a Value, received: Timestamp) -> Self {
+        Self { payload, item: Place { value: payload, pointer: "".into() }, parent: None, entry: None, received }
     }
 
     /// Where a path leads in the payload.
@@ -73,6 +78,7 @@ impl<'a> Scope<'a> {
 impl Record for Scope<'_> {
     fn get(&self, name: &str) -> Node<'_> {
         let value = match name {
+            "received" => return Node::Time(self.received),
             "payload" => Some(self.payload),
             "item" => Some(self.item.value),
             "parent" => self.parent.as_ref().map(|place| place.value),
@@ -83,7 +89,7 @@ impl Record for Scope<'_> {
     }
 
     fn each<'a>(&'a self, visit: &mut dyn FnMut(&'static str, Node<'a>)) {
-        for field in [PAYLOAD, ITEM, PARENT, ENTRY] {
+        for field in [PAYLOAD, ITEM, PARENT, ENTRY, RECEIVED] {
             visit(field.name, self.get(field.name));
         }
     }

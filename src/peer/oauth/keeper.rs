@@ -1,14 +1,19 @@
 //! Keeps a tenant's token: one fetch at a time, shared by all calls; early renewal; failures shared for a moment.
 //!
+//! Of two versions of the credentials, the one that was accepted last is used until it is refused itself: then the other
+//! one is tried before the call is given up, so that a rotation on either side loses no call.
+//!
 //! A token has a generation. A call that was refused names the generation it used: if a newer one is there already, it
 //! is taken without asking. So a revoked token costs one fetch, however many calls met it at once.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::grant::{self, Granted, TokenEndpoint};
-use super::{Credentials, header};
-use crate::delivery::outcome::Outcome;
+use super::assertion::Skew;
+use super::grant::{self, Asked, Asking, Granted, TokenEndpoint};
+use super::{Credentials, KeyVersion, header};
+use crate::delivery::outcome::{Class, Outcome};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::limits::TOKEN_FAILURE_SHARED;
@@ -19,15 +24,38 @@ use crate::peer::message::{HeaderName, HeaderValue};
 pub struct Pass {
     /// The header to send.
     pub header: (HeaderName, HeaderValue),
-    /// Which token it is; credentials sent as they are have none.
-    pub generation: Option<u64>,
+    /// What a better one must differ from, should this one be refused.
+    pub shown: Shown,
 }
 
-/// The keeper of one tenant's token.
+/// What a pass is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A token of this generation.
+    Token(u64),
+    /// This version of credentials that are sent as they are.
+    Fixed(KeyVersion),
+}
+
+/// Something a keeper did that others may want to know.
 #[derive(Debug)]
+pub enum KeeperNews<'a> {
+    /// A token was asked for; `None` is a success.
+    Asked(KeyVersion, Option<&'a Outcome>),
+    /// From now on the other version of the credentials is used.
+    Turned(KeyVersion),
+}
+
+/// Told of each piece of news.
+pub type KeeperObserver = Arc<dyn Fn(&KeeperNews<'_>) + Send + Sync>;
+
+/// The keeper of one tenant's token.
 pub struct Keeper {
-    credentials: Credentials,
+    current: Credentials,
+    /// The coming credentials, during a rotation.
+    next: Option<Credentials>,
     endpoint: TokenEndpoint,
+    observer: Option<KeeperObserver>,
     known: Arc<Mutex<Known>>,
     /// Held by the one who fetches.
     fetching: Arc<tokio::sync::Mutex<()>>,
@@ -40,6 +68,10 @@ struct Known {
     generation: u64,
     failure: Option<(Timestamp, Outcome)>,
     refresh: Option<Secret>,
+    /// Which credentials were accepted last.
+    version: KeyVersion,
+    /// How far the endpoint's clock is from ours.
+    skew: Skew,
 }
 
 #[derive(Debug)]
@@ -52,8 +84,12 @@ struct Token {
 
 impl Keeper {
     /// Knows nothing yet; the first call fetches.
-    pub fn new(credentials: Credentials, endpoint: TokenEndpoint) -> Self {
-        Self { credentials, endpoint, known: Arc::default(), fetching: Arc::default() }
+    pub fn new(credentials: Credentials, endpoint: TokenEndpoint, observer: Option<KeeperObserver>) -> Self {
+        let (current, next) = match credentials {
+            Credentials::Rotating { current, next } => (*current, Some(*next)),
+            one => (one, None),
+        };
+        Self { current, next, endpoint, observer, known: Arc::default(), fetching: Arc::default() }
     }
 
     /// With the token of another keeper of the same credentials, in common with it from now on. A refresh token that was
@@ -66,8 +102,9 @@ impl Keeper {
 
     /// A pass for a call. `luck` is a number in `0.0..1.0`.
     pub async fn pass(&self, luck: f64) -> Result<Pass, Outcome> {
-        if let Some(fixed) = self.credentials.fixed_header() {
-            return Ok(Pass { header: fixed?, generation: None });
+        let version = self.known().version;
+        if let Some(pass) = self.fixed(version) {
+            return pass;
         }
         let now = self.endpoint.clock.now();
         let Some(token) = self.known().token.clone().filter(|token| now < token.ends_at) else {
@@ -85,14 +122,27 @@ impl Keeper {
         token.pass()
     }
 
-    /// A newer pass than the one that was refused; fetched, unless another call has done so already.
-    pub async fn newer_than(&self, refused: u64, luck: f64) -> Result<Pass, Outcome> {
-        self.fetch_unless_newer_than(Some(refused), luck).await
+    /// What to show instead of what was refused: a newer token, fetched unless another call has done so already, or the
+    /// other version of credentials that are sent as they are. `None` if there is nothing else to show.
+    pub async fn instead_of(&self, refused: Shown, luck: f64) -> Option<Result<Pass, Outcome>> {
+        match refused {
+            Shown::Token(generation) => Some(self.fetch_unless_newer_than(Some(generation), luck).await),
+            Shown::Fixed(version) => {
+                self.next.as_ref()?;
+                // Unless another call, refused like this one, has turned already.
+                if self.known().version == version {
+                    self.turn_to(version.other());
+                }
+                self.fixed(version.other())
+            }
+        }
     }
 
     /// Forgets a token that was refused although it was new, so that the next call does not show it again.
-    pub fn forget(&self, refused: u64) {
-        self.known().token.take_if(|token| token.generation == refused);
+    pub fn forget(&self, refused: Shown) {
+        if let Shown::Token(generation) = refused {
+            self.known().token.take_if(|token| token.generation == generation);
+        }
     }
 
     /// Somebody mended the credentials, or says so: a failure that is still shared is forgotten.
@@ -118,9 +168,16 @@ impl Keeper {
 
     /// Fetches; the caller holds `fetching`.
     async fn fetch(&self, luck: f64) -> Result<Pass, Outcome> {
-        let refresh = self.known().refresh.clone();
+        let version = self.known().version;
         let asked_at = self.endpoint.clock.now();
-        let granted = grant::ask(&self.endpoint, &self.credentials, refresh.as_ref()).await;
+        let mut granted = self.ask(version).await;
+        if self.next.is_some() && is_refused(&granted) {
+            let other = self.ask(version.other()).await;
+            if other.is_ok() {
+                self.turn_to(version.other());
+                granted = other;
+            }
+        }
         let mut known = self.known();
         match granted {
             Ok(granted) => known.keep(granted, asked_at, luck).pass(),
@@ -128,6 +185,56 @@ impl Keeper {
                 known.failure = Some((self.endpoint.clock.now(), outcome.clone()));
                 Err(outcome)
             }
+        }
+    }
+
+    /// Asks with one version; an assertion once more if the answer shows that it was told by the wrong clock.
+    async fn ask(&self, version: KeyVersion) -> Result<Granted, Outcome> {
+        let credentials = self.credentials(version);
+        let before = self.known().skew;
+        let mut asked = self.ask_once(credentials).await;
+        let skew = self.known().skew;
+        if matches!(credentials, Credentials::JwtBearer(_)) && is_refused(&asked.result) && skew.differs(before) {
+            asked = self.ask_once(credentials).await;
+        }
+        let result = asked.result.map_err(|outcome| with_remedy(outcome, credentials, skew));
+        self.tell(&KeeperNews::Asked(version, result.as_ref().err()));
+        result
+    }
+
+    async fn ask_once(&self, credentials: &Credentials) -> Asked {
+        let (refresh, skew) = {
+            let known = self.known();
+            (known.refresh.clone(), known.skew)
+        };
+        let now = skew.applied(self.endpoint.clock.now());
+        let asked = grant::ask(&self.endpoint, credentials, Asking { refresh: refresh.as_ref(), now }).await;
+        let learned = asked.there.and_then(|there| Skew::between(self.endpoint.clock.now(), there));
+        self.known().skew = learned.unwrap_or(skew);
+        asked
+    }
+
+    fn credentials(&self, version: KeyVersion) -> &Credentials {
+        match version {
+            KeyVersion::Current => &self.current,
+            KeyVersion::Next => self.next.as_ref().unwrap_or(&self.current),
+        }
+    }
+
+    /// The pass of credentials that are sent as they are.
+    fn fixed(&self, version: KeyVersion) -> Option<Result<Pass, Outcome>> {
+        let header = self.credentials(version).fixed_header()?;
+        Some(header.map(|header| Pass { header, shown: Shown::Fixed(version) }))
+    }
+
+    fn turn_to(&self, version: KeyVersion) {
+        self.known().version = version;
+        self.tell(&KeeperNews::Turned(version));
+    }
+
+    fn tell(&self, news: &KeeperNews<'_>) {
+        if let Some(observer) = &self.observer {
+            observer(news);
         }
     }
 
@@ -162,8 +269,32 @@ impl Known {
 impl Token {
     fn pass(&self) -> Result<Pass, Outcome> {
         let header = header(HeaderName::from_static("authorization"), &format!("Bearer {}", self.text.expose()))?;
-        Ok(Pass { header, generation: Some(self.generation) })
+        Ok(Pass { header, shown: Shown::Token(self.generation) })
     }
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper").finish_non_exhaustive()
+    }
+}
+
+/// Whether the endpoint answered and did not accept who we are.
+fn is_refused(granted: &Result<Granted, Outcome>) -> bool {
+    granted.as_ref().is_err_and(|outcome| outcome.class == Class::Unauthorized)
+}
+
+/// The endpoint's words, and what to do about them: nearly every mistake is answered alike.
+fn with_remedy(outcome: Outcome, credentials: &Credentials, skew: Skew) -> Outcome {
+    let remedy = credentials.remedy();
+    if outcome.class != Class::Unauthorized || remedy.is_empty() {
+        return outcome;
+    }
+    let clock = skew.in_words().filter(|_| matches!(credentials, Credentials::JwtBearer(_)));
+    let said = Some(outcome.detail.as_str()).filter(|said| !said.is_empty());
+    let parts: Vec<&str> = said.into_iter().chain([remedy]).chain(clock.as_deref()).collect();
+    let detail = parts.join("; ");
+    outcome.with_detail(detail)
 }
 
 /// At four fifths of its life, a little earlier by luck, so that replicas do not renew together.

@@ -134,7 +134,7 @@ mod tests {
         rate.limit_to(5);
         rate.limit_to(10);
         assert_eq!(rate.take(Timestamp::from_millis(1_999), 1.0), Err(Duration::from_millis(100)));
-        assert_eq!(calls(&rate, 4, 1.0)[2..], [10, 10]);
+        assert!(calls(&rate, 4, 1.0).ends_with(&[10, 10]));
     }
 
     #[test]

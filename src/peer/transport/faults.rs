@@ -83,6 +83,11 @@ fn wants_our_certificate(alert: rustls::AlertDescription) -> bool {
         Alert::BadCertificate,
         Alert::UnknownCA,
         Alert::CertificateUnknown,
+        Alert::CertificateExpired,
+        Alert::CertificateRevoked,
+        Alert::UnsupportedCertificate,
+        // Somebody with the name of its authority signed ours.
+        Alert::DecryptError,
         Alert::AccessDenied,
     ]
     .contains(&alert)

@@ -22,6 +22,7 @@ use crate::limits::{
 };
 
 /// How the shared client is built. A tenant with mutual TLS or an authority of its own gets a client of its own.
+#[derive(Clone)]
 pub struct HttpOptions {
     /// Which addresses may be dialled.
     pub addresses: AddressFilter,
@@ -61,6 +62,8 @@ pub struct Http {
     client: reqwest::Client,
     addresses: AddressFilter,
     proxied: bool,
+    /// How it was built, for clients that differ in one thing.
+    options: HttpOptions,
 }
 
 impl Http {
@@ -91,7 +94,14 @@ impl Http {
             builder = builder.identity(identity.map_err(unusable("the client certificate"))?);
         }
         let client = builder.build().map_err(unusable("the TLS configuration"))?;
-        Ok(Self { client, addresses: Arc::clone(&options.addresses), proxied: options.proxy.is_some() })
+        let (addresses, proxied) = (Arc::clone(&options.addresses), options.proxy.is_some());
+        Ok(Self { client, addresses, proxied, options: options.clone() })
+    }
+
+    /// A client like this one that shows a certificate, with connections of its own: one tenant's certificate must not
+    /// speak for another.
+    pub fn with_identity(&self, identity: &Secret) -> Result<Self, HttpOptionsError> {
+        Self::new(&HttpOptions { identity: Some(identity.clone()), ..self.options.clone() })
     }
 
     /// Sends one request, once, and reads at most what the allowance grants.
@@ -145,6 +155,7 @@ impl Http {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
             Method::Patch => reqwest::Method::PATCH,
+            Method::Delete => reqwest::Method::DELETE,
         };
         let mut prepared = reqwest::Request::new(verb, url);
         *prepared.headers_mut() = headers;

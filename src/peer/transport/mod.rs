@@ -18,8 +18,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use self::http::Http;
+use self::http::{Http, HttpOptionsError};
 use super::message::{Answer, FaultKind, Request, TransportFault};
+use crate::domain::secret::Secret;
 
 /// A reply on its way.
 pub type Replying = Pin<Box<dyn Future<Output = Result<Answer, TransportFault>> + Send>>;
@@ -49,6 +50,14 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// The same way with a client certificate, chain and key as PEM. A simulated peer has no TLS to show it in.
+    pub fn with_identity(&self, identity: &Secret) -> Result<Self, HttpOptionsError> {
+        match self {
+            Self::Http(http) => Ok(Self::Http(Arc::new(http.with_identity(identity)?))),
+            Self::Simulated(_) => Ok(self.clone()),
+        }
+    }
+
     /// Sends one request, once.
     pub async fn send(&self, request: Request, allowance: Allowance) -> Result<Answer, TransportFault> {
         match self {

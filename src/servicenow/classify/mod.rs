@@ -44,6 +44,8 @@ fn of_success(call: CallKind, answer: &Answer) -> Result<Vec<Row>, Outcome> {
             let class = if call.makes() { Class::Unclear } else { Class::NotProcessed };
             return Err(Outcome { class, ..unclear("http_202_dropped", false) });
         }
+        // What was removed has nothing left to show.
+        204 if call == CallKind::Delete => return Ok(Vec::new()),
         204 | 205 => return Err(unclear("http_204_without_body", false)),
         _ => {}
     }
@@ -121,9 +123,10 @@ fn of_client_error(call: CallKind, status: u16, words: Option<&Words<'_>>) -> (C
         401 => (Class::Unauthorized, Code::Fixed("http_401")),
         403 => of_forbidden(call, words),
         404 => match (call, words) {
-            (CallKind::Update | CallKind::ReadOne | CallKind::Upload | CallKind::Download, Some(_)) => {
-                (Class::Missing, Code::Fixed("http_404_no_record"))
-            }
+            (
+                CallKind::Update | CallKind::ReadOne | CallKind::Upload | CallKind::Download | CallKind::Delete,
+                Some(_),
+            ) => (Class::Missing, Code::Fixed("http_404_no_record")),
             (CallKind::Create | CallKind::List, Some(_)) => (Class::Misconfigured, Code::Fixed("http_404_no_table")),
             // Not the Table API's own answer: a wrong address, or something in front of the instance.
             (_, None) => (Class::Misconfigured, Code::Fixed("http_404_not_servicenow")),

@@ -46,6 +46,8 @@ pub enum CallKind {
     Upload,
     /// GET of a file.
     Download,
+    /// DELETE by `sys_id`.
+    Delete,
 }
 
 impl CallKind {
@@ -58,6 +60,7 @@ impl CallKind {
             Self::List => "list",
             Self::Upload => "upload",
             Self::Download => "download",
+            Self::Delete => "delete",
         }
     }
 
@@ -65,7 +68,7 @@ impl CallKind {
     pub const fn makes(self) -> bool {
         match self {
             Self::Create | Self::Upload => true,
-            Self::Update | Self::ReadOne | Self::List | Self::Download => false,
+            Self::Update | Self::ReadOne | Self::List | Self::Download | Self::Delete => false,
         }
     }
 
@@ -73,7 +76,7 @@ impl CallKind {
     pub const fn reads(self) -> bool {
         match self {
             Self::ReadOne | Self::List | Self::Download => true,
-            Self::Create | Self::Update | Self::Upload => false,
+            Self::Create | Self::Update | Self::Upload | Self::Delete => false,
         }
     }
 }
@@ -130,6 +133,13 @@ pub enum Call<'a> {
         /// The key.
         correlation_id: &'a str,
     },
+    /// Removes one record.
+    Delete {
+        /// The table.
+        table: &'a str,
+        /// The record.
+        sys_id: &'a SysId,
+    },
     /// Looks for a record that something refers to, such as a group by its name.
     Reference {
         /// The table.
@@ -149,6 +159,7 @@ impl Call<'_> {
             Self::Update { .. } => CallKind::Update,
             Self::ReadOne { .. } | Self::ReadTicket { .. } => CallKind::ReadOne,
             Self::Rows(_) | Self::Correlated { .. } | Self::Reference { .. } => CallKind::List,
+            Self::Delete { .. } => CallKind::Delete,
         }
     }
 
@@ -177,6 +188,7 @@ impl Call<'_> {
                 read(address)
             }
             Self::Rows(rows) => read(rows.address()?),
+            Self::Delete { table, sys_id } => (Method::Delete, table_address(table, Some(sys_id))?, Vec::new()),
             Self::Correlated { table, correlation_id } => {
                 let query = format!("correlation_id={}^ORDERBYsys_created_on", text::key(correlation_id)?);
                 let mut address = table_address(table, None)?;

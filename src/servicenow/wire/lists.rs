@@ -5,7 +5,7 @@
 
 use super::calls::{RAW, push_read_parameters, push_ticket_columns, table_address};
 use super::query::Query;
-use super::text::{UnsafeText, push_encoded};
+use super::text::{self, UnsafeText, push_encoded};
 
 /// A list to be read.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,8 @@ pub struct Rows<'a> {
 pub enum Listed<'a> {
     /// Tickets of a table, raw and as people see them, with these columns beside those that are always read.
     Tickets(&'a str, &'a [&'a str]),
+    /// Records of any table, raw, with these columns beside their key.
+    Records(&'a str, &'a [&'a str]),
     /// Entries of journals.
     Journal,
     /// What is known of attached files.
@@ -40,6 +42,15 @@ impl Rows<'_> {
             Listed::Tickets(table, columns) => {
                 let mut address = table_address(table, None)?;
                 push_ticket_columns(&mut address, columns)?;
+                address
+            }
+            Listed::Records(table, columns) => {
+                let mut address = table_address(table, None)?;
+                push_read_parameters(&mut address, RAW, "sys_id");
+                for column in columns {
+                    address.push(',');
+                    address.push_str(text::name(column)?);
+                }
                 address
             }
             Listed::Journal => {
@@ -86,6 +97,12 @@ mod tests {
              &sysparm_fields=sys_id,number,correlation_id,correlation_display,sys_created_on,sys_updated_on,\
              sys_created_by,sys_mod_count,state,opened_at,active&sysparm_no_count=true\
              &sysparm_suppress_pagination_header=true&sysparm_limit=50&sysparm_query=active%3Dtrue",
+        );
+        assert_eq!(
+            rows(Listed::Records("incident", &["number", "active"])).address().unwrap(),
+            "/api/now/table/incident?sysparm_display_value=false&sysparm_exclude_reference_link=true\
+             &sysparm_fields=sys_id,number,active&sysparm_no_count=true&sysparm_suppress_pagination_header=true\
+             &sysparm_limit=50&sysparm_query=active%3Dtrue",
         );
         assert_eq!(
             rows(Listed::Journal).address().unwrap(),

@@ -39,6 +39,17 @@ impl Query {
         Ok(self.and(column, "IN", &words.join(",")))
     }
 
+    /// A column has this value, whatever its case.
+    pub fn has(self, column: &str, value: &str) -> Result<Self, UnsafeText> {
+        Ok(self.and(column, "=", &text::value(value)?))
+    }
+
+    /// A column refers to the user who asks. The instance evaluates a script of its own for it, as it does for people.
+    #[must_use]
+    pub fn is_the_caller(self, column: &str) -> Self {
+        self.and(column, "=", "javascript:gs.getUserID()")
+    }
+
     /// A column refers to one of these records.
     #[must_use]
     pub fn refers_to(self, column: &str, records: &[SysId]) -> Self {

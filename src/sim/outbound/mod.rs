@@ -143,7 +143,8 @@ impl Instance {
             actor: &trigger.actor,
             columns: &trigger.columns,
         };
-        let view = self.view(&Caller::system(now));
+        let system = Caller::system(now);
+        let view = self.view(&system);
         let (body, content_type, user_agent) = payload::write(rule, occasion, view, table, record);
         Some(Prepared {
             subscription: trigger.subscription,

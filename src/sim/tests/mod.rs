@@ -4,7 +4,9 @@
 
 mod access;
 mod calling;
+mod describing;
 mod files;
+mod misconfigured;
 mod outbound;
 mod people;
 mod reading;

@@ -3,7 +3,9 @@
 //! It is not a mock: the contract suite holds the other engines to it, and the seeded simulation runs on it. It is
 //! as durable as the value it lives in.
 
+mod audit;
 mod lane;
+mod life_cycle;
 mod links;
 mod read;
 mod sweep;
@@ -13,14 +15,18 @@ use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use self::audit::Log;
 use self::lane::{Event, Lane, waiting};
 use self::links::Links;
 use self::sweep::Sweep;
 use super::admission::{Admission, Known, admit, store};
+use super::audit::Actor;
 use super::contract::{
     Accepted, Claim, ClaimRequest, Held, Learned, Lease, NewDelivery, Pause, Postponement, REPLAY_SOURCE, Receipt,
     Replayed, Settlement, TenantShare,
 };
+use super::deeds;
+use super::life_cycle::{Check, Release};
 use super::steady::SteadyClock;
 use crate::delivery::record::{Direction, Ending, State};
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
@@ -43,6 +49,7 @@ struct Tables {
     tenants: BTreeMap<TenantId, TenantRow>,
     links: Links,
     sweeps: HashMap<TenantId, Sweep>,
+    audit: Log,
     served: u64,
     /// Only for proving that a simulation notices what the fence prevents.
     unfenced: bool,
@@ -56,6 +63,8 @@ struct TenantRow {
     lanes_max: Option<u32>,
     pause: Option<Pause>,
     learned: Learned,
+    check: Option<Check>,
+    release: Option<Release>,
     last_served: u64,
 }
 
@@ -191,31 +200,19 @@ impl MemoryStore {
     }
 
     pub(super) fn pause_tenant(&self, tenant: &TenantId, pause: Pause) {
-        let mut tables = self.tables();
-        let row = tables.tenants.entry(tenant.clone()).or_default();
-        // A shorter pause never cuts a longer one.
-        if row.pause.as_ref().is_none_or(|current| current.until <= pause.until) {
-            row.pause = Some(pause);
-        }
+        self.tables().pause(tenant, pause);
     }
 
     pub(super) fn resume_tenant(&self, tenant: &TenantId) {
         let now = self.clock.now();
-        let mut tables = self.tables();
-        if let Some(row) = tables.tenants.get_mut(tenant) {
-            row.pause = None;
-        }
-        let waiting = tables.lanes.iter_mut().filter(|lane| lane.tenant == *tenant && lane.leased_until.is_none());
-        for lane in waiting {
-            lane.due = lane.due.map(|due| due.min(now));
-        }
+        self.tables().resume(tenant, now);
     }
 
     pub(super) fn learn(&self, tenant: &TenantId, learned: Learned) {
         self.tables().tenants.entry(tenant.clone()).or_default().learned = learned;
     }
 
-    pub(super) fn replay(&self, tenant: &TenantId, id: &DeliveryId, new: DeliveryId) -> Replayed {
+    pub(super) fn replay(&self, tenant: &TenantId, id: &DeliveryId, new: DeliveryId, by: Actor) -> Replayed {
         let now = self.clock.now();
         let mut tables = self.tables();
         let Some((index, sequence)) = tables.find(tenant, id) else { return Replayed::Unknown };
@@ -224,19 +221,22 @@ impl MemoryStore {
         let Some(event) = lane.event_mut(sequence).filter(|event| event.state == State::Parked) else {
             return Replayed::NotParked;
         };
+        let body = event.change.body_hash;
         if waits_for_it {
             event.wake();
             lane.unpark(now);
+            tables.record(now, &deeds::replayed(tenant, id, id, body, by));
             return Replayed::Done(id.clone());
         }
         let Ok(key) = EventKey::new(REPLAY_SOURCE, id.as_str()) else { return Replayed::NotParked };
         event.end(State::Superseded, Ending { superseded_by: Some(new.clone()), ..Ending::default() }, now);
         let change = NewDelivery { id: new.clone(), event: key, ..event.change.clone() };
         tables.append(change, now);
+        tables.record(now, &deeds::replayed(tenant, id, &new, body, by));
         Replayed::Done(new)
     }
 
-    pub(super) fn drop_parked(&self, tenant: &TenantId, id: &DeliveryId) -> Replayed {
+    pub(super) fn drop_parked(&self, tenant: &TenantId, id: &DeliveryId, by: Actor) -> Replayed {
         let now = self.clock.now();
         let mut tables = self.tables();
         let Some((index, sequence)) = tables.find(tenant, id) else { return Replayed::Unknown };
@@ -246,15 +246,40 @@ impl MemoryStore {
             return Replayed::NotParked;
         };
         event.state = State::Dropped;
+        let body = event.change.body_hash;
         if waits_for_it {
             lane.head += 1;
             lane.unpark(now);
         }
+        tables.record(now, &deeds::dropped(tenant, id, body, by));
         Replayed::Done(id.clone())
     }
 }
 
 impl Tables {
+    fn pause(&mut self, tenant: &TenantId, pause: Pause) {
+        let row = self.tenants.entry(tenant.clone()).or_default();
+        // A shorter pause never cuts a longer one.
+        if row.pause.as_ref().is_none_or(|current| current.until <= pause.until) {
+            row.pause = Some(pause);
+        }
+    }
+
+    fn resume(&mut self, tenant: &TenantId, now: Timestamp) {
+        if let Some(row) = self.tenants.get_mut(tenant) {
+            row.pause = None;
+        }
+        let waiting = self.lanes.iter_mut().filter(|lane| lane.tenant == *tenant && lane.leased_until.is_none());
+        for lane in waiting {
+            lane.due = lane.due.map(|due| due.min(now));
+        }
+    }
+
+    /// A pause that has not ended yet.
+    fn paused(&self, tenant: &TenantId, now: Timestamp) -> Option<Pause> {
+        self.tenants.get(tenant)?.pause.clone().filter(|pause| pause.until > now)
+    }
+
     /// What is known of a change before it is stored.
     fn known(&self, change: &NewDelivery) -> Known {
         let place = self.by_key.get(&(change.tenant.clone(), change.event.clone()));

@@ -16,8 +16,12 @@ impl MemoryStore {
         let now = self.clock.now();
         let tables = self.tables();
         let Some(row) = tables.tenants.get(tenant) else { return TenantRecord::default() };
-        let pause = row.pause.clone().filter(|pause| pause.until > now);
-        TenantRecord { pause, learned: row.learned.clone() }
+        TenantRecord {
+            pause: tables.paused(tenant, now),
+            learned: row.learned.clone(),
+            check: row.check.clone(),
+            release: row.release.clone(),
+        }
     }
 
     pub(in crate::store) fn backlog(&self) -> Vec<Backlog> {

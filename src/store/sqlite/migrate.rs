@@ -15,9 +15,10 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration { name: "0001_lanes", sql: include_str!("../../../migrations/sqlite/0001_lanes.sql") },
     Migration { name: "0002_way_back", sql: include_str!("../../../migrations/sqlite/0002_way_back.sql") },
+    Migration { name: "0003_audit", sql: include_str!("../../../migrations/sqlite/0003_audit.sql") },
 ];
 
 /// Brings the file to the newest schema, or says why not.

@@ -12,12 +12,14 @@
 //! Proved by: `tests/store`, and `benches/store.rs` for the speed.
 
 mod accept;
+mod audit;
 mod backlog;
 mod checkpoint;
 mod claim;
 mod connection;
 mod fault;
 mod lease;
+mod life_cycle;
 mod links;
 mod migrate;
 mod operate;
@@ -37,6 +39,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
+pub use self::audit::read_audit;
 use self::checkpoint::Checkpointer;
 use self::connection::Use;
 use self::place::{FreeSpace, Lock};
@@ -45,10 +48,12 @@ pub use self::session::{Batch, Observer};
 use self::session::{Halt, Session};
 use self::tenants::Tenants;
 use self::thread::Desk;
+use super::audit::{Actor, AuditEnds, AuditEntry, AuditHead, AuditPage, AuditQuery, Hash};
 use super::contract::{
     Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, LaneView, Learned, Lease, NewDelivery,
     Pause, Postponement, Replayed, Settlement, StoreError, SweepCursor, SweepLease, TenantRecord, TenantShare,
 };
+use super::life_cycle::{CheckRecord, Released};
 use super::steady::SteadyClock;
 use crate::delivery::record::{Delivery, Direction};
 use crate::domain::id::{DeliveryId, IncidentId, SysId, TenantId};
@@ -181,6 +186,55 @@ impl SqliteStore {
         self.writer.ask(move |session| session.resume(&tenant)).await
     }
 
+    pub(super) async fn pause_by(&self, tenant: &TenantId, pause: Pause, by: Actor) -> Result<(), StoreError> {
+        let tenant = tenant.clone();
+        self.writer.ask(move |session| session.pause_by(&tenant, &pause, &by)).await
+    }
+
+    pub(super) async fn resume_by(&self, tenant: &TenantId, by: Actor) -> Result<Option<Pause>, StoreError> {
+        let tenant = tenant.clone();
+        self.writer.ask(move |session| session.resume_by(&tenant, &by)).await
+    }
+
+    pub(super) async fn record_check(&self, tenant: &TenantId, check: CheckRecord) -> Result<(), StoreError> {
+        let tenant = tenant.clone();
+        self.writer.ask(move |session| session.record_check(&tenant, &check)).await
+    }
+
+    pub(super) async fn release(
+        &self,
+        tenant: &TenantId,
+        digest: Hash,
+        force: bool,
+        by: Actor,
+    ) -> Result<Released, StoreError> {
+        let tenant = tenant.clone();
+        self.writer.ask(move |session| session.release(&tenant, &digest, force, &by)).await
+    }
+
+    pub(super) async fn withdraw(&self, tenant: &TenantId, by: Actor) -> Result<bool, StoreError> {
+        let tenant = tenant.clone();
+        self.writer.ask(move |session| session.withdraw(&tenant, &by)).await
+    }
+
+    pub(super) async fn audit(&self, entry: &AuditEntry) -> Result<AuditHead, StoreError> {
+        let entry = entry.clone();
+        self.writer.ask(move |session| session.audit(&entry)).await
+    }
+
+    pub(super) async fn audit_page(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        let query = query.clone();
+        self.lists.ask(move |reader| reader.audit_page(&query)).await
+    }
+
+    pub(super) async fn audit_ends(&self) -> Result<AuditEnds, StoreError> {
+        self.lists.ask(|reader| reader.audit_ends()).await
+    }
+
+    pub(super) async fn trim_audit(&self, keep: Duration, most: usize) -> Result<usize, StoreError> {
+        self.writer.ask(move |session| session.trim_audit(keep, most)).await
+    }
+
     pub(super) async fn learn(&self, tenant: &TenantId, learned: Learned) -> Result<(), StoreError> {
         let tenant = tenant.clone();
         self.writer.ask(move |session| session.learn(&tenant, &learned)).await
@@ -271,14 +325,20 @@ impl SqliteStore {
         tenant: &TenantId,
         id: &DeliveryId,
         new: DeliveryId,
+        by: Actor,
     ) -> Result<Replayed, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        self.writer.ask(move |session| session.replay(&tenant, &id, &new)).await
+        self.writer.ask(move |session| session.replay(&tenant, &id, &new, &by)).await
     }
 
-    pub(super) async fn drop_parked(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Replayed, StoreError> {
+    pub(super) async fn drop_parked(
+        &self,
+        tenant: &TenantId,
+        id: &DeliveryId,
+        by: Actor,
+    ) -> Result<Replayed, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        self.writer.ask(move |session| session.drop_parked(&tenant, &id)).await
+        self.writer.ask(move |session| session.drop_parked(&tenant, &id, &by)).await
     }
 
     pub(super) async fn trim(&self, before: Timestamp, most: usize) -> Result<usize, StoreError> {

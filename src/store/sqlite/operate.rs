@@ -8,7 +8,9 @@ use super::session::Session;
 use crate::delivery::record::{Ending, State};
 use crate::domain::id::{DeliveryId, EventKey, TenantId};
 use crate::domain::time::Timestamp;
+use crate::store::audit::{Actor, Hash};
 use crate::store::contract::{Learned, NewDelivery, Pause, REPLAY_SOURCE, Replayed};
+use crate::store::deeds;
 
 /// A parked delivery, and how its lane stands.
 struct Found {
@@ -17,6 +19,7 @@ struct Found {
     parked: bool,
     /// Whether its lane waits for it.
     blocks: bool,
+    body: Hash,
 }
 
 impl Session {
@@ -57,7 +60,13 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn replay(&mut self, tenant: &TenantId, id: &DeliveryId, new: &DeliveryId) -> Result<Replayed, Fault> {
+    pub(super) fn replay(
+        &mut self,
+        tenant: &TenantId,
+        id: &DeliveryId,
+        new: &DeliveryId,
+        by: &Actor,
+    ) -> Result<Replayed, Fault> {
         let now = self.now();
         let Some(found) = self.find(tenant, id)? else { return Ok(Replayed::Unknown) };
         if !found.parked {
@@ -66,6 +75,7 @@ impl Session {
         if found.blocks {
             self.set_state(&found, State::Waiting, None)?;
             self.give_back(found.lane, found.sequence, false, now)?;
+            self.log_deed(now, &deeds::replayed(tenant, id, id, found.body, by.clone()))?;
             return Ok(Replayed::Done(id.clone()));
         }
         let Ok(event) = EventKey::new(REPLAY_SOURCE, id.as_str()) else { return Ok(Replayed::NotParked) };
@@ -73,10 +83,11 @@ impl Session {
         let ending = Ending { superseded_by: Some(new.clone()), ..Ending::default() };
         self.set_state(&found, State::Superseded, Some((now, &ending)))?;
         self.append(&NewDelivery { id: new.clone(), event, ..change }, now)?;
+        self.log_deed(now, &deeds::replayed(tenant, id, new, found.body, by.clone()))?;
         Ok(Replayed::Done(new.clone()))
     }
 
-    pub(super) fn drop_parked(&mut self, tenant: &TenantId, id: &DeliveryId) -> Result<Replayed, Fault> {
+    pub(super) fn drop_parked(&mut self, tenant: &TenantId, id: &DeliveryId, by: &Actor) -> Result<Replayed, Fault> {
         let now = self.now();
         let Some(found) = self.find(tenant, id)? else { return Ok(Replayed::Unknown) };
         if !found.parked {
@@ -88,12 +99,13 @@ impl Session {
         if found.blocks {
             self.give_back(found.lane, found.sequence + 1, false, now)?;
         }
+        self.log_deed(now, &deeds::dropped(tenant, id, found.body, by.clone()))?;
         Ok(Replayed::Done(id.clone()))
     }
 
     fn find(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Found>, Fault> {
         let Some(tenant) = self.tenants.known_row(tenant) else { return Ok(None) };
-        let sql = "SELECT d.lane, d.sequence, l.parked AND l.head = d.sequence FROM delivery d \
+        let sql = "SELECT d.lane, d.sequence, l.parked AND l.head = d.sequence, d.body_hash FROM delivery d \
                    INDEXED BY delivery_state JOIN lane l ON l.id = d.lane \
                    WHERE d.tenant = ?1 AND d.state = ?2 AND d.receipt = ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -104,6 +116,7 @@ impl Session {
                     sequence: unsigned(row.get(1)?),
                     parked: state == state_number(State::Parked),
                     blocks: row.get(2)?,
+                    body: row.get(3)?,
                 })
             };
             let row = params![tenant, state, receipt_bytes(id)];

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::mpsc;
 
 use super::fault::Fault;
+use super::life_cycle::{CHECK_COLUMNS, check, release};
 use super::rows::{
     DELIVERY_COLUMNS, STATE_NUMBERS, delivery, direction_number, from_json, json, receipt_bytes, state_number, unsigned,
 };
@@ -54,8 +55,11 @@ impl Reader {
     }
 
     pub(super) fn tenant(&self, tenant: &TenantId) -> Result<TenantRecord, Fault> {
-        let sql = "SELECT paused_until, pause_code, pause_reason, learned FROM tenant WHERE name = ?1";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let sql = format!(
+            "SELECT paused_until, pause_code, pause_reason, learned, {CHECK_COLUMNS} \
+             FROM tenant t LEFT JOIN tenant_check c ON c.tenant = t.id WHERE name = ?1"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![tenant.as_str()])?;
         let Some(row) = rows.next()? else { return Ok(TenantRecord::default()) };
         let until = row.get::<_, Option<i64>>(0)?.map(Timestamp::from_millis);
@@ -64,7 +68,8 @@ impl Reader {
             None => None,
         };
         let learned: Option<String> = row.get(3)?;
-        Ok(TenantRecord { pause, learned: from_json(learned.as_deref())? })
+        let learned = from_json(learned.as_deref())?;
+        Ok(TenantRecord { pause, learned, check: check(row, 4)?, release: release(row, 4)? })
     }
 
     pub(super) fn lane(

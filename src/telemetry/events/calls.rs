@@ -1,4 +1,4 @@
-//! What happens between us and an instance: calls, tokens, the breaker, pauses.
+//! What happens between us and an instance: calls, the breaker, pauses.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::label;
 use crate::domain::id::TenantId;
 use crate::telemetry::catalogue::{
     BREAKER, CALL_SECONDS, CALLBACK_SECONDS, CALLBACKS, CALLS, DRIFT, FIRST_RESPONSES_OVERDUE, PAUSED, SWEEP_SECONDS,
-    SWEPT, TOKENS,
+    SWEPT,
 };
 
 /// A call to ServiceNow ended, one way or another.
@@ -110,30 +110,6 @@ impl FirstResponses<'_> {
         gauge!(FIRST_RESPONSES_OVERDUE, "tenant" => label(tenant)).set(f64::from(overdue_now));
         if overdue > 0 {
             warn!(tenant.id = %tenant, looked_at, overdue, "{overdue} of {looked_at} open tickets wait too long for a first answer");
-        }
-    }
-}
-
-/// An access token was asked for.
-#[derive(Debug)]
-pub struct TokenFetched<'a> {
-    /// Whose.
-    pub tenant: &'a TenantId,
-    /// `granted`, or the failure's stable name.
-    pub outcome: &'static str,
-    /// What went wrong, in words without secrets; empty when granted.
-    pub detail: &'a str,
-}
-
-impl TokenFetched<'_> {
-    /// Tells it.
-    pub fn emit(self) {
-        let Self { tenant, outcome, detail } = self;
-        counter!(TOKENS, "tenant" => label(tenant), "outcome" => outcome).increment(1);
-        if detail.is_empty() {
-            debug!(tenant.id = %tenant, outcome, "Got an access token for {tenant}");
-        } else {
-            warn!(tenant.id = %tenant, outcome, "Got no access token for {tenant}: {detail}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What happens at the door: accepted, refused, authenticated, recognised as our own echo.
+//! What happens at the door: accepted, refused, recognised as our own echo.
 
 use metrics::counter;
 use tracing::{debug, info, warn};
 
 use super::label;
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
-use crate::telemetry::catalogue::{ACCEPTED, AUTHENTICATED, DUPLICATES, ECHOES, REFUSED, WEBHOOKS_READ};
+use crate::telemetry::catalogue::{ACCEPTED, DUPLICATES, ECHOES, REFUSED, WEBHOOKS_READ};
 
 /// A change is durable and was acknowledged.
 #[derive(Debug)]
@@ -78,27 +78,6 @@ impl WebhookRead<'_> {
         } else {
             debug!(tenant.id = %tenant, form, "Read a webhook as a {form}");
         }
-    }
-}
-
-/// A sender proved who it is.
-#[derive(Debug)]
-pub struct Authenticated<'a> {
-    /// Whose sender.
-    pub tenant: &'a TenantId,
-    /// Its name in the tenant's file.
-    pub sender: &'a str,
-    /// `api_key`, or `secret_1`, `secret_2`, … in the order of the file: which secret of a rotation is in use.
-    pub credential: &'static str,
-}
-
-impl Authenticated<'_> {
-    /// Tells it.
-    pub fn emit(self) {
-        let Self { tenant, sender, credential } = self;
-        counter!(AUTHENTICATED, "tenant" => label(tenant), "sender" => label(&sender), "credential" => credential)
-            .increment(1);
-        debug!(tenant.id = %tenant, sender, credential, "Authenticated {sender} of {tenant}");
     }
 }
 

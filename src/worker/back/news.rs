@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 
 use super::outbox::ticket_json;
 use crate::callback::event::Event;
-use crate::delivery::identity;
 use crate::delivery::kind::TicketKind;
 use crate::delivery::marker::Marker;
 use crate::delivery::seen::{Compared, Ours, Seen, print};
+use crate::delivery::{connection_test, identity};
 use crate::domain::id::TenantId;
 use crate::domain::incident::{Attachment, Incident, Origin, Visibility, Word};
 use crate::domain::sighting::{FileEntry, JournalEntry, Operation, Sighting};
@@ -114,7 +114,10 @@ impl Comparison<'_> {
         let state = view.get("state").map(|state| state.value.as_str()).unwrap_or_default();
         let is_over = self.sighting.operation == Some(Operation::Delete)
             || self.mapping.ticket_phase(state) == TicketPhase::Final;
-        news.how = if identity::is_ours(key) {
+        news.how = if connection_test::is_test(key) {
+            // Made to try the connection, and put away again: nobody's ticket.
+            "connection_test"
+        } else if identity::is_ours(key) {
             "unknown_key"
         } else if is_over || !key.is_empty() {
             // Over and done, or another integration's.

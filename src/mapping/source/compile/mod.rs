@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::read::{INCIDENT, SKIP};
-use super::scope::{ITEM, PARENT, PAYLOAD};
+use super::scope::{ITEM, PARENT, PAYLOAD, RECEIVED};
 use super::{Busy, EventRule, Source, cases};
 use crate::domain::change::ChangeKind;
 use crate::domain::wire::Field;
@@ -63,7 +63,7 @@ impl<'r> RawRule<'r> {
                 ("escalation", raw.escalation.as_ref()),
                 ("attachment", raw.attachment.as_ref()),
             ],
-            roots: vec![PAYLOAD, ITEM],
+            roots: vec![PAYLOAD, ITEM, RECEIVED],
             each_roots: vec![PAYLOAD],
         }
     }
@@ -83,7 +83,7 @@ impl<'r> RawRule<'r> {
                 ("escalation", raw.escalation.as_ref()),
                 ("attachment", raw.attachment.as_ref()),
             ],
-            roots: vec![PAYLOAD, ITEM, PARENT],
+            roots: vec![PAYLOAD, ITEM, PARENT, RECEIVED],
             each_roots: vec![PAYLOAD, ITEM],
         }
     }
