@@ -35,14 +35,10 @@ async fn home(instance: &Instance) -> Home {
         };
         columns(&store, table).into_iter().map(expression).collect::<Vec<_>>().join(", ")
     };
-    let lane = copied("lane", &[("id", "(SELECT max(id) FROM lane) + i"), ("incident", "'COPY-' || i")]);
+    let lane = copied("lane", &[("id", "lane.id + i"), ("incident", "'COPY-' || i")]);
     let delivery = copied(
         "delivery",
-        &[
-            ("lane", "(SELECT id FROM lane WHERE incident = 'COPY-' || i)"),
-            ("receipt", "unhex(printf('%032x', i))"),
-            ("event", "event || i"),
-        ],
+        &[("lane", "delivery.lane + i"), ("receipt", "unhex(printf('%032x', i))"), ("event", "event || i")],
     );
     store
         .execute_batch(&format!(

@@ -1,9 +1,10 @@
 //! Bytes on a socket, and everything that comes back until the other side ends the connection.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::support::Event;
@@ -24,7 +25,14 @@ pub(crate) struct Said {
 
 /// Writes what the other side is willing to read, and reads to the end of the connection.
 pub(crate) async fn exchange(address: &str, bytes: &[u8], patience: Duration) -> Said {
-    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    exchange_from(Ipv4Addr::LOCALHOST, address, bytes, patience).await
+}
+
+/// The same from another of this machine's own addresses: whoever fails often is held off by its address.
+pub(crate) async fn exchange_from(source: Ipv4Addr, address: &str, bytes: &[u8], patience: Duration) -> Said {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((source, 0).into()).expect("an address of this machine");
+    let mut stream = socket.connect(address.parse().expect("an address")).await.expect("it listens");
     // It may have ended the connection in the middle of this, which is its right.
     drop(stream.write_all(bytes).await);
     read_to_end(&mut stream, patience).await
