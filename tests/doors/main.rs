@@ -12,6 +12,7 @@ mod backlog;
 mod bodies;
 mod canaries;
 mod names;
+mod page;
 mod raw;
 mod slow;
 mod smuggling;
