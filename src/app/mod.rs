@@ -259,7 +259,7 @@ fn serve_both(
 fn serve(socket: TcpListener, face: Face, listener: Listener) -> Result<Server, StartError> {
     let address = local(&socket)?.to_string();
     let server = HttpServer::new(move || {
-        let app = App::new().wrap(middleware::from_fn(http::track));
+        let app = App::new().wrap(middleware::from_fn(http::one_reading)).wrap(middleware::from_fn(http::track));
         match listener {
             Listener::Public { .. } => app.configure(http::public(face.clone())),
             Listener::Admin => app.configure(http::admin::routes(face.clone())),
@@ -270,6 +270,7 @@ fn serve(socket: TcpListener, face: Face, listener: Listener) -> Result<Server, 
         Listener::Admin => (1, "server.admin_listen"),
     };
     let bound = server
+        .on_connect(http::meet)
         .workers(workers)
         .client_request_timeout(REQUEST_HEAD_WAIT)
         .keep_alive(KEEP_ALIVE)

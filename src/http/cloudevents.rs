@@ -159,7 +159,7 @@ fn batch<'a>(events: &[&'a RawValue]) -> Result<Vec<Read<'a>>, ApiError> {
     }
     let item = |raw: &&'a RawValue| match serde_json::from_str::<Structured<'a>>(raw.get()) {
         Ok(event) => check(&event, &Trail::of_members(&event)),
-        Err(error) => Err(vec![Fault { item: None, pointer: String::new(), message: error.to_string() }]),
+        Err(error) => Err(vec![Fault { item: None, pointer: String::new(), message: unquoted(&error) }]),
     };
     Ok(events.iter().map(item).collect())
 }
@@ -244,12 +244,22 @@ pub(super) fn plain(body: &[u8]) -> Result<&str, ApiError> {
 pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
     serde_json::from_str(text).map_err(|error| {
         if error.is_data() {
-            let message = error.to_string();
+            let message = unquoted(&error);
             ApiError::invalid(vec![Fault { item: None, pointer: String::new(), message }])
         } else {
             ApiError::new(Code::MalformedJson, error.to_string())
         }
     })
+}
+
+/// What was expected, and where. The parser quotes what stands there instead, as long as it may be; that goes neither into an
+/// answer nor into the log.
+fn unquoted(error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    match whole.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {}", expected.replace("struct Structured", "an event")),
+        None => whole,
+    }
 }
 
 /// CloudEvents' HTTP binding percent-encodes header values; what is no valid escape stays as it is.

@@ -101,7 +101,7 @@ pub(super) fn tell_refused(tenant: &Tenant, refusal: &ApiError) {
 
 /// Whether anything is taken for this tenant, in this encoding.
 pub(super) fn check_taken(tenant: &Tenant, headers: &HeaderMap) -> Result<(), ApiError> {
-    if headers.get("content-encoding").is_some_and(|encoding| encoding.as_bytes() != b"identity") {
+    if headers.get_all("content-encoding").any(|encoding| encoding.as_bytes() != b"identity") {
         return Err(ApiError::new(Code::UnsupportedMediaType, "compressed bodies are not accepted: send it as it is"));
     }
     if tenant.is_enabled() {

@@ -240,6 +240,10 @@ mod tests {
         assert_eq!(check("64:ff9b::7f00:1", &[]), Some("loopback"));
         assert_eq!(check("64:ff9b::a9fe:a9fe", &[]), Some("a cloud's metadata service"));
         assert_eq!(check("::ffff:169.254.169.254", &[]), Some("a cloud's metadata service"));
+        assert_eq!(check("64:ff9b::6464:64c8", &[]), Some("a cloud's metadata service"));
+        assert_eq!(check("::ffff:100.100.100.200", &[]), Some("a cloud's metadata service"));
+        assert_eq!(check("::ffff:0:127.0.0.1", &[]), Some("not public unicast"), "SIIT's prefix");
+        assert_eq!(check("2002:a9fe:a9fe::1", &[]), Some("6to4, which embeds an IPv4 address"));
     }
 
     #[test]

@@ -49,9 +49,15 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
     Ok(())
 }
 
+/// What the HTTP parser calls an error is any byte a stranger sends it. Nobody here can mend that, and whoever is woken by
+/// ERROR could be woken from outside; a filter that names `actix_http` shows it.
+const STRANGERS_BYTES: &str = "actix_http";
+
 /// Whether `init` would take this filter; for the settings' check.
 pub fn parse_filter(filter: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::builder().parse(filter).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
+    let quiet = format!("{STRANGERS_BYTES}=off,{filter}");
+    let whole = if filter.contains(STRANGERS_BYTES) { filter } else { &quiet };
+    EnvFilter::builder().parse(whole).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
 }
 
 fn human<S, W>(writer: W) -> impl tracing_subscriber::Layer<S>
