@@ -294,11 +294,11 @@ pub(crate) fn credentials(data: &[u8]) {
     let keys = KeySet::parse(keys.as_bytes()).unwrap_or_default();
     if let Ok(token) = Token::read(shown) {
         assert!(!token.key_id().is_empty() && Token::is_meant(shown) || !shown.starts_with("eyJ"), "{shown}");
-        drop(keys.has(token.key_id()));
+        std::hint::black_box(keys.has(token.key_id()));
         let known: [(Issuer, &KeySet); 0] = [];
         assert!(token.proven_by(known.into_iter()).is_err(), "nobody vouches for it");
     }
     let secret = PagerdutySecret::parse("a secret that no header was made with").expect("long enough");
     assert!(pagerduty::verify(header, body.as_bytes(), &[secret]).is_err(), "{header}");
-    drop(proxies::names(header, "soc.example"));
+    std::hint::black_box(proxies::names(header, "soc.example"));
 }
