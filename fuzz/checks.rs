@@ -13,10 +13,14 @@ use snowgate::domain::id::{EventKey, SysId, TenantId};
 use snowgate::domain::sighting::Sighting;
 use snowgate::domain::time::Timestamp;
 use snowgate::limits::{ASKED_WAIT_MAX, FIELD_VALUE_CHARS_MAX};
+use snowgate::mapping::source::{self, Source};
 use snowgate::mapping::{FindingSeverity, Lookups, Mapping, Operation, SourceFile, TicketView, compile};
 use snowgate::peer::message::{self, Answer};
 use snowgate::peer::{oauth, waits};
+use snowgate::security::pagerduty::{self, PagerdutySecret};
+use snowgate::security::proxies;
 use snowgate::security::signature::{self, HexSignatures, SignedHeaders, WebhookSecret};
+use snowgate::security::token::{Issuer, KeySet, Token};
 use snowgate::servicenow::classify::classify;
 use snowgate::servicenow::journal::parse_history;
 use snowgate::servicenow::wire::calls::CallKind;
@@ -26,6 +30,23 @@ static TENANT: LazyLock<TenantId> = LazyLock::new(|| TenantId::parse("contoso").
 static SHIPPED: LazyLock<Mapping> = LazyLock::new(|| {
     let text = include_str!("../mappings/teams-rooms.yaml").to_owned();
     compile(&SourceFile::new("teams-rooms.yaml", text)).0.expect("it is shipped")
+});
+static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
+    let files = [
+        include_str!("../mappings/sources/alertmanager-group.yaml"),
+        include_str!("../mappings/sources/alertmanager.yaml"),
+        include_str!("../mappings/sources/azure-monitor.yaml"),
+        include_str!("../mappings/sources/cloudevents.yaml"),
+        include_str!("../mappings/sources/defender.yaml"),
+        include_str!("../mappings/sources/grafana.yaml"),
+        include_str!("../mappings/sources/opsgenie.yaml"),
+        include_str!("../mappings/sources/pagerduty-events.yaml"),
+        include_str!("../mappings/sources/pagerduty.yaml"),
+        include_str!("../mappings/sources/sentinel.yaml"),
+        include_str!("../mappings/sources/teams-admin-center.yaml"),
+    ];
+    let compiled = files.iter().map(|text| source::compile(&SourceFile::new("source.yaml", (*text).to_owned())).0);
+    compiled.map(|source| source.expect("it is shipped")).collect()
 });
 /// 2026-11-22T06:00:00Z.
 const NOW: i64 = 1_795_327_200;
@@ -233,4 +254,51 @@ pub(crate) fn tenant_files(data: &[u8]) {
     }
     let has_error = loaded.findings.iter().any(settings::Finding::is_error);
     assert!(has_error || !loaded.tenants.is_empty(), "refused without a reason");
+}
+
+/// Payloads of tools, through every shipped source: the first byte chooses. What becomes of one is an event that reads back
+/// from the store, and the same payload becomes the same events again.
+pub(crate) fn payloads(data: &[u8]) {
+    let (choice, body) = chosen(data);
+    let Ok(payload) = serde_json::from_slice::<Value>(body) else { return };
+    let source = &SOURCES[choice % SOURCES.len()];
+    drop(source.key(&payload));
+    let read = source.read_at(&payload, now());
+    assert_eq!(read, source.read_at(&payload, now()), "twice the same");
+    for event in read.map(|read| read.events).unwrap_or_default() {
+        let stored = Change::from_slice(event.change.kind, None, event.data.as_bytes()).expect("our own writing");
+        assert_eq!(stored.incident.id, event.change.incident.id);
+    }
+}
+
+/// Source files. Whatever is wrong is a finding with a place.
+pub(crate) fn source_files(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (source, findings) = source::compile(&SourceFile::new("source.yaml", text.to_owned()));
+    for finding in &findings {
+        assert!(!finding.render(false).is_empty());
+    }
+    match source {
+        Some(source) => drop(source.run_cases(&|_| Err("no file".to_owned()))),
+        None => assert!(findings.iter().any(|finding| finding.severity == FindingSeverity::Error), "no reason"),
+    }
+}
+
+/// What callers show: a token, an issuer's keys, PagerDuty's signature and a proxy's header, one per line. Nothing that was
+/// made up proves anything.
+pub(crate) fn credentials(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.splitn(4, '\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (shown, keys, header, body) = (line(), line(), line(), line());
+    let keys = KeySet::parse(keys.as_bytes()).unwrap_or_default();
+    if let Ok(token) = Token::read(shown) {
+        assert!(!token.key_id().is_empty() && Token::is_meant(shown) || !shown.starts_with("eyJ"), "{shown}");
+        std::hint::black_box(keys.has(token.key_id()));
+        let known: [(Issuer, &KeySet); 0] = [];
+        assert!(token.proven_by(known.into_iter()).is_err(), "nobody vouches for it");
+    }
+    let secret = PagerdutySecret::parse("a secret that no header was made with").expect("long enough");
+    assert!(pagerduty::verify(header, body.as_bytes(), &[secret]).is_err(), "{header}");
+    std::hint::black_box(proxies::names(header, "soc.example"));
 }

@@ -202,7 +202,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["peer", "cli", "sim"]),
     ("oauth2", &["peer"]),
     ("governor", &["peer"]),
-    ("jsonwebtoken", &["peer", "security"]),
+    ("jsonwebtoken", &["peer", "security", "sim"]),
     ("rusqlite", &["store"]),
     ("actix_web", &["http", "app", "sim", "cli"]),
     (

@@ -41,4 +41,16 @@ macro_rules! targets {
     };
 }
 
-targets!(answer_waits, answers, events, expressions, mappings, signatures, tenant_files, webhooks);
+targets!(
+    answer_waits,
+    answers,
+    credentials,
+    events,
+    expressions,
+    mappings,
+    payloads,
+    signatures,
+    source_files,
+    tenant_files,
+    webhooks,
+);

@@ -64,10 +64,12 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::Unauthorized,
+        Self::TooManyFailures,
+        Self::IssuerUnavailable,
         Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -75,9 +77,11 @@ impl Code {
         Self::NotParked,
         Self::NotTested,
         Self::FileDecides,
+        Self::CheckUnderWay,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidEvent,
+        Self::InvalidConfiguration,
         Self::EventConflict,
         Self::LaneFull,
         Self::TicketLaneFull,

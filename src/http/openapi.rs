@@ -103,7 +103,7 @@ refusals! {
         EventConflict LaneFull TooManyFailures StoreUnavailable IssuerUnavailable Internal;
     /// Of an instance that calls.
     Calling: MalformedJson BadRequest Unauthorized RequestTimeout BodyTooLarge UnsupportedMediaType InvalidEvent EventConflict
-        TicketLaneFull StoreUnavailable Internal;
+        TicketLaneFull TooManyFailures StoreUnavailable Internal;
     /// Of whoever asks for what is theirs.
     Asking: Unauthorized NotFound TooManyFailures StoreUnavailable IssuerUnavailable Internal;
     /// Of an operator who looks at everything.

@@ -154,7 +154,9 @@ impl<'a> Notes<'a> {
         let line_start = text.get(..start).and_then(|before| before.rfind('\n')).map_or(0, |feed| feed + 1);
         let line_end = text.get(start..).and_then(|after| after.find('\n')).map_or(text.len(), |feed| start + feed);
         let excerpt = text.get(line_start..line_end).unwrap_or_default().trim_end_matches('\r').to_owned();
-        let marked = start - line_start..floor(text, at.end).min(line_end).max(start) - line_start;
+        // What is trimmed off the end of the line cannot be pointed at.
+        let within = |byte: usize| byte.saturating_sub(line_start).min(excerpt.len());
+        let marked = within(start)..within(floor(text, at.end).min(line_end).max(start));
         self.found.push(Diagnostic {
             code,
             severity,
