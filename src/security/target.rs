@@ -337,7 +337,7 @@ mod tests {
             ("https://user@contoso.service-now.com", "user name or password"),
             ("https://user:pw@contoso.service-now.com", "user name or password"),
             ("https://@contoso.service-now.com", "user name or password"),
-            ("https://evil.example\u{ff03}@contoso.service-now.com", "not a URL"),
+            ("https://evil.example\u{ff03}@contoso.service-now.com", "user name or password"),
             ("https://contoso.service-now.com:22", "port 22"),
             ("https://contoso.service-now.com:80", "port 80"),
             ("https://contoso.service-now.com:0", "port 0"),

@@ -28,15 +28,15 @@ async fn home(instance: &Instance) -> Home {
     drop(gateway);
     let store = Connection::open(home.path().join("snowgate.db")).expect("the store");
     let copies = PARKED - 1;
-    let copied = |table: &str, rewritten: &[(&str, &str)]| {
+    let selected = |table: &str, rewritten: &[(&str, &str)]| {
         let expression = |column: String| {
             let found = rewritten.iter().find(|(name, _)| *name == column);
             found.map_or(column, |(_, expression)| (*expression).to_owned())
         };
         columns(&store, table).into_iter().map(expression).collect::<Vec<_>>().join(", ")
     };
-    let lane = copied("lane", &[("id", "lane.id + i"), ("incident", "'COPY-' || i")]);
-    let delivery = copied(
+    let lane = selected("lane", &[("id", "lane.id + i"), ("incident", "'COPY-' || i")]);
+    let delivery = selected(
         "delivery",
         &[("lane", "delivery.lane + i"), ("receipt", "unhex(printf('%032x', i))"), ("event", "event || i")],
     );
