@@ -16,6 +16,8 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, middleware};
 
+use tokio::task::JoinHandle;
+
 use crate::domain::time::SharedClock;
 use crate::http::operators::Operators;
 use crate::http::{self, Face};
@@ -24,7 +26,7 @@ use crate::limits::{ACCEPT_AFTER_STOP, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD
 use crate::peer::transport::Transport;
 use crate::peer::transport::addresses::AddressFilter;
 use crate::peer::transport::http::{Http, HttpOptions, HttpOptionsError};
-use crate::runtime::drain::{self, StillRunning, Stopper};
+use crate::runtime::drain::{self, StillRunning, Stop, Stopper};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::tasks;
 use crate::runtime::wake::Wake;
@@ -85,7 +87,7 @@ pub struct Gateway {
     admin: SocketAddr,
     servers: Vec<ServerHandle>,
     stopper: Stopper,
-    worker: tokio::task::JoinHandle<()>,
+    worker: JoinHandle<()>,
     store: Store,
     reloader: Reloader,
 }
@@ -171,11 +173,7 @@ impl Gateway {
         };
         let addresses = (local(&public)?, local(&admin)?);
         let servers = serve_both(public, admin, &face, settings.server.workers)?;
-        drop(tasks::spawn("backlog report", upkeep::report_backlog(face.clone(), stop.clone())));
-        drop(tasks::spawn("forget old records", upkeep::forget(face, stop.clone())));
-        drop(tasks::spawn("watch files", reloader.clone().watch(stop.clone())));
-        drop(tasks::spawn("sweep", worker.clone().sweep(stop.clone())));
-        let worker = tasks::spawn("worker", worker.run(stop));
+        let worker = begin_work(face, worker, reloader.clone(), &stop);
         drop(starting);
         Ok(Self { public: addresses.0, admin: addresses.1, servers, stopper, worker, store, reloader })
     }
@@ -231,6 +229,15 @@ impl Gateway {
 
     /// How long a stopping gateway keeps accepting.
     pub const ACCEPT_AFTER_STOP: Duration = ACCEPT_AFTER_STOP;
+}
+
+/// What goes on beside the listeners; gives the task of the worker, which ends last.
+fn begin_work(face: Face, worker: Worker, reloader: Reloader, stop: &Stop) -> JoinHandle<()> {
+    drop(tasks::spawn("backlog report", upkeep::report_backlog(face.clone(), stop.clone())));
+    drop(tasks::spawn("forget old records", upkeep::forget(face, stop.clone())));
+    drop(tasks::spawn("watch files", reloader.watch(stop.clone())));
+    drop(tasks::spawn("sweep", worker.clone().sweep(stop.clone())));
+    tasks::spawn("worker", worker.run(stop.clone()))
 }
 
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use crate::domain::time::SharedClock;
 use crate::onboarding::report::{LiveFinding, LiveReport, Severity};
 use crate::runtime::clock::SystemClock;
 use crate::settings::Settings;
-use crate::tenants::Tenant;
+use crate::tenants::{Enabled, Tenant};
 
 /// Checks the instances of these tenants, one after the other.
 pub(super) fn run(settings: &Settings, tenants: &[Tenant], ticket: bool, printer: &Printer) -> anyhow::Result<u8> {
@@ -25,6 +25,11 @@ pub(super) fn run(settings: &Settings, tenants: &[Tenant], ticket: bool, printer
         let Some(report) = report else { continue };
         if !printer.is_json() {
             show(&report, printer);
+            if tenant.settings().enabled == Enabled::AfterCheck {
+                printer.note(format_args!(
+                    "`snowgate tenants check {id}` does the same in the running gateway, and makes it tested"
+                ));
+            }
         }
         reports.push(report);
     }

@@ -80,6 +80,12 @@ While it runs: GET /_sim/state (tickets with journals), GET /_sim/log, PUT /_sim
 PUT /_sim/loss, GET /_sim/outbound, POST /_sim/misconfigurations, POST /_sim/reset. docs/simulator.md shows them all.";
 
 pub(super) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<u8> {
+    if !arguments.listen.ip().is_loopback() {
+        anyhow::bail!(
+            "the simulator listens on loopback addresses only, such as 127.0.0.1:8090, not on {}",
+            arguments.listen
+        );
+    }
     runtime()?.block_on(async {
         let simulator = server::start(options(arguments))
             .with_context(|| format!("the simulator cannot listen on {}", arguments.listen))?;

@@ -97,7 +97,8 @@ fn checked(report: &Value, printer: &Printer) {
         };
         let severity = printer.ink(ink, text(&finding["severity"]));
         let (code, subject, message) = (text(&finding["code"]), text(&finding["subject"]), text(&finding["message"]));
-        printer.line(format_args!("{severity} {code} {subject}: {message}"));
+        let place = finding["place"].as_str().map(|place| format!("{place} ")).unwrap_or_default();
+        printer.line(format_args!("{severity} {place}{code} {subject}: {message}"));
         if !is_note {
             printer.line(format_args!("  what to do: {}\n", text(&finding["remedy"])));
         }

@@ -394,7 +394,10 @@ fn health(tenant: &Tenant, record: &TenantRecord, waiting: u64, parked: u64) -> 
         (Stage::Tested, _, _, _) => format!("tested, not served: snowgate tenants enable {}", tenant.id()),
         (Stage::Enabled, Some(pause), _, _) => format!("paused ({}): {}{since}", pause.code, pause.reason),
         (Stage::Enabled, None, 1.., _) => {
-            format!("{parked} parked, a person is needed: snowgate deliveries list --state parked{since}")
+            format!(
+                "{parked} parked, a person is needed: snowgate deliveries list --tenant {} --state parked{since}",
+                tenant.id()
+            )
         }
         (Stage::Enabled, None, 0, 1..) => format!("working, {waiting} waiting{since}"),
         (Stage::Enabled, None, 0, 0) => format!("idle{since}"),

@@ -289,6 +289,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn whatever_leads_elsewhere_is_refused_with_the_reason() {
         for (url, reason) in [
             ("https://evil.example", "not in the operator's"),

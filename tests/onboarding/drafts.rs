@@ -38,7 +38,7 @@ fn has(text: &str, lines: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_incident_table_gives_a_mapping_that_works_at_once() {
-    let text = check(&[], "incident").await;
+    let text = Box::pin(check(&[], "incident")).await;
     has(&text, &["target: {table: incident}", "resolved: 6", "default: Solution provided"]);
 }
 
@@ -50,7 +50,7 @@ async fn mandatory_columns_of_the_customers_own_are_filled_and_marked() {
         "mandatory_to_open=incident.location",
         "choice_missing=incident.close_code:Solution provided",
     ];
-    let text = check(&mistakes, "incident").await;
+    let text = Box::pin(check(&mistakes, "incident")).await;
     has(
         &text,
         &[
@@ -64,7 +64,7 @@ async fn mandatory_columns_of_the_customers_own_are_filled_and_marked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_table_with_other_states_gives_its_own_values() {
-    let text = check(&[], "sn_customerservice_case").await;
+    let text = Box::pin(check(&[], "sn_customerservice_case")).await;
     has(&text, &["target: {table: sn_customerservice_case}", "new: 1", "investigating: 10", "provider_working: 18"]);
 }
 
