@@ -144,6 +144,7 @@ impl Gateway {
             origin,
             registry: Arc::clone(&registry),
             bridges: Arc::clone(&worker.bridges),
+            issuers: Arc::clone(&issuers),
             operators: Arc::clone(&operators),
             store: store.clone(),
             accepted: accepted.clone(),

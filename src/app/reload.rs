@@ -22,6 +22,7 @@ use crate::domain::id::TenantId;
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::http::configuration::{Configuration, Configured, Failure, NotReloaded, Reloaded};
 use crate::http::operators::{Operators, Role};
+use crate::issuers::Issuers;
 use crate::limits::RELOAD_EVERY_MAX;
 use crate::peer::transport::http::HttpOptionsError;
 use crate::runtime::drain::Stop;
@@ -33,7 +34,7 @@ use crate::store::{Store, StoreError, TenantShare};
 use crate::telemetry::events::{SettingsApplied, SettingsRefused, TenantResumed};
 use crate::tenants::watch::{Look, Watch};
 use crate::tenants::{self, Diff, Prepared, Registry, Tenant};
-use crate::worker::bridges::{Bridges, Surroundings};
+use crate::worker::bridges::{Bridges, Surroundings, Ways};
 
 /// Findings that the log line of a refused reload repeats.
 const FINDINGS_LOGGED: usize = 3;
@@ -70,6 +71,7 @@ pub(super) struct Parts {
     pub(super) origin: Origin,
     pub(super) registry: Arc<Registry>,
     pub(super) bridges: Arc<Bridges>,
+    pub(super) issuers: Arc<Issuers>,
     pub(super) operators: Arc<Operators>,
     pub(super) store: Store,
     pub(super) accepted: Wake,
@@ -83,6 +85,7 @@ struct Inner {
     origin: Origin,
     registry: Arc<Registry>,
     bridges: Arc<Bridges>,
+    issuers: Arc<Issuers>,
     operators: Arc<Operators>,
     store: Store,
     accepted: Wake,
@@ -134,10 +137,22 @@ impl Running {
 
 impl Reloader {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { origin, registry, bridges, operators, store, accepted, clock, surround, running } = parts;
+        let Parts { origin, registry, bridges, issuers, operators, store, accepted, clock, surround, running } = parts;
         let told = Mutex::new(running.first.clone());
         let running = tokio::sync::Mutex::new(running);
-        Self(Arc::new(Inner { origin, registry, bridges, operators, store, accepted, clock, surround, running, told }))
+        Self(Arc::new(Inner {
+            origin,
+            registry,
+            bridges,
+            issuers,
+            operators,
+            store,
+            accepted,
+            clock,
+            surround,
+            running,
+            told,
+        }))
     }
 
     /// Reads the files now, because a person asked for it.
@@ -263,6 +278,8 @@ impl Reloader {
             self.0.store.serve_tenants(staying).await.map_err(NotReloaded::Store)?;
             // Nothing fails from here on.
             if let Some(surroundings) = surroundings {
+                let Ways { encrypted, plain } = surroundings.ways.clone();
+                self.0.issuers.surround(encrypted, plain, Arc::new(settings.egress.clone()));
                 self.0.bridges.surround(surroundings);
             }
             self.0.operators.replace(operators(&settings));

@@ -164,6 +164,13 @@ fn batch<'a>(events: &[&'a RawValue]) -> Result<Vec<Read<'a>>, ApiError> {
     Ok(events.iter().map(item).collect())
 }
 
+/// Names under which this gateway keeps what it is told in other ways. An event that bore one could make an alert of the
+/// route for sources, or a webhook, look like a repetition.
+fn reserved(source: &str) -> Option<&'static str> {
+    let begins = ["snowgate:", "source:"].into_iter().find(|prefix| source.starts_with(prefix));
+    begins.or_else(|| (source == "servicenow").then_some("servicenow"))
+}
+
 fn check<'a>(event: &Structured<'a>, trail: &Trail<'_>) -> Read<'a> {
     let mut faults = Vec::new();
     let mut fault =
@@ -186,7 +193,9 @@ fn check<'a>(event: &Structured<'a>, trail: &Trail<'_>) -> Read<'a> {
     match &key {
         _ if id.is_empty() => fault("/id", "is missing: it makes a repeated event recognisable".to_owned()),
         _ if source.is_empty() => fault("/source", "is missing: name the system that sends this".to_owned()),
-        _ if source.starts_with("snowgate:") => fault("/source", "`snowgate:` is reserved".to_owned()),
+        _ if reserved(source).is_some() => {
+            fault("/source", format!("`{}` is reserved", reserved(source).unwrap_or_default()));
+        }
         Err(invalid) => fault("/id", invalid.to_string()),
         Ok(_) => {}
     }
@@ -317,6 +326,24 @@ mod tests {
         let good = r#"{"specversion":"1.0","id":"e","source":"s","type":"incident.opened","data":{}}"#;
         let bad = r#"{"specversion":"1.0","id":"e","source":"snowgate:x","type":"incident.opened","data":{}}"#;
         assert_eq!(faults(&format!("[{good},{bad}]")), [(1, "/source".to_owned())]);
+    }
+
+    #[test]
+    fn an_event_cannot_take_the_name_of_another_route() {
+        for (source, expected) in [
+            ("snowgate:replay", true),
+            ("source:alertmanager", true),
+            ("source:", true),
+            ("servicenow", true),
+            ("servicenow-exporter", false),
+            ("sources", false),
+            ("soc", false),
+        ] {
+            let body =
+                format!(r#"{{"specversion":"1.0","id":"e","source":"{source}","type":"incident.opened","data":{{}}}}"#);
+            let expected = if expected { vec![(0, "/source".to_owned())] } else { Vec::new() };
+            assert_eq!(faults(&body), expected, "{source}");
+        }
     }
 
     #[test]

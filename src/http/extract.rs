@@ -85,6 +85,8 @@ fn by_token(
         caller.or_else(|why| face.registry.authenticate(tenant, Credential::ApiKey(text), wanted).map_err(|_| why));
     match (caller, keys.later) {
         (Err(_), Some(wait)) => {
+            // A made-up token costs as much as a wrong one, so it counts as one.
+            face.attempts.failed(credentials::address(face, request), face.clock.now())?;
             let reason = "the keys of the token's issuer cannot be had just now";
             let code = Code::IssuerUnavailable;
             told::Refused { tenant: None, code: code.as_str(), status: code.status().as_u16(), reason }.emit();

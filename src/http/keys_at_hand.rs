@@ -11,6 +11,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
+use futures_util::future::join_all;
 
 use super::{Face, credentials};
 use crate::issuers::Keys;
@@ -46,9 +47,15 @@ pub(super) async fn look<B: MessageBody>(
 async fn keys(face: &Face, request: &HttpRequest) -> Option<KeysAtHand> {
     let text = credentials::bearer(request).filter(|text| Token::is_meant(text))?;
     let token = Token::read(text).ok()?;
+    // All at once: a slow source must not add its wait to that of another.
+    let (issuers, key) = (&face.issuers, token.key_id());
+    let looks = face.registry.issuers(token.issuer()).into_iter().map(|issuer| async move {
+        let keys = issuers.keys(&issuer, key).await;
+        (issuer, keys)
+    });
     let mut found = KeysAtHand::default();
-    for issuer in face.registry.issuers(token.issuer()) {
-        match face.issuers.keys(&issuer, token.key_id()).await {
+    for (issuer, keys) in join_all(looks).await {
+        match keys {
             Keys::Known(keys) => found.known.push((issuer, keys)),
             Keys::Later(wait) => found.later = Some(found.later.map_or(wait, |known| known.max(wait))),
         }

@@ -15,6 +15,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use self::fetch::Way;
 use self::keeper::Keeper;
 use crate::domain::time::SharedClock;
@@ -25,7 +27,7 @@ use crate::security::token::{Issuer, KeySet};
 
 /// The keys of every issuer that somebody showed a token of.
 pub struct Issuers {
-    way: Arc<Way>,
+    way: ArcSwap<Way>,
     clock: SharedClock,
     known: Mutex<HashMap<Issuer, Arc<Keeper>>>,
 }
@@ -56,8 +58,16 @@ impl Issuers {
     /// Knows nothing yet: an issuer is asked when its first token comes.
     pub fn new(surroundings: Surroundings) -> Self {
         let Surroundings { encrypted, plain, egress, clock } = surroundings;
-        let way = Arc::new(Way { encrypted, plain, egress });
+        let way = ArcSwap::from_pointee(Way { encrypted, plain, egress });
         Self { way, clock, known: Mutex::default() }
+    }
+
+    /// From now on issuers are asked over these ways, and only where this policy allows. A fetch under way ends as it began,
+    /// and what is known is forgotten: it may have come from where nobody may go any more.
+    pub fn surround(&self, encrypted: Transport, plain: Transport, egress: Arc<EgressPolicy>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        self.way.store(Arc::new(Way { encrypted, plain, egress }));
+        known.clear();
     }
 
     /// The keys of this issuer, fetched if the key that is asked for is not among those that are known.
@@ -74,7 +84,7 @@ impl Issuers {
         // Who is asked for is in the settings, so only a reload can leave somebody behind here.
         let now = self.clock.now();
         known.retain(|_, keeper| now.since(keeper.used_at()) < ISSUER_KEYS_KEPT);
-        let keeper = Arc::new(Keeper::new(issuer.clone(), Arc::clone(&self.way), Arc::clone(&self.clock)));
+        let keeper = Arc::new(Keeper::new(issuer.clone(), self.way.load_full(), Arc::clone(&self.clock)));
         known.insert(issuer.clone(), Arc::clone(&keeper));
         keeper
     }

@@ -132,7 +132,9 @@ const NAT64: Cidr = Cidr::v6(0x64, 0xff9b, 0, 96);
 /// ranges, never the metadata services.
 pub fn is_forbidden(address: IpAddr, allow_private: &[Cidr]) -> Option<&'static str> {
     let address = unmapped(address);
-    if METADATA.iter().any(|block| block.contains(address)) {
+    // Even where the operator opened NAT64's own prefix: what counts is where the call would end.
+    let end = embedded(address).unwrap_or(address);
+    if METADATA.iter().any(|block| block.contains(end)) {
         return Some("a cloud's metadata service");
     }
     if allow_private.iter().any(|block| block.contains(address)) {
@@ -140,11 +142,8 @@ pub fn is_forbidden(address: IpAddr, allow_private: &[Cidr]) -> Option<&'static 
     }
     match address {
         IpAddr::V4(_) => reason(&NOT_PUBLIC_V4, address),
-        IpAddr::V6(v6) if NAT64.contains(address) => {
-            let [.., a, b, c, d] = v6.octets();
-            // The operator's blocks are about addresses as dialled, so an embedded private one stays closed.
-            is_forbidden(Ipv4Addr::new(a, b, c, d).into(), &[])
-        }
+        // The operator's blocks are about addresses as dialled, so an embedded private one stays closed.
+        IpAddr::V6(_) if NAT64.contains(address) => is_forbidden(end, &[]),
         IpAddr::V6(v6) if v6.is_loopback() => Some("loopback"),
         IpAddr::V6(v6) if v6.is_unicast_link_local() => Some("link-local"),
         IpAddr::V6(v6) if v6.is_unique_local() => Some("private"),
@@ -163,6 +162,17 @@ pub fn is_opened(address: IpAddr, allow_private: &[Cidr]) -> bool {
 
 fn reason(table: &[(Cidr, &'static str)], address: IpAddr) -> Option<&'static str> {
     table.iter().find(|(block, _)| block.contains(address)).map(|(_, reason)| *reason)
+}
+
+/// The IPv4 address that is reached through NAT64.
+fn embedded(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V6(v6) if NAT64.contains(address) => {
+            let [.., a, b, c, d] = v6.octets();
+            Some(Ipv4Addr::new(a, b, c, d).into())
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    }
 }
 
 /// `::ffff:a.b.c.d` is dialled as IPv4, so it is judged as IPv4.
@@ -254,6 +264,9 @@ mod tests {
         let everything = ["0.0.0.0/0", "::/0"];
         for metadata in ["169.254.169.254", "100.100.100.200", "168.63.129.16", "fd00:ec2::254", "192.0.0.192"] {
             assert_eq!(check(metadata, &everything), Some("a cloud's metadata service"), "{metadata}");
+        }
+        for metadata in ["64:ff9b::a9fe:a9fe", "64:ff9b::6464:64c8"] {
+            assert_eq!(check(metadata, &["64:ff9b::/96"]), Some("a cloud's metadata service"), "{metadata}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! Fails: closed; an address that cannot be read ends the walk at the last one that could.
 //! Proved by: the tests below, and `tests/it/callers.rs` with forged headers.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::address::Cidr;
@@ -40,13 +40,20 @@ impl TrustedProxies {
             if !self.trust(caller) {
                 break;
             }
-            match hop.trim().parse::<IpAddr>() {
-                Ok(address) => caller = address.to_canonical(),
-                Err(_) => break,
+            match address(hop.trim()) {
+                Some(address) => caller = address.to_canonical(),
+                None => break,
             }
         }
         caller
     }
+}
+
+/// An address as proxies write it: alone, in brackets, or with a port behind it, as some load balancers do.
+fn address(hop: &str) -> Option<IpAddr> {
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    hop.parse().ok().or_else(with_port).or_else(bracketed)
 }
 
 /// Whether the proxy's header names this certificate: names separated by commas, with or without `DNS:`, `URI:` or `email:`
@@ -87,6 +94,13 @@ mod tests {
             ("10.0.0.1", &["1.2.3.4", "198.51.100.1, 10.0.0.2"], "198.51.100.1"),
             ("10.0.0.1", &["2001:db8::7"], "2001:db8::7"),
             ("fd12::1", &["198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["203.0.113.9:50122"], "203.0.113.9"),
+            ("10.0.0.1", &["[2001:db8::1]:443"], "2001:db8::1"),
+            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", &["198.51.100.1:1, 10.0.0.2:443"], "198.51.100.1"),
+            ("10.0.0.1", &["[198.51.100.1]"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1:"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1:99999"], "10.0.0.1"),
             ("10.0.0.1", &["unknown"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1, for=x"], "10.0.0.1"),
             ("10.0.0.1", &[""], "10.0.0.1"),

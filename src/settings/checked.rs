@@ -129,11 +129,7 @@ pub struct CrashAt {
 impl Settings {
     /// Which of the settings differ and take effect only when the process is started again.
     pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
-        let (server, others) = (&self.server, &other.server);
         let differences = [
-            ("server.listen", server.listen != others.listen),
-            ("server.admin_listen", server.admin_listen != others.admin_listen),
-            ("server.workers", server.workers != others.workers),
             ("store.url", self.store.place() != other.store.place()),
             ("store.password", self.store.password() != other.store.password()),
             ("store.accept_data_loss", self.store.accept_data_loss != other.store.accept_data_loss),
@@ -141,7 +137,22 @@ impl Settings {
             ("log.format", self.log.format != other.log.format),
             ("log.level", self.log.filter != other.log.filter),
         ];
-        differences.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+        let differences = self.server.differences(&other.server).into_iter().chain(differences);
+        differences.filter_map(|(name, differs)| differs.then_some(name)).collect()
+    }
+}
+
+impl ServerSettings {
+    /// Which keys differ. The listeners are made once, so all of them need a restart; a new field does not compile until it
+    /// is named here.
+    fn differences(&self, other: &Self) -> [(&'static str, bool); 4] {
+        let Self { listen, admin_listen, workers, trusted_proxies } = self;
+        [
+            ("server.listen", *listen != other.listen),
+            ("server.admin_listen", *admin_listen != other.admin_listen),
+            ("server.workers", *workers != other.workers),
+            ("server.trusted_proxies", *trusted_proxies != other.trusted_proxies),
+        ]
     }
 }
 
@@ -397,4 +408,41 @@ fn crash_at(reader: &mut Reader<'_>, environment: &Environment) -> Option<CrashA
         "",
         parsed.ok_or("`SNOWGATE_CRASH_AT` is not `name:n`, such as `accept.after_commit:3`"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_of_the_server_is_named_when_it_differs() {
+        let running = ServerSettings {
+            listen: "127.0.0.1:8080".parse().unwrap(),
+            admin_listen: "127.0.0.1:8081".parse().unwrap(),
+            workers: None,
+            trusted_proxies: TrustedProxies::none(),
+        };
+        let elsewhere = "127.0.0.1:9090".parse().unwrap();
+        let proxies = |networks: &[&str], header: &str| TrustedProxies {
+            networks: networks.iter().map(|network| network.parse().unwrap()).collect(),
+            certificate_header: header.into(),
+        };
+        for (wanted, expected) in [
+            (running.clone(), None),
+            (ServerSettings { listen: elsewhere, ..running.clone() }, Some("server.listen")),
+            (ServerSettings { admin_listen: elsewhere, ..running.clone() }, Some("server.admin_listen")),
+            (ServerSettings { workers: Some(2), ..running.clone() }, Some("server.workers")),
+            (
+                ServerSettings { trusted_proxies: proxies(&["10.0.0.0/8"], "x-client-cert-san"), ..running.clone() },
+                Some("server.trusted_proxies"),
+            ),
+            (
+                ServerSettings { trusted_proxies: proxies(&[], "x-other"), ..running.clone() },
+                Some("server.trusted_proxies"),
+            ),
+        ] {
+            let named = running.differences(&wanted).into_iter().filter_map(|(name, differs)| differs.then_some(name));
+            assert_eq!(named.collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+        }
+    }
 }

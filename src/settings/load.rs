@@ -6,19 +6,22 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::checked::{self, Settings};
 use super::exchange::UnsignedWebhook;
 use super::finding::{Finding, Severity};
 use super::layers;
 use super::reader::{Finished, Reader, read_text, reason};
+use super::senders::{Sender, SenderCredential};
 use super::shape::{self, Shape};
 use super::tenant::{self, Against, TenantSettings};
 use super::tree::Document;
-use super::{Environment, codes, schema};
+use super::{Environment, codes, schema, tokens};
 use crate::domain::id::TenantId;
 use crate::limits::{SETTINGS_FILE_BYTES_MAX, TENANTS_MAX};
 use crate::security::api_key::ApiKeyHash;
+use crate::security::token::TokenRules;
 
 /// What could be understood, and everything that was found.
 #[derive(Debug)]
@@ -175,6 +178,8 @@ struct Seen {
     tenants: HashMap<String, String>,
     /// Which tenant uses which key or secret, by its digest.
     credentials: HashMap<[u8; 32], String>,
+    /// Whose tokens are taken as whose, with the tenant and the words for a finding.
+    tokens: Vec<(String, String, Arc<TokenRules>)>,
 }
 
 fn load_tenant(
@@ -223,6 +228,7 @@ fn check_credentials(reader: &mut Reader<'_>, tenant: &TenantSettings, seen: &mu
         let path = |key: &str| if reader.is_absent(&azure) { format!("senders.{index}.{key}") } else { azure.clone() };
         senders.extend(sender.credential.digests().into_iter().map(|(key, digest)| (path(key), digest)));
     }
+    check_tokens(reader, tenant, seen);
     let webhook = tenant.webhook.iter().flat_map(|webhook| webhook.secrets.iter().enumerate());
     let webhook = webhook.map(|(index, secret)| (format!("webhook.secrets.{index}"), secret.digest()));
     let unsigned = tenant.webhook.iter().filter_map(|webhook| webhook.unsigned.as_ref()).map(|unsigned| {
@@ -246,6 +252,29 @@ fn check_credentials(reader: &mut Reader<'_>, tenant: &TenantSettings, seen: &mu
             }
         }
     }
+}
+
+/// A token that two tenants take does not tell which of them is meant.
+fn check_tokens(reader: &mut Reader<'_>, tenant: &TenantSettings, seen: &mut Seen) {
+    let name = tenant.tenant.to_string();
+    for (index, sender) in tenant.senders.iter().enumerate() {
+        let SenderCredential::Token(rules) = &sender.credential else { continue };
+        let path = format!("senders.{index}");
+        // What is wholly the same is reported as such.
+        let is_same = rules_digests(sender).iter().any(|digest| seen.credentials.contains_key(digest));
+        let mut others =
+            seen.tokens.iter().filter(|(other, _, known)| *other != name && tokens::may_share(known, rules));
+        if let Some((_, other, _)) = others.next().filter(|_| !is_same) {
+            let message = format!("a token could be good for this and for {other}");
+            reader.error(codes::DUPLICATE_CREDENTIAL, &path, message);
+            reader.hint("tell them apart by `audience`, or by `clients` or `subject` in both: a token may have several roles and scopes");
+        }
+        seen.tokens.push((name.clone(), format!("`{path}` of `{name}`"), Arc::clone(rules)));
+    }
+}
+
+fn rules_digests(sender: &Sender) -> Vec<[u8; 32]> {
+    sender.credential.digests().into_iter().map(|(_, digest)| digest).collect()
 }
 
 /// The tenants' files in the order of their names, so that findings come in the same order every time.

@@ -226,10 +226,15 @@ impl<'a> Reader<'a> {
 
 /// Reads a file that must be UTF-8 and not larger than this. The error goes on after the file's name.
 pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| reason(&error))?;
-    if file.metadata().is_ok_and(|found| found.is_dir()) {
+    // Looked at before it is opened: opening a pipe waits for somebody who writes to it.
+    let found = std::fs::metadata(path).map_err(|error| reason(&error))?;
+    if found.is_dir() {
         return Err("is a directory".to_owned());
     }
+    if !found.is_file() {
+        return Err("is not a regular file, but a pipe, a socket or a device".to_owned());
+    }
+    let file = std::fs::File::open(path).map_err(|error| reason(&error))?;
     let mut text = String::new();
     let read = file.take(bytes_max + 1).read_to_string(&mut text).map_err(|error| reason(&error))?;
     if read as u64 > bytes_max { Err(format!("is larger than {bytes_max} bytes")) } else { Ok(text) }
@@ -241,5 +246,21 @@ pub(super) fn reason(error: &std::io::Error) -> String {
         std::io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
         std::io::ErrorKind::InvalidData => "is not UTF-8 text".to_owned(),
         _ => format!("cannot be read: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        for path in [path.as_path(), Path::new("/dev/null")] {
+            let refused = read_text(path, 10).unwrap_err();
+            assert_eq!(refused, "is not a regular file, but a pipe, a socket or a device");
+        }
     }
 }

@@ -145,6 +145,16 @@ fn words(reader: &mut Reader<'_>, words: Vec<String>, path: &str) -> Option<Vec<
     Some(words)
 }
 
+/// Whether one token could be good for both: the same issuer gives it for the same audience, and neither its client nor its
+/// subject tells them apart. Roles and scopes do not: a token may have several.
+pub(super) fn may_share(one: &TokenRules, other: &TokenRules) -> bool {
+    let share = |one: &[String], other: &[String]| one.iter().any(|word| other.contains(word));
+    let same_issuer = one.issuers.iter().any(|issuer| other.issuers.iter().any(|known| known.name == issuer.name));
+    let clients_differ = !one.clients.is_empty() && !other.clients.is_empty() && !share(&one.clients, &other.clients);
+    let subjects_differ = one.subject.is_some() && other.subject.is_some() && one.subject != other.subject;
+    same_issuer && share(&one.audiences, &other.audiences) && !clients_differ && !subjects_differ
+}
+
 /// One for each combination of issuer, audience and client: two senders that share one would take the same token.
 pub(super) fn digests(rules: &TokenRules) -> Vec<(&'static str, [u8; 32])> {
     let TokenRules { issuers, audiences, clients, roles, scopes, subject } = rules;
@@ -166,4 +176,40 @@ pub(super) fn digests(rules: &TokenRules) -> Vec<(&'static str, [u8; 32])> {
         }
     }
     digests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(issuer: &str, audience: &str, clients: &[&str], roles: &[&str], subject: Option<&str>) -> TokenRules {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let policy = EgressPolicy { allow_hosts: vec!["login.example".parse().unwrap()], allow_private: Vec::new() };
+        let keys = KeySource::At(policy.check("https://login.example/keys", Extent::Path).unwrap());
+        TokenRules {
+            issuers: vec![issuer_of(issuer, keys)],
+            audiences: words(&[audience]),
+            clients: words(clients),
+            roles: words(roles),
+            scopes: Vec::new(),
+            subject: subject.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn only_clients_or_subjects_tell_tokens_of_one_issuer_apart() {
+        let one = taken("https://i", "a", &["c"], &["r"], Some("s"));
+        for (other, expected) in [
+            (taken("https://i", "a", &["c"], &["r"], Some("s")), true),
+            (taken("https://i", "a", &["c"], &["another"], Some("s")), true),
+            (taken("https://i", "a", &["d", "c"], &[], None), true),
+            (taken("https://i", "a", &[], &["r"], None), true),
+            (taken("https://i", "a", &["d"], &["r"], Some("s")), false),
+            (taken("https://i", "a", &["c"], &["r"], Some("t")), false),
+            (taken("https://other", "a", &["c"], &["r"], Some("s")), false),
+            (taken("https://i", "b", &["c"], &["r"], Some("s")), false),
+        ] {
+            assert_eq!((may_share(&one, &other), may_share(&other, &one)), (expected, expected), "{other:?}");
+        }
+    }
 }

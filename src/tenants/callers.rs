@@ -120,22 +120,27 @@ impl Callers {
         index.and_then(|index| self.pairs.holder(index)).ok_or(Unauthenticated::Password)
     }
 
-    pub(super) fn by_token(&self, token: &Proven<'_>, now: Timestamp) -> Result<&Holder, Unauthenticated> {
-        let mut why = TokenRefusal::Issuer;
+    pub(super) fn by_token(&self, token: &Proven<'_>, wanted: Wanted<'_>) -> Result<&Holder, Unauthenticated> {
+        let (mut why, mut first) = (TokenRefusal::Issuer, None);
         for (rules, holder) in self.tokens.credentials.iter().zip(&self.tokens.holders) {
-            match rules.check(token, now) {
-                Ok(()) => return Ok(holder),
+            match rules.check(token, wanted.now) {
+                Ok(()) if holder.admit(wanted).is_ok() => return Ok(holder),
+                // One that is expired or meant for something else does not keep a later one from being tried.
+                Ok(()) => first = first.or(Some(holder)),
                 // A sender of that issuer came nearer than one of another.
                 Err(TokenRefusal::Issuer) => {}
                 Err(nearer) => why = nearer,
             }
         }
-        Err(Unauthenticated::Token(why))
+        first.ok_or(Unauthenticated::Token(why))
     }
 
-    pub(super) fn by_certificate(&self, header: &str) -> Result<&Holder, Unauthenticated> {
-        let index = self.certificates.credentials.iter().position(|name| proxies::names(header, name));
-        index.and_then(|index| self.certificates.holder(index)).ok_or(Unauthenticated::Certificate)
+    pub(super) fn by_certificate(&self, header: &str, wanted: Wanted<'_>) -> Result<&Holder, Unauthenticated> {
+        let all = self.certificates.credentials.iter().zip(&self.certificates.holders);
+        let mut named = all.filter(|(name, _)| proxies::names(header, name)).map(|(_, holder)| holder);
+        let first = named.next().ok_or(Unauthenticated::Certificate)?;
+        let admitted = std::iter::once(first).chain(named).find(|holder| holder.admit(wanted).is_ok());
+        Ok(admitted.unwrap_or(first))
     }
 }
 

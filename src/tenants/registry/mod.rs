@@ -229,7 +229,7 @@ impl Registry {
         let tenants = self.tenants.load();
         let tenant = tenants.by_name.get(path_tenant);
         let callers = tenant.map_or(&tenants.nobody, |tenant| &tenant.callers);
-        let (holder, kind) = tenants.holder(callers, credential, wanted.now)?;
+        let (holder, kind) = tenants.holder(callers, credential, wanted)?;
         holder.admit(wanted)?;
         authenticated(tenant, Some(Arc::clone(&holder.sender)), label(kind, holder.position))
             .ok_or(Unauthenticated::Key)
@@ -290,14 +290,14 @@ impl Tenants {
         &self,
         callers: &'a Callers,
         credential: Credential<'_>,
-        now: Timestamp,
+        wanted: Wanted<'_>,
     ) -> Result<(&'a Holder, Kind), Unauthenticated> {
         match credential {
             Credential::ApiKey(key) => Ok((callers.by_key(key)?, Kind::ApiKey)),
             Credential::KeyInUrl(key) => Ok((callers.by_key_in_url(key)?, Kind::KeyInUrl)),
             Credential::Basic(pair) => Ok((callers.by_pair(pair)?, Kind::Basic)),
-            Credential::Certificate(names) => Ok((callers.by_certificate(names)?, Kind::Certificate)),
-            Credential::Token(Ok(token)) => Ok((callers.by_token(token, now)?, Kind::Token)),
+            Credential::Certificate(names) => Ok((callers.by_certificate(names, wanted)?, Kind::Certificate)),
+            Credential::Token(Ok(token)) => Ok((callers.by_token(token, wanted)?, Kind::Token)),
             Credential::Token(Err(why)) => Err(Unauthenticated::Token(*why)),
             Credential::Signature(request) => {
                 let index = self.verify(request, &callers.secrets.credentials, callers.hex)?;
