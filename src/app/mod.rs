@@ -108,8 +108,7 @@ impl Gateway {
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let Parts { prepared, origin, clock } = parts;
         let settings = prepared.settings.clone();
-        let public = listen(settings.server.listen, "server.listen")?;
-        let admin = listen(settings.server.admin_listen, "server.admin_listen")?;
+        let (public, admin) = listen_on_both(&settings)?;
         let metrics = Metrics::install()?;
         let store = open(&settings.store, &clock)?;
         let (stopper, stop) = drain::channel();
@@ -289,6 +288,11 @@ fn serve(socket: TcpListener, face: Face, listener: Listener) -> Result<Server, 
         .listen(socket)
         .map_err(|source| StartError::Listen { address, purpose, source })?;
     Ok(bound.run())
+}
+
+fn listen_on_both(settings: &Settings) -> Result<(TcpListener, TcpListener), StartError> {
+    let public = listen(settings.server.listen, "server.listen")?;
+    Ok((public, listen(settings.server.admin_listen, "server.admin_listen")?))
 }
 
 fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, StartError> {

@@ -30,16 +30,16 @@ use crate::runtime::tasks;
 use crate::runtime::wake::Wake;
 use crate::settings::{self, Environment, Every, Finding, Settings, duration};
 use crate::store::audit::{Actor, AuditAction, AuditEntry, Hash};
-use crate::store::{Store, StoreError, TenantShare};
+use crate::store::{Pause, Store, StoreError, TenantShare};
 use crate::telemetry::events::{SettingsApplied, SettingsRefused, TenantResumed};
 use crate::tenants::watch::{Look, Watch};
-use crate::tenants::{self, Diff, Prepared, Registry, Tenant};
+use crate::tenants::{self, Diff, Enabled, Prepared, Registry, Tenant};
 use crate::worker::bridges::{Bridges, Surroundings, Ways};
 
 /// Findings that the log line of a refused reload repeats.
 const FINDINGS_LOGGED: usize = 3;
 /// Pauses that end only by themselves or by a person: no file mends them.
-const NOT_MENDED: [&str; 3] = ["operator", "throttled", "crowded"];
+const NOT_MENDED: [&str; 3] = [Pause::OPERATOR, "throttled", "crowded"];
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug)]
@@ -274,6 +274,7 @@ impl Reloader {
                 tracing::error!(error = %failed, "Cannot make ways by the new egress rules: {failed}");
                 NotReloaded::Defect
             })?;
+            self.withdraw_outdated(&tenants).await.map_err(NotReloaded::Store)?;
             let staying = staying(&self.0.registry, &tenants);
             self.0.store.serve_tenants(staying).await.map_err(NotReloaded::Store)?;
             // Nothing fails from here on.
@@ -286,6 +287,7 @@ impl Reloader {
             diff = self.0.registry.replace(tenants);
             self.0.registry.replace_sources(sources);
             self.0.bridges.renew(&diff.changed);
+            self.0.bridges.forget(&diff.removed);
             running.behind.get_or_insert_default().extend(diff.changed.iter().chain(&diff.added).cloned());
             (running.settings, running.digest) = (settings, digest);
         }
@@ -302,13 +304,33 @@ impl Reloader {
 
     async fn follow(&self, running: &mut Running) {
         let Some(mended) = &running.behind else { return };
-        match serve(&self.0.store, &self.0.registry, mended).await {
+        match self.catch_up_with(mended).await {
             Ok(()) => running.behind = None,
             Err(failed) => {
                 tracing::error!(error = %failed, "Cannot tell the store whom to serve, tried again soon: {failed}");
             }
         }
         self.0.accepted.one();
+    }
+
+    /// A tenant that was removed and comes back as another one is not served by the word that was given for the one before.
+    /// One that comes back as it was is: its file may have been away by accident. Before it comes, nobody can release it.
+    async fn withdraw_outdated(&self, coming: &[Tenant]) -> Result<(), StoreError> {
+        let is_left_to_operators = |tenant: &&Tenant| tenant.settings().enabled == Enabled::AfterCheck;
+        let is_added = |tenant: &&Tenant| self.0.registry.find(tenant.id()).is_none();
+        for tenant in coming.iter().filter(is_left_to_operators).filter(is_added) {
+            let release = self.0.store.tenant(tenant.id()).await?.release;
+            if release.is_some_and(|release| release.digest != *tenant.check_digest()) {
+                self.0.store.withdraw(tenant.id(), Actor::gateway()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whom operators released is known before it is said whom to serve.
+    async fn catch_up_with(&self, mended: &[TenantId]) -> Result<(), StoreError> {
+        upkeep::take_over_releases(&self.0.store, &self.0.registry).await?;
+        serve(&self.0.store, &self.0.registry, mended).await
     }
 
     fn tell_applied(&self, diff: &Diff, every: Every, is_news: bool) {
@@ -371,19 +393,19 @@ impl std::fmt::Debug for Reloader {
 pub(super) async fn serve(store: &Store, registry: &Registry, mended: &[TenantId]) -> Result<(), StoreError> {
     store.serve_tenants(shares(registry)).await?;
     for tenant in mended {
-        let pause = store.tenant(tenant).await?.pause;
-        if let Some(pause) = pause.filter(|pause| !NOT_MENDED.contains(&pause.code.as_str())) {
-            store.resume_tenant(tenant).await?;
+        if let Some(pause) = store.resume_unless(tenant, &NOT_MENDED).await? {
             TenantResumed { tenant, reason: &pause.code }.emit();
         }
     }
     Ok(())
 }
 
-/// Those of the coming tenants that are served already.
+/// Those of the coming tenants that are served already. Whether an operator released one is known of the present tenant
+/// only: the coming one takes it over when it comes into use.
 fn staying(registry: &Registry, coming: &[Tenant]) -> Vec<TenantShare> {
     let is_served = |tenant: &&Tenant| registry.find(tenant.id()).is_some_and(|present| present.is_enabled());
-    coming.iter().filter(|tenant| tenant.is_enabled()).filter(is_served).map(share).collect()
+    let may_be = |tenant: &&Tenant| tenant.settings().enabled != Enabled::No;
+    coming.iter().filter(may_be).filter(is_served).map(share).collect()
 }
 
 /// Divides what may be worked on at once among the tenants that are served.

@@ -186,12 +186,15 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     /// Where a caller takes another status than the code's for what is meant.
     status: Option<StatusCode>,
+    /// What the log is told instead of the words, where those repeat something of a payload.
+    logged: Option<String>,
 }
 
 impl ApiError {
     /// With words for this case; they reach the caller.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), faults: Vec::new(), findings: Vec::new(), retry_after: None, status: None }
+        let (faults, findings) = (Vec::new(), Vec::new());
+        Self { code, detail: detail.into(), faults, findings, retry_after: None, status: None, logged: None }
     }
 
     /// With each place that is wrong.
@@ -243,6 +246,13 @@ impl ApiError {
         self
     }
 
+    /// The log is told this alone: what the caller reads may repeat something of its payload.
+    #[must_use]
+    pub fn logged_as(mut self, words: String) -> Self {
+        self.logged = Some(words);
+        self
+    }
+
     /// The status it is answered with.
     pub fn status(&self) -> StatusCode {
         self.status.unwrap_or_else(|| self.code.status())
@@ -250,6 +260,9 @@ impl ApiError {
 
     /// For the log: the words for this case and the first places that are wrong.
     pub fn in_short(&self) -> String {
+        if let Some(words) = &self.logged {
+            return words.clone();
+        }
         let places = self.faults.iter().take(3).map(|fault| format!("; {} {}", fault.pointer, fault.message));
         places.fold(self.detail.clone(), |text, place| text + &place)
     }

@@ -27,6 +27,15 @@ pub(super) fn knock(face: &Face, tenant: &str, request: &HttpRequest) -> Result<
     authenticate(face, tenant, request, b"").map(drop)
 }
 
+/// The same, where the key may still come in the body: only an address that failed too often is refused. A signature is looked
+/// at all the same, as everywhere.
+pub(super) fn knock_with_key_to_come(face: &Face, request: &HttpRequest) -> Result<(), ApiError> {
+    if Shown::of(face, request, b"", None).could_be_guessed() {
+        face.attempts.check(credentials::address(face, request), face.clock.now())?;
+    }
+    Ok(())
+}
+
 /// The tenant a request belongs to, proven by one of its senders.
 pub(super) fn authenticate(
     face: &Face,

@@ -76,6 +76,8 @@ async fn receive(
     let keyed = source.filter(|source| source.has_key());
     if keyed.is_none() || request.headers().contains_key("authorization") {
         extract::knock(face, tenant, request)?;
+    } else {
+        extract::knock_with_key_to_come(face, request)?;
     }
     let body = extract::body(request, payload, BODY_BYTES_MAX).await?;
     // Where the key is in the payload, the payload is read before anyone is known, within the same bounds.
@@ -154,17 +156,24 @@ fn unknown(face: &Face, name: &str) -> ApiError {
 /// What of a wrong name is repeated to whoever sent it.
 const SHOWN_CHARS_MAX: usize = 60;
 
+/// The caller reads what is wrong, which may repeat a word of its payload; the log only where.
 fn refused(fault: SourceFault) -> ApiError {
+    let first = fault.problems.iter().take(3).map(|problem| format!("`{}` at `{}`", problem.key, problem.pointer));
+    let logged = format!("the source cannot read the payload: {}", first.collect::<Vec<_>>().join("; "));
     let places = fault.problems.into_iter().map(|problem| Fault {
         item: None,
         pointer: problem.pointer,
         message: format!("`{}` of the source: {}", problem.key, problem.message),
     });
-    ApiError::invalid(places.collect())
+    ApiError::invalid(places.collect()).logged_as(logged)
 }
 
-/// Gives what may be sent again the status after which this tool does so.
+/// Gives what may be sent again the status after which this tool does so. Who failed to prove itself too often is not asked
+/// to come again: it would come with the same credential.
 fn come_again(busy: Busy, refusal: ApiError) -> ApiError {
+    if refusal.code() == Code::TooManyFailures {
+        return refusal;
+    }
     let status = refusal.status();
     let passes = [
         StatusCode::REQUEST_TIMEOUT,
@@ -185,8 +194,18 @@ fn come_again(busy: Busy, refusal: ApiError) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::source::SourceProblem;
     use actix_web::ResponseError as _;
     use std::time::Duration;
+
+    #[test]
+    fn the_log_is_told_where_and_the_caller_what() {
+        let message = "`secret word` is not a kind of change".to_owned();
+        let problem = SourceProblem { pointer: "/alarms/0".to_owned(), key: "event".to_owned(), message };
+        let refusal = refused(SourceFault { problems: vec![problem] });
+        assert!(refusal.faults()[0].message.contains("secret word"));
+        assert_eq!(refusal.in_short(), "the source cannot read the payload: `event` at `/alarms/0`");
+    }
 
     #[test]
     fn what_passes_has_the_status_after_which_the_tool_comes_again() {
@@ -196,7 +215,9 @@ mod tests {
                 assert_eq!(answer.status().as_u16(), expected, "{code:?}");
                 assert!(answer.headers().contains_key("retry-after"), "{code:?}");
             }
-            for code in [Code::Unauthorized, Code::InvalidEvent, Code::MalformedJson, Code::BodyTooLarge] {
+            for code in
+                [Code::Unauthorized, Code::TooManyFailures, Code::InvalidEvent, Code::MalformedJson, Code::BodyTooLarge]
+            {
                 let answer = come_again(busy, ApiError::new(code, "")).error_response();
                 assert_eq!(answer.status(), code.status(), "{code:?}");
             }

@@ -25,9 +25,6 @@ use crate::store::{Backlog, Pause, TenantRecord};
 use crate::telemetry::events as told;
 use crate::tenants::{Enabled, Tenant};
 
-/// The code of a pause that a person ordered.
-const OPERATOR: &str = "operator";
-
 /// How a tenant stands, with its health in words.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TenantBody {
@@ -126,7 +123,7 @@ pub(super) struct EnableRequest {
 
 /// What is to be checked; nothing is everything.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct CheckRequest {
     /// Whether a test ticket may be made. Without one, a tenant does not become `tested`.
     ticket: bool,
@@ -240,8 +237,8 @@ pub(super) async fn pause(about: Concerning<Steers>, body: Bytes) -> Result<Http
     let PauseRequest { seconds, reason } = said(&body, r#"{"seconds": 600, "reason": "…"}"#)?;
     let until = seconds.map_or(Timestamp::NEVER, |seconds| face.clock.now().plus(Duration::from_secs(seconds)));
     let reason = reason.unwrap_or_else(|| "paused by an operator".to_owned());
-    told::TenantPaused { tenant: &id, reason: OPERATOR, detail: &reason }.emit();
-    face.store.pause_by(&id, Pause { until, code: OPERATOR.to_owned(), reason }, by).await?;
+    told::TenantPaused { tenant: &id, reason: Pause::OPERATOR, detail: &reason }.emit();
+    face.store.pause_by(&id, Pause { until, code: Pause::OPERATOR.to_owned(), reason }, by).await?;
     tenant_after(&face, &id).await
 }
 

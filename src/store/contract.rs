@@ -259,6 +259,23 @@ pub struct Pause {
     pub reason: String,
 }
 
+impl Pause {
+    /// The code of a pause that a person ordered.
+    pub const OPERATOR: &str = "operator";
+
+    /// What is stored when this one is ordered while another one holds; `None`: the other one stays as it is. A shorter pause
+    /// never cuts a longer one. A person's is always stored, and until it ends none of the gateway's own takes its place:
+    /// those are lifted by themselves, and would let out work that a person held back.
+    pub(super) fn over(self, present: Option<&Self>) -> Option<Self> {
+        let Some(present) = present else { return Some(self) };
+        if self.code == Self::OPERATOR {
+            let until = self.until.max(present.until);
+            return Some(Self { until, ..self });
+        }
+        (present.code != Self::OPERATOR && present.until <= self.until).then_some(self)
+    }
+}
+
 /// What an instance taught us; valid only for the configuration it was learned with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Learned {

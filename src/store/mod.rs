@@ -159,7 +159,12 @@ impl Store {
         on_engine!(self, resume_tenant(tenant))
     }
 
-    /// The same by somebody's word, recorded in the same commit; answers which pause was ended.
+    /// Ends a pause now, unless its code is one of these; answers which pause was ended.
+    pub async fn resume_unless(&self, tenant: &TenantId, codes: &[&str]) -> Result<Option<Pause>, StoreError> {
+        on_engine!(self, resume_unless(tenant, codes))
+    }
+
+    /// The same as [`resume_tenant`](Self::resume_tenant) by somebody's word, recorded in the same commit; answers which pause was ended.
     pub async fn resume_by(&self, tenant: &TenantId, by: Actor) -> Result<Option<Pause>, StoreError> {
         on_engine!(self, resume_by(tenant, by))
     }

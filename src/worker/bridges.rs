@@ -312,6 +312,15 @@ impl Bridges {
         }
     }
 
+    /// These tenants were removed: nothing calls for them any more, and their secrets are forgotten, as soon as work in flight
+    /// ended. Their budgets go as well: those are only for an instance that goes on being called.
+    pub fn forget(&self, removed: &[TenantId]) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        for tenant in removed {
+            made.remove(tenant);
+        }
+    }
+
     /// How a tenant's peers stand; `None` if nothing was done for it since the start.
     pub fn standings(&self, id: &TenantId) -> Option<Standings> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -347,8 +356,9 @@ impl Bridges {
             Source::Fixed(bridges) => return bridges.get(id).cloned(),
             Source::Registry(registry, surroundings) => (registry, surroundings),
         };
-        let tenant = registry.find(id)?;
+        // Found under the lock: whoever looked before a reload must not put its older bridge in place of a newer one.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let tenant = registry.find(id)?;
         let parts = |tenant| surroundings.load().parts_of(tenant);
         let bridge = match made.get(id) {
             Some((of, bridge)) if Arc::ptr_eq(of, &tenant) => return Some(Arc::clone(bridge)),

@@ -130,6 +130,8 @@ contract! {
     tenants:
         a_paused_tenant_is_not_claimed_until_it_ends
         a_longer_pause_wins
+        a_persons_pause_is_always_stored
+        a_pause_is_ended_unless_its_code_is_named
         a_resumed_tenant_is_claimed_at_once
         what_was_learned_is_kept
         an_unknown_tenant_has_no_record

@@ -5,7 +5,7 @@ use std::time::Duration;
 use snowgate::domain::time::{Clock, Timestamp};
 use snowgate::store::{Learned, Pause, TenantRecord};
 
-use crate::harness::{CONTOSO, Subject, tenant};
+use crate::harness::{CONTOSO, Subject, by, tenant};
 
 fn pause(until: Timestamp, code: &str) -> Pause {
     Pause { until, code: code.to_owned(), reason: format!("because of {code}") }
@@ -58,6 +58,38 @@ pub(crate) async fn a_resumed_tenant_is_claimed_at_once(subject: Subject) {
     assert_eq!(subject.claim(1).await.len(), 1);
     // Nothing to end is no fault.
     subject.store.resume_tenant(&tenant("nobody")).await.unwrap();
+}
+
+pub(crate) async fn a_persons_pause_is_always_stored(subject: Subject) {
+    let stored = async || subject.store.tenant(&tenant(CONTOSO)).await.unwrap().pause;
+    let own = pause(Timestamp::NEVER, "unauthorized");
+    subject.store.pause_tenant(&tenant(CONTOSO), own.clone()).await.unwrap();
+    let until = subject.clock.now().plus(Duration::from_mins(1));
+    subject.store.pause_by(&tenant(CONTOSO), pause(until, "operator"), by("ada")).await.unwrap();
+    assert_eq!(stored().await, Some(pause(Timestamp::NEVER, "operator")), "the later end of both");
+    assert_eq!(subject.store.resume_unless(&tenant(CONTOSO), &["operator"]).await.unwrap(), None);
+
+    subject.store.resume_by(&tenant(CONTOSO), by("ada")).await.unwrap();
+    subject.store.pause_by(&tenant(CONTOSO), pause(until, "operator"), by("ada")).await.unwrap();
+    subject.store.pause_tenant(&tenant(CONTOSO), own.clone()).await.unwrap();
+    assert_eq!(stored().await, Some(pause(until, "operator")), "not hidden by what is lifted by itself");
+    subject.pass(Duration::from_mins(1));
+    subject.store.pause_tenant(&tenant(CONTOSO), own.clone()).await.unwrap();
+    assert_eq!(stored().await, Some(own), "it has ended");
+}
+
+pub(crate) async fn a_pause_is_ended_unless_its_code_is_named(subject: Subject) {
+    let resume = async || subject.store.resume_unless(&tenant(CONTOSO), &["operator", "throttled"]).await.unwrap();
+    subject.serve(&[(CONTOSO, 1)]).await;
+    subject.update("MTR-1").await;
+    assert_eq!(resume().await, None);
+    hold(&subject, Duration::from_mins(1), "throttled").await;
+    assert_eq!(resume().await, None);
+    assert!(subject.claim(1).await.is_empty(), "it holds");
+    let own = pause(Timestamp::NEVER, "misconfigured");
+    subject.store.pause_tenant(&tenant(CONTOSO), own.clone()).await.unwrap();
+    assert_eq!(resume().await, Some(own));
+    assert_eq!((paused_by(&subject).await, subject.claim(1).await.len()), (None, 1));
 }
 
 pub(crate) async fn what_was_learned_is_kept(subject: Subject) {

@@ -265,7 +265,9 @@ impl Work<'_> {
         }
         let kind = ChangeKind::parse(&word);
         if kind.is_none() {
-            let message = format!("`{word}` is not a kind of change, and not `{SKIP}`");
+            // A word of the payload: no longer than one can read, and nothing that moves a cursor.
+            let shown: String = word.chars().filter(|letter| !letter.is_control()).take(SHOWN_CHARS_MAX).collect();
+            let message = format!("`{shown}` is not a kind of change, and not `{SKIP}`");
             self.problems.say(format!("{key}event"), scope.origin(&rule.event.value, None), message);
         }
         kind
@@ -353,6 +355,8 @@ impl Work<'_> {
     }
 }
 
+/// What of a word that is no kind of change is repeated.
+const SHOWN_CHARS_MAX: usize = 60;
 /// The word for nothing to say.
 pub(super) const SKIP: &str = "skip";
 /// The part every event has.

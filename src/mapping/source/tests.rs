@@ -185,6 +185,15 @@ fn long_texts_and_lists_are_cut_and_lose_nobody_an_alert() {
 }
 
 #[test]
+fn a_word_that_is_no_kind_of_change_is_repeated_only_in_part() {
+    let text = TOOL.replace(r#"{value: "{{ item.status }}", table: events}"#, r#""{{ item.status }}""#);
+    let payload = json!({"alerts": [alert(json!({"status": format!("\u{1b}[2J{}", "x".repeat(10_000))}))]});
+    let fault = source(&text).read(&payload).unwrap_err();
+    let message = &fault.problems[0].message;
+    assert!(message.chars().count() < 120 && !message.contains('\u{1b}'), "{message}");
+}
+
+#[test]
 fn the_file_says_what_is_the_same_event() {
     let read = |more: Value| read(vec![alert(more)]).unwrap().events.remove(0);
     let first = read(json!({}));

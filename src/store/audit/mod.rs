@@ -38,8 +38,6 @@ pub enum AuditAction {
     Enabled,
     /// A tenant is served by somebody's word alone.
     EnabledUntested,
-    /// A credential is another one now.
-    KeyChanged,
     /// A tenant was held back.
     Paused,
     /// A parked delivery was put back to work.
@@ -56,14 +54,13 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::AuthBurst,
         Self::Checked,
         Self::Disabled,
         Self::Dropped,
         Self::Enabled,
         Self::EnabledUntested,
-        Self::KeyChanged,
         Self::Paused,
         Self::Replayed,
         Self::Resumed,
@@ -81,7 +78,6 @@ impl AuditAction {
             Self::Dropped => "dropped",
             Self::Enabled => "enabled",
             Self::EnabledUntested => "enabled_untested",
-            Self::KeyChanged => "key_changed",
             Self::Paused => "paused",
             Self::Replayed => "replayed",
             Self::Resumed => "resumed",

@@ -12,7 +12,7 @@ impl MemoryStore {
         let now = self.clock.now();
         let mut tables = self.tables();
         let before = tables.paused(tenant, now);
-        tables.pause(tenant, pause);
+        tables.pause(tenant, pause, now);
         let after = tables.paused(tenant, now);
         tables.record(now, &deeds::paused(tenant, before.as_ref(), after.as_ref(), by));
     }

@@ -200,12 +200,21 @@ impl MemoryStore {
     }
 
     pub(super) fn pause_tenant(&self, tenant: &TenantId, pause: Pause) {
-        self.tables().pause(tenant, pause);
+        let now = self.clock.now();
+        self.tables().pause(tenant, pause, now);
     }
 
     pub(super) fn resume_tenant(&self, tenant: &TenantId) {
         let now = self.clock.now();
         self.tables().resume(tenant, now);
+    }
+
+    pub(super) fn resume_unless(&self, tenant: &TenantId, codes: &[&str]) -> Option<Pause> {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        let pause = tables.paused(tenant, now).filter(|pause| !codes.contains(&pause.code.as_str()))?;
+        tables.resume(tenant, now);
+        Some(pause)
     }
 
     pub(super) fn learn(&self, tenant: &TenantId, learned: Learned) {
@@ -257,10 +266,10 @@ impl MemoryStore {
 }
 
 impl Tables {
-    fn pause(&mut self, tenant: &TenantId, pause: Pause) {
+    fn pause(&mut self, tenant: &TenantId, pause: Pause, now: Timestamp) {
+        let present = self.paused(tenant, now);
         let row = self.tenants.entry(tenant.clone()).or_default();
-        // A shorter pause never cuts a longer one.
-        if row.pause.as_ref().is_none_or(|current| current.until <= pause.until) {
+        if let Some(pause) = pause.over(present.as_ref()) {
             row.pause = Some(pause);
         }
     }

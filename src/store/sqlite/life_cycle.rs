@@ -32,7 +32,7 @@ impl Session {
         Ok(before)
     }
 
-    fn paused(&self, tenant: &TenantId) -> Result<Option<Pause>, Fault> {
+    pub(super) fn paused(&self, tenant: &TenantId) -> Result<Option<Pause>, Fault> {
         let sql = "SELECT paused_until, pause_code, pause_reason FROM tenant WHERE name = ?1 AND paused_until > ?2";
         let pause = |row: &Row<'_>| {
             Ok(Pause { until: Timestamp::from_millis(row.get(0)?), code: row.get(1)?, reason: row.get(2)? })

@@ -186,6 +186,12 @@ impl SqliteStore {
         self.writer.ask(move |session| session.resume(&tenant)).await
     }
 
+    pub(super) async fn resume_unless(&self, tenant: &TenantId, codes: &[&str]) -> Result<Option<Pause>, StoreError> {
+        let tenant = tenant.clone();
+        let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
+        self.writer.ask(move |session| session.resume_unless(&tenant, &codes)).await
+    }
+
     pub(super) async fn pause_by(&self, tenant: &TenantId, pause: Pause, by: Actor) -> Result<(), StoreError> {
         let tenant = tenant.clone();
         self.writer.ask(move |session| session.pause_by(&tenant, &pause, &by)).await

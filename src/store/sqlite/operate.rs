@@ -25,19 +25,20 @@ struct Found {
 impl Session {
     pub(super) fn pause(&mut self, tenant: &TenantId, pause: &Pause) -> Result<(), Fault> {
         let row = self.tenants.row(&self.connection, tenant)?;
-        // A shorter pause never cuts a longer one.
-        let sql = "UPDATE tenant SET paused_until = ?2, pause_code = ?3, pause_reason = ?4 \
-                   WHERE id = ?1 AND (paused_until IS NULL OR paused_until <= ?2)";
-        let changed = self.connection.prepare_cached(sql)?.execute(params![
-            row,
-            pause.until.millis(),
-            pause.code,
-            pause.reason
-        ])?;
-        if changed > 0 {
-            self.tenants.pause(row, Some(pause.until));
-        }
+        let present = self.paused(tenant)?;
+        let Some(Pause { until, code, reason }) = pause.clone().over(present.as_ref()) else { return Ok(()) };
+        let sql = "UPDATE tenant SET paused_until = ?2, pause_code = ?3, pause_reason = ?4 WHERE id = ?1";
+        self.connection.prepare_cached(sql)?.execute(params![row, until.millis(), code, reason])?;
+        self.tenants.pause(row, Some(until));
         Ok(())
+    }
+
+    pub(super) fn resume_unless(&mut self, tenant: &TenantId, codes: &[String]) -> Result<Option<Pause>, Fault> {
+        let pause = self.paused(tenant)?.filter(|pause| !codes.contains(&pause.code));
+        if pause.is_some() {
+            self.resume(tenant)?;
+        }
+        Ok(pause)
     }
 
     pub(super) fn resume(&mut self, tenant: &TenantId) -> Result<(), Fault> {
