@@ -33,19 +33,19 @@ static SHIPPED: LazyLock<Mapping> = LazyLock::new(|| {
 });
 static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
     let files = [
-        include_str!("../mappings/sources/alertmanager-group.yaml"),
-        include_str!("../mappings/sources/alertmanager.yaml"),
-        include_str!("../mappings/sources/azure-monitor.yaml"),
-        include_str!("../mappings/sources/cloudevents.yaml"),
-        include_str!("../mappings/sources/defender.yaml"),
-        include_str!("../mappings/sources/grafana.yaml"),
-        include_str!("../mappings/sources/opsgenie.yaml"),
-        include_str!("../mappings/sources/pagerduty-events.yaml"),
-        include_str!("../mappings/sources/pagerduty.yaml"),
-        include_str!("../mappings/sources/sentinel.yaml"),
-        include_str!("../mappings/sources/teams-admin-center.yaml"),
+        ("alertmanager-group.yaml", include_str!("../mappings/sources/alertmanager-group.yaml")),
+        ("alertmanager.yaml", include_str!("../mappings/sources/alertmanager.yaml")),
+        ("azure-monitor.yaml", include_str!("../mappings/sources/azure-monitor.yaml")),
+        ("cloudevents.yaml", include_str!("../mappings/sources/cloudevents.yaml")),
+        ("defender.yaml", include_str!("../mappings/sources/defender.yaml")),
+        ("grafana.yaml", include_str!("../mappings/sources/grafana.yaml")),
+        ("opsgenie.yaml", include_str!("../mappings/sources/opsgenie.yaml")),
+        ("pagerduty-events.yaml", include_str!("../mappings/sources/pagerduty-events.yaml")),
+        ("pagerduty.yaml", include_str!("../mappings/sources/pagerduty.yaml")),
+        ("sentinel.yaml", include_str!("../mappings/sources/sentinel.yaml")),
+        ("teams-admin-center.yaml", include_str!("../mappings/sources/teams-admin-center.yaml")),
     ];
-    let compiled = files.iter().map(|text| source::compile(&SourceFile::new("source.yaml", (*text).to_owned())).0);
+    let compiled = files.iter().map(|(name, text)| source::compile(&SourceFile::new(*name, (*text).to_owned())).0);
     compiled.map(|source| source.expect("it is shipped")).collect()
 });
 /// 2026-11-22T06:00:00Z.
@@ -298,7 +298,7 @@ pub(crate) fn credentials(data: &[u8]) {
         let known: [(Issuer, &KeySet); 0] = [];
         assert!(token.proven_by(known.into_iter()).is_err(), "nobody vouches for it");
     }
-    let secret = PagerdutySecret::parse("a secret that no header was made with").expect("long enough");
+    let secret = PagerdutySecret::parse("n0HeaderWasMadeWithThis0123456789abcdef").expect("long enough");
     assert!(pagerduty::verify(header, body.as_bytes(), &[secret]).is_err(), "{header}");
     std::hint::black_box(proxies::names(header, "soc.example"));
 }
