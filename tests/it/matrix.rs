@@ -173,9 +173,10 @@ async fn of_operators(site: &Site, operation: &Operation) {
 
 #[tokio::test]
 async fn a_sender_is_somebody_at_its_own_tenant_and_nobody_anywhere_else() {
-    let site = Site::start().await;
-    for operation in site.operations("public") {
-        of_senders(&site, &operation).await;
+    let operations = Site::start().await.operations("public");
+    for operation in operations {
+        // A gateway each: whoever fails too often is held off, which is another test's matter.
+        of_senders(&Site::start().await, &operation).await;
     }
 }
 
