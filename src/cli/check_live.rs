@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::admin::{list_of, text};
 use super::print::{Ink, Printer};
 use super::{DONE, WRONG, runtime};
 use crate::app::check_live;
 use crate::domain::time::SharedClock;
-use crate::onboarding::report::{LiveFinding, LiveReport, Severity};
 use crate::runtime::clock::SystemClock;
 use crate::settings::Settings;
 use crate::tenants::{Enabled, Tenant};
@@ -24,7 +24,7 @@ pub(super) fn run(settings: &Settings, tenants: &[Tenant], ticket: bool, printer
         let report = runtime.block_on(check_live(settings, tenant, &clock, ticket, &progress))?;
         let Some(report) = report else { continue };
         if !printer.is_json() {
-            show(&report, printer);
+            show(&serde_json::to_value(&report)?, printer);
             if tenant.settings().enabled == Enabled::AfterCheck {
                 printer.note(format_args!(
                     "`snowgate tenants check {id}` does the same in the running gateway, and makes it tested"
@@ -40,22 +40,28 @@ pub(super) fn run(settings: &Settings, tenants: &[Tenant], ticket: bool, printer
     Ok(if passed { DONE } else { WRONG })
 }
 
-fn show(report: &LiveReport, printer: &Printer) {
-    for finding in &report.findings {
+/// A report in the form in which a gateway answers it, so that a check made here and one made there read the same.
+pub(super) fn show(report: &Value, printer: &Printer) {
+    let findings = list_of(&report["findings"]);
+    for finding in findings {
         printer.line(shown(finding, printer));
     }
-    let LiveReport { tenant, instance, calls, took, .. } = report;
-    let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
-    let seconds = took / 1_000;
+    let count = |severity: &str| findings.iter().filter(|finding| finding["severity"] == severity).count();
+    let (errors, warnings) = (count("error"), count("warning"));
+    let (tenant, instance) = (text(&report["tenant"]), text(&report["instance"]));
+    let (calls, seconds) = (&report["calls"], report["took"].as_u64().unwrap_or_default() / 1_000);
     let said = format!("{tenant} at {instance}: {errors} errors, {warnings} warnings; {calls} calls in {seconds} s");
-    printer.line(printer.ink(if report.passed { Ink::Good } else { Ink::Bad }, said));
+    printer.line(printer.ink(if report["passed"] == true { Ink::Good } else { Ink::Bad }, said));
 }
 
-fn shown(finding: &LiveFinding, printer: &Printer) -> String {
-    let (ink, word) = match finding.severity {
-        Severity::Error => (Ink::Bad, "error"),
-        Severity::Warning => (Ink::Warn, "warning"),
-        Severity::Note => return format!("{} {finding}", printer.ink(Ink::Good, "ok")),
+fn shown(finding: &Value, printer: &Printer) -> String {
+    let place = finding["place"].as_str().map(|place| format!("{place} ")).unwrap_or_default();
+    let (code, subject, message) = (text(&finding["code"]), text(&finding["subject"]), text(&finding["message"]));
+    let said = format!("{place}{code} {subject}: {message}");
+    let (ink, word) = match text(&finding["severity"]) {
+        "error" => (Ink::Bad, "error"),
+        "warning" => (Ink::Warn, "warning"),
+        _ => return format!("{} {said}", printer.ink(Ink::Good, "ok")),
     };
-    format!("{} {finding}\n  what to do: {}\n", printer.ink(ink, word), finding.remedy)
+    format!("{} {said}\n  what to do: {}\n", printer.ink(ink, word), text(&finding["remedy"]))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::admin::{Admin, Asked, escaped, list_of, text};
 use super::print::{Ink, Printer};
-use super::{DONE, WRONG};
+use super::{DONE, WRONG, check_live};
 use crate::settings::Environment;
 
 #[derive(Debug, clap::Args)]
@@ -76,7 +76,7 @@ pub(super) fn run(
     if printer.is_json() {
         printer.document(&answer);
     } else if let Command::Check { .. } = arguments.command {
-        checked(&answer, printer);
+        check_live::show(&answer, printer);
     } else if let Command::List = arguments.command {
         for tenant in list_of(&answer["tenants"]) {
             line(tenant, printer);
@@ -85,27 +85,6 @@ pub(super) fn run(
         show(&answer, printer);
     }
     Ok(if failed { WRONG } else { DONE })
-}
-
-/// What a check found, as `snowgate check --live` says it.
-fn checked(report: &Value, printer: &Printer) {
-    for finding in list_of(&report["findings"]) {
-        let (ink, is_note) = match text(&finding["severity"]) {
-            "error" => (Ink::Bad, false),
-            "warning" => (Ink::Warn, false),
-            _ => (Ink::Good, true),
-        };
-        let severity = printer.ink(ink, text(&finding["severity"]));
-        let (code, subject, message) = (text(&finding["code"]), text(&finding["subject"]), text(&finding["message"]));
-        let place = finding["place"].as_str().map(|place| format!("{place} ")).unwrap_or_default();
-        printer.line(format_args!("{severity} {place}{code} {subject}: {message}"));
-        if !is_note {
-            printer.line(format_args!("  what to do: {}\n", text(&finding["remedy"])));
-        }
-    }
-    let (ink, said) = if report["passed"] == true { (Ink::Good, "passed") } else { (Ink::Bad, "failed") };
-    printer
-        .line(printer.ink(ink, format_args!("{} at {}: {said}", text(&report["tenant"]), text(&report["instance"]))));
 }
 
 fn request(command: &Command) -> Asked {
