@@ -27,19 +27,6 @@ impl Client {
         self.call(permit, &Call::Rows(rows)).await
     }
 
-    /// Reads one page of tickets, raw and as people see them.
-    pub async fn tickets(
-        &self,
-        permit: Permit,
-        (table, columns): (&str, &[&str]),
-        query: Result<Query, UnsafeText>,
-        rows_max: usize,
-    ) -> Result<Vec<Row>, Outcome> {
-        let query = query.map_err(|refusal| of_unsafe(&refusal))?;
-        let rows = Rows { of: Listed::Tickets(table, columns), query: &query, rows_max, skip: 0, count: false };
-        self.call(permit, &Call::Rows(rows)).await
-    }
-
     /// Removes a record. Only ever called for a ticket that was made to try the way.
     pub async fn delete(&self, permit: Permit, table: &str, sys_id: &SysId) -> Result<(), Outcome> {
         self.call(permit, &Call::Delete { table, sys_id }).await.map(drop)
