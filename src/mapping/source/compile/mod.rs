@@ -47,45 +47,36 @@ struct RawRule<'r> {
     each_roots: Vec<Field>,
 }
 
+/// What a first event and a further one say with the same keys.
+macro_rules! rule {
+    ($raw:expr, $key:expr, $roots:expr, $each_roots:expr $(,)?) => {
+        RawRule {
+            start: $raw.start(),
+            key: $key,
+            each: $raw.each.as_ref(),
+            when: $raw.when.as_ref(),
+            event: $raw.event.as_ref(),
+            id: $raw.id.as_ref(),
+            dedup: $raw.dedup.as_ref(),
+            parts: [
+                (INCIDENT, $raw.incident.as_ref()),
+                ("message", $raw.message.as_ref()),
+                ("escalation", $raw.escalation.as_ref()),
+                ("attachment", $raw.attachment.as_ref()),
+            ],
+            roots: $roots,
+            each_roots: $each_roots,
+        }
+    };
+}
+
 impl<'r> RawRule<'r> {
     fn first(raw: &'r RawSource) -> Self {
-        Self {
-            start: raw.start(),
-            key: String::new(),
-            each: raw.each.as_ref(),
-            when: raw.when.as_ref(),
-            event: raw.event.as_ref(),
-            id: raw.id.as_ref(),
-            dedup: raw.dedup.as_ref(),
-            parts: [
-                (INCIDENT, raw.incident.as_ref()),
-                ("message", raw.message.as_ref()),
-                ("escalation", raw.escalation.as_ref()),
-                ("attachment", raw.attachment.as_ref()),
-            ],
-            roots: vec![PAYLOAD, ITEM, RECEIVED],
-            each_roots: vec![PAYLOAD],
-        }
+        rule!(raw, String::new(), vec![PAYLOAD, ITEM, RECEIVED], vec![PAYLOAD])
     }
 
     fn further(raw: &'r RawAlso, place: usize) -> Self {
-        Self {
-            start: raw.start(),
-            key: format!("also[{place}]."),
-            each: raw.each.as_ref(),
-            when: raw.when.as_ref(),
-            event: raw.event.as_ref(),
-            id: raw.id.as_ref(),
-            dedup: raw.dedup.as_ref(),
-            parts: [
-                (INCIDENT, raw.incident.as_ref()),
-                ("message", raw.message.as_ref()),
-                ("escalation", raw.escalation.as_ref()),
-                ("attachment", raw.attachment.as_ref()),
-            ],
-            roots: vec![PAYLOAD, ITEM, PARENT, RECEIVED],
-            each_roots: vec![PAYLOAD, ITEM],
-        }
+        rule!(raw, format!("also[{place}]."), vec![PAYLOAD, ITEM, PARENT, RECEIVED], vec![PAYLOAD, ITEM])
     }
 
     fn has(&self, root: &str) -> bool {
