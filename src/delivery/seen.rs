@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::domain::print::print;
 use crate::domain::time::Timestamp;
 use crate::limits::{SEEN_ENTRIES_MAX, TOLD_WINDOW};
 
@@ -183,14 +183,6 @@ impl Keys {
             self.0.remove(0);
         }
     }
-}
-
-/// A short print of a value: the first 16 hexadecimal digits of its SHA-256. It is stored, so it must never be computed
-/// in another way.
-pub fn print(value: &str) -> String {
-    let digest = Sha256::digest(value.as_bytes());
-    let start = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    format!("{start:016x}")
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

@@ -7,6 +7,7 @@
 pub mod change;
 pub mod id;
 pub mod incident;
+pub mod print;
 pub mod secret;
 pub mod sighting;
 pub mod ticket;

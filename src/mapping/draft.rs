@@ -7,9 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 pub use super::raw::Write;
+use crate::domain::print::print;
 
 /// What is about to happen to the ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -101,12 +101,9 @@ impl DraftField {
         }
     }
 
-    /// A short print of the value, to see later whether it changed: the first 16 hexadecimal digits of its SHA-256.
-    /// It is stored, so it must never be computed in another way.
+    /// A short print of the value, to see later whether it changed.
     pub fn hash(&self) -> String {
-        let digest = Sha256::digest(self.value.as_bytes());
-        let start = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        format!("{start:016x}")
+        print(&self.value)
     }
 }
 

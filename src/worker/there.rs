@@ -7,8 +7,9 @@ use super::journey::Journey;
 use super::stop::Stop;
 use super::work::Work;
 use crate::delivery::record::Direction;
-use crate::delivery::seen::{Ours, Seen, print};
+use crate::delivery::seen::{Ours, Seen};
 use crate::domain::id::IncidentId;
+use crate::domain::print::print;
 use crate::domain::ticket::Ticket;
 use crate::mapping::{ClosedTicket, Draft, Mapping, TicketPhase};
 
