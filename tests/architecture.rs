@@ -204,6 +204,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("governor", &["peer"]),
     ("jsonwebtoken", &["peer", "security", "sim"]),
     ("rusqlite", &["store"]),
+    ("tokio_postgres", &["store"]),
+    ("deadpool_postgres", &["store"]),
+    ("tokio_postgres_rustls", &["store"]),
     ("actix_web", &["http", "app", "sim", "cli"]),
     (
         "tracing",
