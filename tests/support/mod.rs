@@ -8,6 +8,7 @@
 
 pub(crate) mod bridged;
 pub(crate) mod events;
+pub(crate) mod faults;
 pub(crate) mod gateway;
 pub(crate) mod home;
 pub(crate) mod instance;
