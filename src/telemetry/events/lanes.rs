@@ -8,8 +8,7 @@ use tracing::{debug, info, warn};
 use super::label;
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::telemetry::catalogue::{
-    BACKLOG, DELIVERED, DELIVERY_SECONDS, FIELDS_DROPPED, FOLDED, OLDEST_WAITING, PARKED, PARKED_NOW,
-    RETRIED,
+    BACKLOG, DELIVERED, DELIVERY_SECONDS, FIELDS_DROPPED, FOLDED, OLDEST_WAITING, PARKED, PARKED_NOW, RETRIED,
 };
 
 /// A delivery reached the other side.
