@@ -338,6 +338,8 @@ fn end_what_is_left(data: &Path) {
         drop(Command::new("kill").args(["-KILL", &pid]).status());
         pause(500);
     }
+    // Where nobody reaps the dead, PostgreSQL would take its number for that of a running server.
+    drop(fs::remove_file(data.join("postmaster.pid")));
 }
 
 // ── what both kinds need ──
@@ -385,6 +387,7 @@ fn arguments(data: &Path, port: u16) -> Vec<String> {
         "max_connections=200",
         "shared_buffers=32MB",
         "max_wal_size=256MB",
+        "recovery_init_sync_method=syncfs",
         "timezone=UTC",
     ] {
         arguments.extend(["-c".to_owned(), setting.to_owned()]);
