@@ -1,7 +1,7 @@
 //! `snowgate health`: whether a running gateway can take work, for containers and scripts that have no other client.
 //!
 //! Owns: the question. Never: needs an operator's token, or changes anything. Fails: with exit code 1 and the reasons if the
-//! gateway is not ready, with 3 if nobody answers. Proved by: `tests/deploy.rs`.
+//! gateway is not ready, with 3 if nobody answers. Proved by: `tests/cli/health.rs`.
 
 use std::path::Path;
 
