@@ -13,18 +13,25 @@
 //! Proved by: `tests/store`, the contract suite and what only this engine promises.
 
 mod accept;
+mod audit;
+mod backlog;
 mod claim;
 mod clock;
 mod connection;
 mod fault;
 mod intake;
 mod lease;
+mod life_cycle;
+mod links;
 mod migrate;
+mod operate;
 mod pool;
+mod read;
 mod rows;
 mod settle;
+mod sweep;
 mod tenants;
-mod unfinished;
+mod trim;
 
 use std::fmt;
 use std::future::Future;
