@@ -26,7 +26,7 @@ held AS (
     rank = CASE WHEN $6 <= tail THEN coalesce(waiting_rank(id, $6), rank) ELSE rank END,
     due = CASE WHEN $6 <= tail AND NOT $7 THEN clock.now END
   FROM clock
-  WHERE id = $2::bigint AND fence = $3::bigint AND head = $4::bigint AND leased_until IS NOT NULL
+  WHERE id = $2::bigint AND fence = $3::bigint AND head = $4::bigint AND leased_until + 0 IS NOT NULL
     AND $5::bigint BETWEEN head AND tail
   RETURNING id, tenant, clock.now),
 remembered AS (
