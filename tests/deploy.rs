@@ -305,7 +305,7 @@ fn encoded(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-/// The files of a ConfigMap.
+/// The files of a `ConfigMap`.
 fn config_map(path: &str, name: &str) -> Vec<(String, String)> {
     let found = yaml(path).into_iter().find(|document| document["metadata"]["name"] == name).expect("the ConfigMap");
     assert_eq!(found["kind"], "ConfigMap", "{path}");
