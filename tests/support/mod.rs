@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 
 pub(crate) mod bridged;
+pub(crate) mod chaos;
 pub(crate) mod events;
 pub(crate) mod faults;
 pub(crate) mod gateway;
