@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::support::chaos::{Chaos, Deed, Trouble, Way, When};
+use crate::support::eventually;
 
 /// Something that answers every line with the same line, in capitals.
 fn shouter() -> std::net::SocketAddr {
@@ -107,18 +108,18 @@ fn a_black_hole_takes_everything_and_says_nothing() {
     assert_eq!(asked(&mut connect(&chaos), "hello\n"), Ok("HELLO\n".to_owned()));
 }
 
-#[test]
-fn a_shut_door_refuses_resets_what_was_open_and_opens_again_at_the_same_address() {
+#[tokio::test]
+async fn a_shut_door_refuses_resets_what_was_open_and_opens_again_at_the_same_address() {
     let chaos = Chaos::before(shouter());
     let mut stream = connect(&chaos);
     assert_eq!(asked(&mut stream, "hello\n"), Ok("HELLO\n".to_owned()));
     chaos.refuses();
     assert_eq!(answer(&mut stream), Err(ErrorKind::ConnectionReset));
-    let refused = std::iter::repeat_with(|| TcpStream::connect(chaos.address())).take(100).find_map(Result::err);
-    assert_eq!(refused.map(|error| error.kind()), Some(ErrorKind::ConnectionRefused));
+    let refused = async || TcpStream::connect(chaos.address()).err();
+    assert_eq!(eventually("nobody listens", refused).await.kind(), ErrorKind::ConnectionRefused);
     chaos.clears_up();
-    let mut again = std::iter::repeat_with(|| TcpStream::connect(chaos.address())).take(100_000).find_map(Result::ok);
-    assert_eq!(asked(again.as_mut().unwrap(), "hello\n"), Ok("HELLO\n".to_owned()));
+    let open = async || asked(&mut TcpStream::connect(chaos.address()).ok()?, "hello\n").ok();
+    assert_eq!(eventually("somebody listens", open).await, "HELLO\n");
 }
 
 #[test]

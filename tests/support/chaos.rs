@@ -237,10 +237,10 @@ async fn listen(
 }
 
 async fn accepted(listener: Option<&TcpListener>) -> TcpStream {
-    if let Some(listener) = listener {
-        if let Ok((client, _)) = listener.accept().await {
-            return client;
-        }
+    if let Some(listener) = listener
+        && let Ok((client, _)) = listener.accept().await
+    {
+        return client;
     }
     std::future::pending().await
 }
@@ -326,11 +326,7 @@ impl Pump<'_> {
             match deed {
                 Deed::Swallow => self.swallows = true,
                 Deed::LoseAnswer => self.answers_lost.store(true, Ordering::Relaxed),
-                Deed::Corrupt => {
-                    if let Some(byte) = piece.get_mut(at.saturating_sub(1)) {
-                        *byte ^= 0x20;
-                    }
-                }
+                Deed::Corrupt => piece.iter_mut().skip(at.saturating_sub(1)).take(1).for_each(|byte| *byte ^= 0x20),
                 Deed::Close | Deed::Reset | Deed::HalfClose => piece = piece.get_mut(..at).expect("inside"),
             }
         }
