@@ -22,6 +22,7 @@ mod contract;
 mod deeds;
 pub mod life_cycle;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 mod steady;
 
@@ -47,6 +48,8 @@ pub enum Store {
     Memory(Arc<memory::MemoryStore>),
     /// One SQLite file, for one process.
     Sqlite(Arc<sqlite::SqliteStore>),
+    /// A PostgreSQL server, for several replicas.
+    Postgres(Arc<postgres::PostgresStore>),
 }
 
 /// Calls the same method on whichever engine this is. The model answers at once, but yields before and after as a real
@@ -61,6 +64,7 @@ macro_rules! on_engine {
                 Ok(answer)
             }
             Store::Sqlite(engine) => engine.$method($($argument),*).await,
+            Store::Postgres(engine) => engine.$method($($argument),*).await,
         }
     };
 }
@@ -108,6 +112,7 @@ impl Store {
         match self {
             Self::Memory(engine) => Ok(engine.accept(&changes)),
             Self::Sqlite(engine) => engine.accept(changes).await,
+            Self::Postgres(engine) => engine.accept(changes).await,
         }
     }
 
@@ -335,6 +340,7 @@ impl Store {
         match self {
             Self::Memory(_) => Ok(()),
             Self::Sqlite(engine) => engine.ping().await,
+            Self::Postgres(engine) => engine.ping().await,
         }
     }
 }
