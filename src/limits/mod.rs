@@ -4,6 +4,7 @@
 
 mod audit;
 mod callers;
+mod crashes;
 mod credentials;
 mod live_check;
 mod postgres;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use audit::*;
 pub use callers::*;
+pub use crashes::*;
 pub use credentials::*;
 pub use live_check::*;
 pub use postgres::*;
