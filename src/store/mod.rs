@@ -70,8 +70,9 @@ macro_rules! on_engine {
 }
 
 impl Store {
-    /// Opens the store that a URL names: `sqlite:` and a path, relative to the working directory.
-    pub fn open(url: &str, options: sqlite::Options) -> Result<Self, StoreError> {
+    /// Opens the store that a URL names: `sqlite:` and a path, relative to the working directory, or `postgres:`, whose
+    /// time is the database's whatever the options say.
+    pub async fn open(url: &str, options: sqlite::Options) -> Result<Self, StoreError> {
         let refused = |reason: String| Err(StoreError::Refused(reason));
         match url.split_once(':') {
             Some(("sqlite", path)) if path.is_empty() || path.starts_with(":memory:") || path.contains('?') => {
@@ -83,11 +84,14 @@ impl Store {
                 sqlite::SqliteStore::open(Path::new(path), options).map(|store| Self::Sqlite(Arc::new(store)))
             }
             Some(("postgres" | "postgresql", _)) => {
-                refused("PostgreSQL comes later: use `sqlite:data/snowgate.db`".to_owned())
+                let options = postgres::Options { observer: options.observer, ..postgres::Options::default() };
+                postgres::PostgresStore::open(url, options).await.map(Self::Postgres)
             }
-            Some(_) | None => refused(format!(
-                "`{url}` is not a store: write `sqlite:` and a path, such as `sqlite:data/snowgate.db`"
-            )),
+            // What stands there may hold a password, so it is not repeated.
+            Some(_) | None => refused(
+                "the URL names no store: write `sqlite:data/snowgate.db`, or `postgres://user@host/database`"
+                    .to_owned(),
+            ),
         }
     }
 
