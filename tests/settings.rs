@@ -12,8 +12,8 @@ use snowgate::domain::incident::Origin;
 use snowgate::domain::time::Timestamp;
 use snowgate::security::signature::{HexSignatures, WebhookSecret};
 use snowgate::service_levels::{Activity, Due};
-use snowgate::settings::{CrashManner, 
-    Auth, CreateStrategy, Enabled, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl,
+use snowgate::settings::{
+    Auth, CrashManner, CreateStrategy, Enabled, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl,
     UnsignedWebhook, load, load_strict, schema,
 };
 

@@ -418,7 +418,7 @@ fn reload(reader: &mut Reader<'_>) -> Option<Every> {
 fn crash_at(reader: &mut Reader<'_>, environment: &Environment) -> Option<CrashAt> {
     let text = environment.variable("SNOWGATE_CRASH_AT").filter(|_| cfg!(debug_assertions))?;
     let wrong = "`SNOWGATE_CRASH_AT` is not `name:n` or `name:n:manner`, such as `accept.after_commit:3:stop`";
-    reader.check(codes::CRASH_POINT, "", parsed_crash(&text).ok_or(wrong))
+    reader.check(codes::CRASH_POINT, "", parsed_crash(text).ok_or(wrong))
 }
 
 fn parsed_crash(text: &str) -> Option<CrashAt> {
@@ -436,7 +436,7 @@ fn parsed_crash(text: &str) -> Option<CrashAt> {
 /// As above.
 fn lease(reader: &mut Reader<'_>, environment: &Environment) -> Option<Duration> {
     let text = environment.variable("SNOWGATE_LEASE").filter(|_| cfg!(debug_assertions))?;
-    reader.check(codes::CRASH_POINT, "", duration::parse(&text).map_err(|_| "`SNOWGATE_LEASE` is not a duration"))
+    reader.check(codes::CRASH_POINT, "", duration::parse(text).map_err(|_| "`SNOWGATE_LEASE` is not a duration"))
 }
 
 #[cfg(test)]

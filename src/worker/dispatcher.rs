@@ -72,7 +72,12 @@ impl Worker {
     }
 
     async fn claim(&self, lanes_max: usize) -> Result<Vec<Claim>, StoreError> {
-        let request = ClaimRequest { owner: self.owner.clone(), lanes_max, lease_for: failpoint::lease(LEASE), waiting_max: FOLD_MAX };
+        let request = ClaimRequest {
+            owner: self.owner.clone(),
+            lanes_max,
+            lease_for: failpoint::lease(LEASE),
+            waiting_max: FOLD_MAX,
+        };
         self.store.claim(&request).await
     }
 
