@@ -265,6 +265,11 @@ impl Gateway {
         self.declare(|declared| declared.errors.push(text.to_owned()));
     }
 
+    /// Workers of it panic on purpose.
+    pub(crate) fn panics(&self) {
+        self.declare(|declared| declared.panics = true);
+    }
+
     pub(crate) fn log_file(&self) -> &Path {
         &self.log
     }

@@ -47,7 +47,7 @@ pub(crate) struct Start<'a> {
     pub(crate) crash_at: Option<&'a str>,
     /// More of its environment.
     pub(crate) variables: &'a [(&'a str, &'a str)],
-    /// Whether it is started by a shell that runs this first, such as `ulimit -f 100`.
+    /// What a shell runs first, with mounts that only this process sees, such as `mount -t tmpfs …`.
     pub(crate) after: Option<&'a str>,
 }
 
@@ -261,10 +261,11 @@ impl Home {
         command
     }
 
-    /// The same by way of a shell that runs something first.
+    /// The same by way of a shell that runs something first; what that mounts goes with the process.
     pub(crate) fn command_after(&self, first: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new("bash");
-        command.args(["-c", &format!("{first}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_snowgate")]).args(arguments);
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "bash", "-ec", &format!("{first}; exec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_snowgate")).args(arguments);
         self.furnish(&mut command);
         command
     }
