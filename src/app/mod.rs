@@ -331,6 +331,7 @@ async fn open(settings: &StoreSettings, clock: &SharedClock) -> Result<Store, St
                 password: password.as_ref().map(|password| password.expose().to_owned()),
                 // The database's own: replicas agree on no other.
                 clock: None,
+                accept_data_loss: settings.accept_data_loss,
                 observer: Some(Observer::new(tell_commit)),
             };
             let store = PostgresStore::open(url, options).await?;
