@@ -41,6 +41,7 @@ use crate::tenants::{Prepared, Registry};
 use crate::worker::Protections;
 use crate::worker::bridges::{Bridges, Surroundings, Ways};
 use crate::worker::dispatcher::Worker;
+use crate::worker::sharing::SharedStore;
 use crate::worker::spool::{Files, Spool};
 
 use reload::Running;
@@ -121,8 +122,12 @@ impl Gateway {
         let (accepted, settled) = (Wake::default(), Wake::default());
         let spool = spool()?;
         let clock_of_bridges = Arc::clone(&clock);
-        let surroundings =
-            move |settings: &Settings| surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges));
+        let owner = format!("{}", std::process::id());
+        let shared = SharedStore::of(&store, &owner);
+        let surroundings = move |settings: &Settings| {
+            let made = surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges))?;
+            Ok(Surroundings { shared: shared.clone(), ..made })
+        };
         let first = surroundings(&settings)?;
         let issuers = Arc::new(issuers(&settings, &first.ways, &clock));
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), first));
@@ -134,7 +139,7 @@ impl Gateway {
             clock: Arc::clone(&clock),
             accepted: accepted.clone(),
             settled: settled.clone(),
-            owner: format!("{}", std::process::id()),
+            owner,
             protections: Protections::ALL,
         };
         let stop_face = stop.clone();
@@ -364,6 +369,7 @@ fn surroundings(settings: &Settings, spool: Arc<Spool>, clock: SharedClock) -> R
         files: Files { spool, egress: Arc::new(settings.egress.clone()), ways: ways.clone() },
         ways,
         clock,
+        shared: None,
     })
 }
 
