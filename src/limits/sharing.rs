@@ -22,6 +22,9 @@ pub const PROBE_LOOK: Duration = Duration::from_secs(2);
 /// How far ahead calls can be paid for: one a second, at a tenth of the rate. What lies further ahead was written before
 /// the store's clock was set back.
 pub const PAID_AHEAD_MAX: Duration = Duration::from_secs(10);
+/// Tries to write a row that other replicas write too. Of those who try at once one gets through each time, so that this
+/// many replicas may ask about one peer in the same millisecond.
+pub const SHARED_TRIES_MAX: usize = 20;
 /// Reasons and failures are told to people on one line.
 pub const SHARED_REASON_CHARS_MAX: usize = 300;
 /// Doublings after which a pause is at its longest whatever came before; more need not be counted.

@@ -184,7 +184,7 @@ impl Permits {
             let entered = self.pace().enter(self.clock.now(), purpose);
             match entered {
                 Ok(probe) => {
-                    let send_before = if probe { self.pace().probe_before() } else { None };
+                    let send_before = self.pace().probe_before().filter(|_| probe);
                     return Ok(Permit { permits: Arc::clone(self), probe, answered: false, send_before });
                 }
                 Err(Halt::Ask) => {
