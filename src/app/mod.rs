@@ -119,7 +119,7 @@ impl Gateway {
         let starting = readiness.latch("starting");
 
         let registry = Arc::new(Registry::default());
-        let running = Running::from_nothing(prepared, &store, &registry, clock.now()).await?;
+        let (running, serving) = Running::from_nothing(prepared, &store, &registry, clock.now()).await?;
 
         let (accepted, settled) = (Wake::default(), Wake::default());
         let spool = spool()?;
@@ -144,7 +144,6 @@ impl Gateway {
             owner,
             protections: Protections::ALL,
         };
-        let stop_face = stop.clone();
         let operators = Arc::new(Operators::new(reload::operators(&settings)));
         let reloader = Reloader::new(reload::Parts {
             origin,
@@ -153,6 +152,7 @@ impl Gateway {
             issuers: Arc::clone(&issuers),
             operators: Arc::clone(&operators),
             store: store.clone(),
+            serving: Arc::clone(&serving),
             accepted: accepted.clone(),
             clock: Arc::clone(&clock),
             surround: Box::new(surroundings),
@@ -167,14 +167,14 @@ impl Gateway {
             proxies: Arc::new(settings.server.trusted_proxies.clone()),
             accepted,
             settled,
-            stop: stop_face,
+            stop: stop.clone(),
             readiness,
             metrics,
             operators,
             resumed: Arc::new(move |tenant| resumed.resumed(tenant)),
             standing: Arc::new(move |tenant| stood.standings(tenant).map(upkeep::standing)),
             configured: reloader.configured(),
-            shares: reload::shares,
+            serving,
             bursts: Arc::default(),
             checks,
         };
@@ -336,6 +336,7 @@ async fn open(settings: &StoreSettings, clock: &SharedClock) -> Result<Store, St
                 password: password.as_ref().map(|password| password.expose().to_owned()),
                 // The database's own: replicas agree on no other.
                 clock: None,
+                accept_data_loss: settings.accept_data_loss,
                 observer: Some(Observer::new(tell_commit)),
             };
             let store = PostgresStore::open(url, options).await?;

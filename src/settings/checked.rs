@@ -310,12 +310,17 @@ fn store(reader: &mut Reader<'_>, environment: &Environment) -> Option<StoreSett
 }
 
 fn postgres(reader: &mut Reader<'_>, text: &str, password: Option<Secret>) -> Option<StoreUrl> {
-    let Ok(url) = url::Url::parse(text) else {
+    let (place, query) = text.split_once('?').unwrap_or((text, ""));
+    let authority =
+        place.split_once("://").map(|(_, rest)| rest.split_once('/').map_or(rest, |(authority, _)| authority));
+    let Some(authority) = authority else {
         reader.error(codes::STORE_URL, "store.url", "`store.url` is not a URL of PostgreSQL").cut();
         reader.hint("write `postgres://user@host/database`");
         return None;
     };
-    if url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password") {
+    // Read by hand: with a socket's directory in the query the authority may be `user@`, which is no URL to others.
+    let has_password = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+    if has_password || url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "password") {
         reader
             .error(codes::PLAIN_SECRET, "store.url", "`store.url` holds a password, which must not stand in the file")
             .cut();

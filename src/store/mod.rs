@@ -86,7 +86,8 @@ impl Store {
                 sqlite::SqliteStore::open(Path::new(path), options).map(|store| Self::Sqlite(Arc::new(store)))
             }
             Some(("postgres" | "postgresql", _)) => {
-                let options = postgres::Options { observer: options.observer, ..postgres::Options::default() };
+                let sqlite::Options { accept_data_loss, observer, .. } = options;
+                let options = postgres::Options { accept_data_loss, observer, ..postgres::Options::default() };
                 postgres::PostgresStore::open(url, options).await.map(Self::Postgres)
             }
             // What stands there may hold a password, so it is not repeated.

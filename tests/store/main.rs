@@ -8,6 +8,7 @@
 #[path = "../support/faults.rs"]
 mod faults;
 mod harness;
+mod postgres_server;
 mod reopening;
 mod same_answers;
 #[path = "../support/postgres.rs"]

@@ -472,9 +472,9 @@ fn told(claim: &Claim) -> String {
     format!("{fence} {head} {tenant} {direction:?} {incident} {attempts} {now} {memory:?} {learned:?} {waiting:?}\n")
 }
 
-async fn compare(steps: &[Step]) -> Result<(), TestCaseError> {
+async fn compare(engine: Subject, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut model = Run::new(Subject::memory());
-    let mut engine = Run::new(Subject::sqlite());
+    let mut engine = Run::new(engine);
     for (number, step) in steps.iter().enumerate() {
         let expected = model.apply(step).await;
         prop_assert_eq!(engine.apply(step).await, expected, "step {}: {:?}", number, step);
@@ -491,6 +491,19 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let serve = Step::Serve([Some(2), Some(2), Some(2)]);
         let steps: Vec<_> = std::iter::once(serve).chain(steps).collect();
-        runtime.block_on(compare(&steps))?;
+        runtime.block_on(async { compare(Subject::sqlite(), &steps).await })?;
+    }
+}
+
+proptest! {
+    // Each case makes a database, and each of its steps goes there and back.
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn postgres_answers_as_the_model_does(steps in prop::collection::vec(step(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let serve = Step::Serve([Some(2), Some(2), Some(2)]);
+        let steps: Vec<_> = std::iter::once(serve).chain(steps).collect();
+        runtime.block_on(async { compare(Subject::postgres().await, &steps).await })?;
     }
 }
