@@ -109,19 +109,15 @@ impl Worker {
         let Some(bridge) = self.bridges.of(&claim.tenant) else {
             return self.give_back(claim).await;
         };
-        let learned = match bridge.learned(&self.store).await {
-            Ok(learned) => learned,
-            Err(failed) => {
-                error!(tenant.id = %claim.tenant, error = %failed, "Cannot read what is known of the tenant: {failed}");
-                return;
-            }
-        };
+        // As it stood at the claim: nothing that another replica disproved before is acted on.
+        let learned = bridge.of_this_instance(&claim.learned);
         let journey = Journey {
             bridge: &bridge,
             store: &self.store,
             clock: &self.clock,
             claim,
             begun,
+            known: claim.learned.clone(),
             learned,
             protections: self.protections,
         };

@@ -12,6 +12,7 @@
 //! * `stop` is how a journey that does not end delivered is recorded;
 //! * `looking` reads what became of an earlier send and decides from that one read;
 //! * `writing` sends, and decides what an answer means that was no success;
+//! * [`sharing`] asks the store what all replicas together may call;
 //! * `files` copies the managed service's files, by way of [`spool`];
 //! * `there` knows how the ticket stands as far as it was seen;
 //! * [`back`] is the other direction: sightings, callbacks and the sweep.
@@ -28,6 +29,7 @@ mod files;
 mod journey;
 mod looking;
 mod report;
+pub mod sharing;
 pub mod spool;
 mod stop;
 mod there;
