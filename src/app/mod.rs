@@ -43,6 +43,7 @@ use crate::tenants::{Prepared, Registry};
 use crate::worker::Protections;
 use crate::worker::bridges::{Bridges, Surroundings, Ways};
 use crate::worker::dispatcher::Worker;
+use crate::worker::sharing::SharedStore;
 use crate::worker::spool::{Files, Spool};
 
 use reload::Running;
@@ -123,8 +124,12 @@ impl Gateway {
         let (accepted, settled) = (Wake::default(), Wake::default());
         let spool = spool()?;
         let clock_of_bridges = Arc::clone(&clock);
-        let surroundings =
-            move |settings: &Settings| surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges));
+        let owner = owner();
+        let shared = SharedStore::of(&store, &owner);
+        let surroundings = move |settings: &Settings| {
+            let made = surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges))?;
+            Ok(Surroundings { shared: shared.clone(), ..made })
+        };
         let first = surroundings(&settings)?;
         let issuers = Arc::new(issuers(&settings, &first.ways, &clock));
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), first));
@@ -136,7 +141,7 @@ impl Gateway {
             clock: Arc::clone(&clock),
             accepted: accepted.clone(),
             settled: settled.clone(),
-            owner: owner(),
+            owner,
             protections: Protections::ALL,
         };
         let operators = Arc::new(Operators::new(reload::operators(&settings)));
@@ -386,6 +391,7 @@ fn surroundings(settings: &Settings, spool: Arc<Spool>, clock: SharedClock) -> R
         files: Files { spool, egress: Arc::new(settings.egress.clone()), ways: ways.clone() },
         ways,
         clock,
+        shared: None,
     })
 }
 

@@ -30,7 +30,7 @@ use crate::store::contract::{Claim, ClaimRequest, Lease, Waiting};
 const CLAIM: &str = "
 WITH clock AS MATERIALIZED (SELECT coalesce($1::bigint, store_now()) AS now),
 free AS MATERIALIZED (
-  SELECT t.id, asked.lanes_max, asked.turn
+  SELECT t.id, t.learned, asked.lanes_max, asked.turn
   FROM unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY AS asked(tenant, lanes_max, turn)
   JOIN tenant t ON t.id = asked.tenant CROSS JOIN clock
   WHERE t.paused_until IS NULL OR t.paused_until <= clock.now
@@ -53,15 +53,18 @@ leased AS (
   RETURNING chosen.place, lane.id, lane.tenant, lane.direction, lane.incident, lane.fence, lane.head, lane.attempts)
 SELECT clock.now, leased.id, leased.fence, leased.head, leased.attempts, leased.direction, leased.incident, leased.tenant,
        seen.fence + 1 = leased.fence AND seen.head = leased.head AS is_current, m.memory,
-       d.receipt, d.sequence, d.kind, d.body, d.accepted_at, d.sending_since, d.is_echo, d.event, leased.place
-FROM clock CROSS JOIN leased JOIN lane seen ON seen.id = leased.id LEFT JOIN lane_memory m ON m.lane = leased.id
+       d.receipt, d.sequence, d.kind, d.body, d.accepted_at, d.sending_since, d.is_echo, d.event, leased.place, free.learned
+FROM clock CROSS JOIN leased JOIN free ON free.id = leased.tenant JOIN lane seen ON seen.id = leased.id LEFT JOIN lane_memory m ON m.lane = leased.id
 LEFT JOIN LATERAL (
   SELECT * FROM delivery d WHERE d.lane = leased.id AND d.sequence >= leased.head ORDER BY d.sequence LIMIT $7::bigint
 ) AS d ON true
 UNION ALL
 SELECT clock.now, NULL, NULL, NULL, NULL, NULL, NULL, free.id, NULL, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM clock LEFT JOIN free ON true
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM clock LEFT JOIN free ON true
 ORDER BY 19, 12";
+
+/// The column of [`CLAIM`] that says what was learned of the tenant.
+const LEARNED: usize = 19;
 
 /// The column of [`CLAIM`] from which on there is a waiting delivery.
 const WAITING_FROM: usize = 10;
@@ -233,6 +236,7 @@ impl PostgresStore {
             now: Timestamp::from_millis(row.try_get(0)?),
             // A cache: what cannot be read is found again in ServiceNow.
             memory: from_json(memory.as_deref()).unwrap_or_default(),
+            learned: from_json(row.try_get(LEARNED)?).unwrap_or_default(),
             waiting,
         })
     }

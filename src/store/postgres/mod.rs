@@ -29,6 +29,7 @@ mod pool;
 mod read;
 mod rows;
 mod settle;
+mod sharing;
 mod sweep;
 mod tenants;
 mod trim;

@@ -27,6 +27,7 @@ mod place;
 mod read;
 mod rows;
 mod session;
+mod sharing;
 mod sweep;
 mod tenants;
 mod thread;
@@ -57,6 +58,7 @@ use super::contract::{
 use super::life_cycle::{CheckRecord, Released};
 use super::steady::SteadyClock;
 use crate::delivery::record::{Delivery, Direction};
+use crate::delivery::sharing::{Answer, Ask};
 use crate::domain::id::{DeliveryId, IncidentId, SysId, TenantId};
 use crate::domain::ticket::Link;
 use crate::domain::time::{SharedClock, Timestamp};
@@ -248,9 +250,14 @@ impl SqliteStore {
         self.writer.ask(move |session| session.trim_audit(keep, most)).await
     }
 
-    pub(super) async fn learn(&self, tenant: &TenantId, learned: Learned) -> Result<(), StoreError> {
-        let tenant = tenant.clone();
-        self.writer.ask(move |session| session.learn(&tenant, &learned)).await
+    pub(super) async fn learn(&self, tenant: &TenantId, known: &Learned, learned: Learned) -> Result<bool, StoreError> {
+        let (tenant, known) = (tenant.clone(), known.clone());
+        self.writer.ask(move |session| session.learn(&tenant, &known, &learned)).await
+    }
+
+    pub(super) async fn share_pace(&self, tenant: &TenantId, peer: &str, ask: &Ask) -> Result<Answer, StoreError> {
+        let (tenant, peer, ask) = (tenant.clone(), peer.to_owned(), ask.clone());
+        self.writer.ask(move |session| session.share_pace(&tenant, &peer, &ask)).await
     }
 
     pub(super) async fn tenant(&self, tenant: &TenantId) -> Result<TenantRecord, StoreError> {
