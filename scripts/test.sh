@@ -39,12 +39,14 @@ install_packages() {
 }
 
 # What the tests need from the system: a linker and C compiler (the embedded database and the TLS library are C),
-# strace (the tests look at what reaches the disk), and Python environments and Node (public ServiceNow clients and webhook
+# strace (the tests look at what reaches the disk), PostgreSQL (the tests start servers of their own; the service that
+# Debian sets up is not used), and Python environments and Node (public ServiceNow clients and webhook
 # libraries are the judges; Node also runs what customers paste into ServiceNow).
 system_packages() {
   local missing=()
   has cc || missing+=(gcc libc6-dev)
   has strace || missing+=(strace)
+  has initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
   has node && has npm || missing+=(nodejs npm)
   ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
@@ -74,6 +76,11 @@ alertmanager() {
   ./scripts/test-alertmanager.sh
 }
 
+# Alerts, dashboard, manifests, units: what other programs can judge of deploy/.
+deployment() {
+  ./scripts/test-deploy.sh
+}
+
 documentation() {
   RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
 }
@@ -85,6 +92,7 @@ step 'test runner' test_runner
 step 'Python clients' python_clients
 step 'Node packages' node_packages
 step 'Alertmanager' alertmanager
+step 'deployment files' deployment
 step 'format' cargo fmt --check
 step 'lints' cargo clippy --locked --all-targets -- -D warnings
 step 'documentation' documentation

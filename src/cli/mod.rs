@@ -10,6 +10,7 @@ mod check;
 mod check_live;
 mod deliveries;
 mod demo;
+mod health;
 mod key;
 mod mapping;
 mod plan;
@@ -89,6 +90,8 @@ enum Command {
     Deliveries(deliveries::Arguments),
     /// Prove that gateway and instances tell the same story: nothing lost, doubled, reordered, unexpected or astray
     VerifyHistory(verify_history::Arguments),
+    /// Say whether a running gateway can take work (asks it)
+    Health(health::Arguments),
     /// Make a running gateway read its files now, and say what that changed
     Reload(reload::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
@@ -149,6 +152,7 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Audit(audit) => audit::run(config, audit, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
         Command::VerifyHistory(verify) => verify_history::run(config, verify, printer, environment),
+        Command::Health(health) => health::run(config, health, printer, environment),
         Command::Reload(reload) => reload::run(config, reload, printer, environment),
         Command::Key(key) => key::run(key, printer),
         Command::Mapping(mapping) => mapping::run(config, mapping, printer, environment),

@@ -22,6 +22,8 @@ mod contract;
 mod deeds;
 pub mod life_cycle;
 pub mod memory;
+mod pace_row;
+pub mod postgres;
 pub mod sqlite;
 mod steady;
 
@@ -34,6 +36,7 @@ pub use contract::*;
 use life_cycle::{CheckRecord, Released};
 
 use crate::delivery::record::Direction;
+use crate::delivery::sharing::{Answer, Ask};
 use crate::domain::id::{DeliveryId, IncidentId, SysId, TenantId};
 use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
@@ -47,6 +50,8 @@ pub enum Store {
     Memory(Arc<memory::MemoryStore>),
     /// One SQLite file, for one process.
     Sqlite(Arc<sqlite::SqliteStore>),
+    /// A PostgreSQL server, for several replicas.
+    Postgres(Arc<postgres::PostgresStore>),
 }
 
 /// Calls the same method on whichever engine this is. The model answers at once, but yields before and after as a real
@@ -61,13 +66,15 @@ macro_rules! on_engine {
                 Ok(answer)
             }
             Store::Sqlite(engine) => engine.$method($($argument),*).await,
+            Store::Postgres(engine) => engine.$method($($argument),*).await,
         }
     };
 }
 
 impl Store {
-    /// Opens the store that a URL names: `sqlite:` and a path, relative to the working directory.
-    pub fn open(url: &str, options: sqlite::Options) -> Result<Self, StoreError> {
+    /// Opens the store that a URL names: `sqlite:` and a path, relative to the working directory, or `postgres:`, whose
+    /// time is the database's whatever the options say.
+    pub async fn open(url: &str, options: sqlite::Options) -> Result<Self, StoreError> {
         let refused = |reason: String| Err(StoreError::Refused(reason));
         match url.split_once(':') {
             Some(("sqlite", path)) if path.is_empty() || path.starts_with(":memory:") || path.contains('?') => {
@@ -79,11 +86,15 @@ impl Store {
                 sqlite::SqliteStore::open(Path::new(path), options).map(|store| Self::Sqlite(Arc::new(store)))
             }
             Some(("postgres" | "postgresql", _)) => {
-                refused("PostgreSQL comes later: use `sqlite:data/snowgate.db`".to_owned())
+                let sqlite::Options { accept_data_loss, observer, .. } = options;
+                let options = postgres::Options { accept_data_loss, observer, ..postgres::Options::default() };
+                postgres::PostgresStore::open(url, options).await.map(Self::Postgres)
             }
-            Some(_) | None => refused(format!(
-                "`{url}` is not a store: write `sqlite:` and a path, such as `sqlite:data/snowgate.db`"
-            )),
+            // What stands there may hold a password, so it is not repeated.
+            Some(_) | None => refused(
+                "the URL names no store: write `sqlite:data/snowgate.db`, or `postgres://user@host/database`"
+                    .to_owned(),
+            ),
         }
     }
 
@@ -101,6 +112,12 @@ impl Store {
         }
     }
 
+    /// How much room it takes, and has left, where it lies on a disk of ours.
+    pub fn room(&self) -> Option<sqlite::Room> {
+        let Self::Sqlite(engine) = self else { return None };
+        engine.room()
+    }
+
     /// Commits changes, all or none, and gives each its place in its lane. Durable when it returns.
     ///
     /// If any of them conflicts or finds its lane full, nothing is stored and every item says how it stands.
@@ -108,6 +125,7 @@ impl Store {
         match self {
             Self::Memory(engine) => Ok(engine.accept(&changes)),
             Self::Sqlite(engine) => engine.accept(changes).await,
+            Self::Postgres(engine) => engine.accept(changes).await,
         }
     }
 
@@ -212,9 +230,25 @@ impl Store {
         on_engine!(self, trim_audit(keep, most))
     }
 
-    /// Remembers what an instance taught us.
-    pub async fn learn(&self, tenant: &TenantId, learned: Learned) -> Result<(), StoreError> {
-        on_engine!(self, learn(tenant, learned))
+    /// Remembers what an instance taught us, if what is known of it is still what the teaching was held against; answers
+    /// whether it was. So a replica that knows less cannot take back what another one just found out.
+    pub async fn learn(&self, tenant: &TenantId, known: &Learned, learned: Learned) -> Result<bool, StoreError> {
+        on_engine!(self, learn(tenant, known, learned))
+    }
+
+    /// Whether other processes work on this store too: then what a tenant may use of its peers is shared with them
+    /// through [`share_pace`](Self::share_pace).
+    pub const fn is_shared(&self) -> bool {
+        match self {
+            Self::Memory(_) | Self::Sqlite(_) => false,
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// Tells and asks how a tenant's peer stands, and reserves calls of the budget that all replicas share, in one commit.
+    /// `peer` names it, its address included: what is known of one address says nothing of another.
+    pub async fn share_pace(&self, tenant: &TenantId, peer: &str, ask: &Ask) -> Result<Answer, StoreError> {
+        on_engine!(self, share_pace(tenant, peer, ask))
     }
 
     /// How a tenant stands.
@@ -335,6 +369,7 @@ impl Store {
         match self {
             Self::Memory(_) => Ok(()),
             Self::Sqlite(engine) => engine.ping().await,
+            Self::Postgres(engine) => engine.ping().await,
         }
     }
 }

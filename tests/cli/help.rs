@@ -22,6 +22,7 @@ fn every_command_explains_itself() {
         "audit verify",
         "deliveries",
         "deliveries list",
+        "health",
         "reload",
         "key",
         "key new",

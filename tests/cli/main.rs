@@ -8,6 +8,7 @@ mod support;
 mod check;
 mod deliveries;
 mod demo;
+mod health;
 mod help;
 mod keys;
 mod plan;

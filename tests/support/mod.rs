@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 
 pub(crate) mod bridged;
+pub(crate) mod chaos;
 pub(crate) mod events;
 pub(crate) mod faults;
 pub(crate) mod gateway;
@@ -15,6 +16,7 @@ pub(crate) mod home;
 pub(crate) mod instance;
 pub(crate) mod last_look;
 pub(crate) mod mappings;
+pub(crate) mod postgres;
 pub(crate) mod receiver;
 pub(crate) mod reply;
 pub(crate) mod shelf;
@@ -25,7 +27,7 @@ pub(crate) use bridged::{Bridged, Sweeps};
 pub(crate) use events::{Event, event};
 pub(crate) use gateway::Gateway;
 pub(crate) use history::Story;
-pub(crate) use home::{Home, Tenant};
+pub(crate) use home::{Home, Keeping, Start, Tenant};
 pub(crate) use instance::Instance;
 pub(crate) use receiver::{Answer, Callback, Receiver};
 pub(crate) use reply::Reply;
