@@ -21,6 +21,7 @@ mod schema;
 mod serve;
 mod simulate;
 mod tenants;
+mod verify_history;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -87,6 +88,8 @@ enum Command {
     Audit(audit::Arguments),
     /// See what waits and what is parked; replay or drop it (asks a running gateway)
     Deliveries(deliveries::Arguments),
+    /// Prove that gateway and instances tell the same story: nothing lost, doubled, reordered, unexpected or astray
+    VerifyHistory(verify_history::Arguments),
     /// Say whether a running gateway can take work (asks it)
     Health(health::Arguments),
     /// Make a running gateway read its files now, and say what that changed
@@ -148,6 +151,7 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Tenants(tenants) => tenants::run(config, tenants, printer, environment),
         Command::Audit(audit) => audit::run(config, audit, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
+        Command::VerifyHistory(verify) => verify_history::run(config, verify, printer, environment),
         Command::Health(health) => health::run(config, health, printer, environment),
         Command::Reload(reload) => reload::run(config, reload, printer, environment),
         Command::Key(key) => key::run(key, printer),

@@ -29,6 +29,7 @@ fn every_command_explains_itself() {
         "key sign",
         "mapping new",
         "schema",
+        "verify-history",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let name = format!("help {command}").trim_end().replace(' ', "-");

@@ -14,3 +14,4 @@ mod keys;
 mod plan;
 mod preview;
 mod run;
+mod verify_history;
