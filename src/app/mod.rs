@@ -22,7 +22,9 @@ use crate::domain::time::SharedClock;
 use crate::http::operators::Operators;
 use crate::http::{self, Face};
 use crate::issuers::{self, Issuers};
-use crate::limits::{ACCEPT_AFTER_STOP, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE, STORE_CLOSE_WAIT};
+use crate::limits::{
+    ACCEPT_AFTER_STOP, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE, STORE_CLOSE_WAIT, WORKER_LANES_MAX,
+};
 use crate::peer::transport::Transport;
 use crate::peer::transport::addresses::AddressFilter;
 use crate::peer::transport::http::{Http, HttpOptions, HttpOptionsError};
@@ -41,6 +43,7 @@ use crate::tenants::{Prepared, Registry};
 use crate::worker::Protections;
 use crate::worker::bridges::{Bridges, Surroundings, Ways};
 use crate::worker::dispatcher::Worker;
+use crate::worker::slots::Slots;
 use crate::worker::spool::{Files, Spool};
 
 use reload::Running;
@@ -135,6 +138,7 @@ impl Gateway {
             accepted: accepted.clone(),
             settled: settled.clone(),
             owner: format!("{}", std::process::id()),
+            slots: Slots::new(WORKER_LANES_MAX),
             protections: Protections::ALL,
         };
         let stop_face = stop.clone();

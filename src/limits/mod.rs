@@ -5,6 +5,7 @@
 mod audit;
 mod callers;
 mod credentials;
+mod fairness;
 mod live_check;
 mod reload;
 mod simulator;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use audit::*;
 pub use callers::*;
 pub use credentials::*;
+pub use fairness::*;
 pub use live_check::*;
 pub use reload::*;
 pub use simulator::*;

@@ -23,6 +23,7 @@ fn taken_back(file: &Connection) {
          DROP TABLE audit; DROP TABLE audit_anchor; DROP TABLE tenant_check",
     )
     .unwrap();
+    file.execute_batch("ALTER TABLE lane DROP COLUMN abandoned").unwrap();
     file.execute_batch("DROP INDEX delivery_opening; DROP INDEX lane_back; ALTER TABLE delivery DROP COLUMN is_echo")
         .unwrap();
     let hash: [u8; 32] = Sha256::digest(FIRST).into();

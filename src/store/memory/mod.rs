@@ -27,6 +27,7 @@ use super::contract::{
 };
 use super::deeds;
 use super::life_cycle::{Check, Release};
+use super::order::{self, Due};
 use super::steady::SteadyClock;
 use crate::delivery::record::{Direction, Ending, State};
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
@@ -111,9 +112,16 @@ impl MemoryStore {
     pub(super) fn claim(&self, request: &ClaimRequest) -> Vec<Claim> {
         let now = self.clock.now();
         let mut tables = self.tables();
-        let turn = tables.tenants_by_turn(now);
-        let mut due: Vec<usize> = turn.iter().flat_map(|tenant| tables.due_lanes(tenant, now)).collect();
-        due.truncate(request.lanes_max);
+        let mut due = Vec::new();
+        let mut slow_left = request.slow.lanes_max;
+        for tenant in tables.tenants_by_turn(now) {
+            let is_slow = request.slow.tenants.contains(&tenant);
+            let left = request.lanes_max - due.len();
+            let left = if is_slow { left.min(slow_left) } else { left };
+            let lanes = tables.due_lanes(&tenant, now, left, request.newest_first);
+            slow_left -= if is_slow { lanes.len() } else { 0 };
+            due.extend(lanes);
+        }
         due.into_iter().map(|index| tables.lease(index, now, request)).collect()
     }
 
@@ -187,6 +195,9 @@ impl MemoryStore {
         lane.leased_until = None;
         lane.due = Some(postponement.at);
         lane.attempts -= u32::from(!postponement.counted);
+        if postponement.counted {
+            lane.abandoned = 0;
+        }
         if postponement.not_processed {
             for event in lane.events_mut(lease.head, u64::MAX).filter(|event| event.state == State::Sending) {
                 event.state = State::Waiting;
@@ -339,16 +350,16 @@ impl Tables {
         turn.into_iter().map(|(_, tenant)| tenant).collect()
     }
 
-    /// The tenant's due lanes, most urgent and longest waiting first, as many as its share has room for.
-    fn due_lanes(&self, tenant: &TenantId, now: Timestamp) -> Vec<usize> {
+    /// The tenant's due lanes that go next, as many as its share has room for.
+    fn due_lanes(&self, tenant: &TenantId, now: Timestamp, left: usize, newest_first: bool) -> Vec<usize> {
         let of_tenant = || self.lanes.iter().enumerate().filter(|(_, lane)| lane.tenant == *tenant);
         let leased = of_tenant().filter(|(_, lane)| lane.leased_until.is_some_and(|until| until > now)).count();
         let share = self.tenants.get(tenant).and_then(|row| row.lanes_max).unwrap_or(0) as usize;
-        let mut due: Vec<_> = of_tenant()
-            .filter_map(|(index, lane)| lane.due.filter(|due| *due <= now).map(|due| (lane.urgency(), due, index)))
-            .collect();
-        due.sort();
-        due.into_iter().map(|(_, _, index)| index).take(share.saturating_sub(leased)).collect()
+        let due = of_tenant().filter_map(|(index, lane)| {
+            let since = lane.due.filter(|due| *due <= now)?;
+            Some(Due { lane: index, urgency: lane.urgency(), since })
+        });
+        order::choose(due.collect(), now, newest_first, left.min(share.saturating_sub(leased)))
     }
 
     fn lease(&mut self, index: usize, now: Timestamp, request: &ClaimRequest) -> Claim {
@@ -356,6 +367,7 @@ impl Tables {
         let lane = &mut self.lanes[index];
         lane.fence += 1;
         lane.attempts += 1;
+        lane.abandoned += u32::from(lane.leased_until.is_some());
         lane.lease_until(now.plus(request.lease_for));
         if let Some(row) = self.tenants.get_mut(&lane.tenant) {
             row.last_served = self.served;
@@ -367,6 +379,7 @@ impl Tables {
             direction: lane.direction,
             incident: lane.incident.clone(),
             attempts: lane.attempts,
+            abandoned: lane.abandoned,
             now,
             memory: lane.memory.clone(),
             waiting: (lane.head..).zip(lane.events.iter().skip(from).take(request.waiting_max)).map(waiting).collect(),
