@@ -39,6 +39,8 @@ pub const TICKET_LANE_WAITING_MAX: usize = 10_000;
 /// Waiting deliveries of one tenant before its senders are told to wait, unless its file says otherwise: ten hours of an
 /// instance's default budget of calls, and half a gigabyte of disk.
 pub const TENANT_WAITING_MAX: u64 = 200_000;
+/// The smallest number a tenant's file may ask for: less is a test, or a slip.
+pub const TENANT_WAITING_LEAST: u64 = 100;
 /// The largest number a tenant's file may ask for: the whole store.
 pub const TENANT_WAITING_MOST: u64 = STORE_WAITING_MAX;
 /// Waiting deliveries of one store before new work is refused: some five gigabytes, and an hour to count them all.
@@ -49,13 +51,15 @@ pub const RESERVED_ONE_IN: u64 = 10;
 /// Requests that may wait for their commit at once. Half of what the writer's queue holds, so that leases and settlements
 /// always find room in it: what was accepted goes on while new work is refused.
 pub const INTAKE_WAITING_MAX: usize = STORE_QUEUE_MAX / 2;
+/// From so many on it is a crowd, and each tenant is held to its part.
+pub const INTAKE_CROWDED: usize = INTAKE_WAITING_MAX / 2;
 /// Of these, one in so many is kept for webhooks.
 pub const INTAKE_RESERVED_ONE_IN: usize = 8;
-/// Of these, one tenant may have one in so many: a flood finds the door narrow, its neighbours find it open.
+/// In a crowd, one tenant may have one in so many: a flood finds the door narrow, its neighbours find it open.
 pub const INTAKE_TENANT_ONE_IN: usize = 4;
 /// When the oldest commit has been waited for this long the store is slow: more work would only wait behind it. A commit
 /// takes milliseconds, half a second on a sick disk.
-pub const INTAKE_SLOW: Duration = Duration::from_secs(2);
+pub const INTAKE_SLOW: Duration = Duration::from_secs(3);
 /// When a refused sender may come again: soon, and not all at once.
 pub const COME_AGAIN_MIN: Duration = Duration::from_secs(2);
 /// See [`COME_AGAIN_MIN`].
@@ -64,7 +68,7 @@ pub const COME_AGAIN_MAX: Duration = Duration::from_secs(10);
 /// at the pace of an instance.
 pub const TENANT_FULL_WAIT: Duration = Duration::from_secs(30);
 /// How long readiness waits for the store: probes are given a few seconds, and "slow" is an answer too.
-pub const READINESS_WAIT: Duration = Duration::from_secs(1);
+pub const READINESS_WAIT: Duration = Duration::from_secs(2);
 
 const _: () = assert!(SLOW_SAMPLES == u64::BITS);
 const _: () =

@@ -9,6 +9,8 @@ mod support;
 mod connections;
 mod crashes;
 mod hangups;
+mod poison;
+mod postgres;
 mod power_cuts;
 mod stopping;
 mod store_file;

@@ -138,7 +138,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let clock = VirtualClock::shared();
         let faults = if plan.faulty { FAULTS } else { "" };
         let faults = FaultPlan::parse(&format!("seed={},{faults}", plan.seed)).unwrap();
