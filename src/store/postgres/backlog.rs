@@ -52,10 +52,11 @@ impl PostgresStore {
             let tenant = tenant_of(row.try_get(0)?)?;
             for direction in [Direction::ToServicenow, Direction::ToService] {
                 let Standing { waiting, parked, oldest } = counts.of(direction);
-                if waiting + parked > 0 {
-                    let oldest = oldest.filter(|_| waiting > 0);
-                    backlogs.push(Backlog { tenant: tenant.clone(), direction, waiting, parked, oldest });
+                if waiting + parked == 0 {
+                    continue;
                 }
+                let oldest = oldest.filter(|_| waiting > 0);
+                backlogs.push(Backlog { tenant: tenant.clone(), direction, waiting, parked, oldest });
             }
         }
         Ok(backlogs)

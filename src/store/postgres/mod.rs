@@ -33,6 +33,7 @@ mod sharing;
 mod sweep;
 mod tenants;
 mod trim;
+mod waits;
 
 use std::fmt;
 use std::future::Future;

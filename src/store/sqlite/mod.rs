@@ -53,7 +53,8 @@ use self::thread::Desk;
 use super::audit::{Actor, AuditEnds, AuditEntry, AuditHead, AuditPage, AuditQuery, Hash};
 use super::contract::{
     Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, LaneView, Learned, Lease, NewDelivery,
-    Pause, Postponement, Replayed, Settlement, StoreError, SweepCursor, SweepLease, TenantRecord, TenantShare,
+    OldestDue, Pause, Postponement, Replayed, Settlement, StoreError, SweepCursor, SweepLease, TenantRecord,
+    TenantShare,
 };
 use super::life_cycle::{CheckRecord, Released};
 use super::steady::SteadyClock;
@@ -330,6 +331,10 @@ impl SqliteStore {
         self.lists.ask(|reader| reader.backlog()).await
     }
 
+    pub(super) async fn oldest_due(&self) -> Result<Vec<OldestDue>, StoreError> {
+        self.lists.ask(|reader| reader.oldest_due()).await
+    }
+
     pub(super) async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
         self.quick.ask(move |reader| reader.delivery(&tenant, &id)).await
@@ -394,6 +399,7 @@ fn stored_time(connection: &Connection) -> rusqlite::Result<Timestamp> {
 /// The process that held these leases is dead: the lock says so. What it was sending stays marked as being sent.
 fn release_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
     connection.execute("UPDATE sweep SET leased_until = NULL, owner = NULL WHERE leased_until IS NOT NULL", [])?;
-    let sql = "UPDATE lane INDEXED BY lane_leased SET leased_until = NULL, due = ?1 WHERE leased_until IS NOT NULL";
+    let sql = "UPDATE lane INDEXED BY lane_leased SET leased_until = NULL, due = ?1 \
+               WHERE leased_until IS NOT NULL";
     connection.execute(sql, params![now.millis()])
 }
