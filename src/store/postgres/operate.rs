@@ -1,4 +1,4 @@
-//! What people and configuration do: pauses, replays and drops.
+//! What people and configuration do: pauses, what was learned, replays and drops.
 //!
 //! Each is one transaction at READ COMMITTED that locks first and reads then, so what it read is still so when it writes:
 //! a pause its tenant's row, a replay its lane's row and after that its delivery, in the order in which settlements lock
@@ -15,12 +15,13 @@ use super::audit::log_deed;
 use super::fault::Fault;
 use super::read::BY_RECEIPT;
 use super::rows::{STATE_NUMBERS, json, plain, receipt_uuid, signed, state_number, unsigned};
+use super::settle::give_back;
 use crate::delivery::record::{Ending, State, Urgency};
 use crate::domain::id::{DeliveryId, EventKey, TenantId};
 use crate::domain::time::Timestamp;
 use crate::limits::POSTGRES_BATCH_ROWS_MAX;
 use crate::store::audit::{Actor, Hash};
-use crate::store::contract::{NewDelivery, Pause, REPLAY_SOURCE, Replayed, StoreError};
+use crate::store::contract::{Learned, NewDelivery, Pause, REPLAY_SOURCE, Replayed, StoreError};
 use crate::store::deeds;
 
 /// Runs a transaction again that another replica's came in the way of, a few times. (A macro: a closure that is awaited
@@ -103,6 +104,10 @@ impl PostgresStore {
         self.ask(async { again!(self.resume(tenant, Some(codes))) }).await
     }
 
+    pub(in crate::store) async fn learn(&self, tenant: &TenantId, learned: Learned) -> Result<(), StoreError> {
+        self.ask(self.keep_learned(tenant, &learned)).await
+    }
+
     pub(in crate::store) async fn replay(
         &self,
         tenant: &TenantId,
@@ -179,6 +184,16 @@ impl PostgresStore {
         }
     }
 
+    async fn keep_learned(&self, tenant: &TenantId, learned: &Learned) -> Result<(), Fault> {
+        // One statement, and the last word counts.
+        let sql = "UPDATE tenant SET learned = $2 WHERE id = $1";
+        let connection = self.connection().await?;
+        let row = self.row(&connection, tenant).await?;
+        let statement = connection.prepare_cached(sql).await?;
+        connection.execute(&statement, &[&row, &json(learned)?]).await?;
+        Ok(())
+    }
+
     async fn replay_parked(
         &self,
         tenant: &TenantId,
@@ -197,7 +212,7 @@ impl PostgresStore {
         let now = self.now(&transaction).await?;
         let done = if found.blocks {
             set_state(&transaction, &found, State::Waiting, None).await?;
-            self.give_back(&transaction, found.lane, found.sequence, false, now).await?;
+            give_back(&transaction, found.lane, found.sequence, false, now).await?;
             id
         } else {
             let Ok(event) = EventKey::new(REPLAY_SOURCE, id.as_str()) else { return Ok(Replayed::NotParked) };
@@ -228,7 +243,7 @@ impl PostgresStore {
         let dropped: [&(dyn ToSql + Sync); 3] = [&found.lane, &signed(found.sequence), &state_number(State::Dropped)];
         transaction.execute(&statement, &dropped).await?;
         if found.blocks {
-            self.give_back(&transaction, found.lane, found.sequence + 1, false, now).await?;
+            give_back(&transaction, found.lane, found.sequence + 1, false, now).await?;
         }
         log_deed(&transaction, now, &deeds::dropped(tenant, id, found.body, by.clone())).await?;
         transaction.commit().await?;
@@ -253,12 +268,12 @@ impl PostgresStore {
         let delivery: [&(dyn ToSql + Sync); 3] = [&tenant, &STATE_NUMBERS.as_slice(), &receipt_uuid(id)];
         let Some(lane) = transaction.query_opt(&lock, &delivery).await? else { return Ok(None) };
         let lane: i64 = lane.try_get(0)?;
-        let standing = format!(
+        let find = format!(
             "SELECT d.sequence, d.state, l.parked AND l.head = d.sequence, d.body_hash \
              FROM {of_tenant} CROSS JOIN LATERAL {BY_RECEIPT} d JOIN lane l ON l.id = d.lane"
         );
-        let standing = transaction.prepare_cached(&standing).await?;
-        let Some(row) = transaction.query_opt(&standing, &delivery).await? else { return Ok(None) };
+        let find = transaction.prepare_cached(&find).await?;
+        let Some(row) = transaction.query_opt(&find, &delivery).await? else { return Ok(None) };
         let hash: &[u8] = row.try_get(3)?;
         let found = Found {
             lane,
