@@ -123,6 +123,8 @@ pub struct Ask {
     pub health: Option<HealthTold>,
     /// Whether it has a call at hand that can find out whether the peer is back.
     pub probe: bool,
+    /// The epoch in which it was chosen to find out, if it did not yet.
+    pub chosen: Option<u64>,
 }
 
 /// What a peer told of its own count.
@@ -226,7 +228,7 @@ impl SharedPace {
         let passage = self.breaker.passage(now, ask, gate.is_none());
         let wanted = match passage {
             Passage::Free => ask.calls,
-            Passage::Probe => 1,
+            Passage::Probe => ask.calls.min(1),
             Passage::Closed(_) | Passage::Probing(_) => 0,
         };
         let (calls, again_in) = if gate.is_some() { (0, Duration::ZERO) } else { self.reserve(now, wanted, ask) };
@@ -391,6 +393,8 @@ impl Breaker {
             State::Closed => return Passage::Free,
             State::Open { until } if now < *until => return Passage::Closed(until.since(now)),
             State::Open { .. } => 0,
+            // It was given the right, but no call was left of the budget then.
+            State::HalfOpen { probe: Some(_), .. } if ask.chosen == Some(self.epoch) => return Passage::Probe,
             State::HalfOpen { probe: Some((_, until)), .. } if now < *until => {
                 return Passage::Probing(until.since(now).min(PROBE_LOOK));
             }
