@@ -4,7 +4,9 @@
 
 mod audit;
 mod callers;
+mod crashes;
 mod credentials;
+mod history;
 mod live_check;
 mod postgres;
 mod postgres_rest;
@@ -18,7 +20,9 @@ use std::time::Duration;
 
 pub use audit::*;
 pub use callers::*;
+pub use crashes::*;
 pub use credentials::*;
+pub use history::*;
 pub use live_check::*;
 pub use postgres::*;
 pub use postgres_rest::*;

@@ -112,6 +112,12 @@ impl Store {
         }
     }
 
+    /// How much room it takes, and has left, where it lies on a disk of ours.
+    pub fn room(&self) -> Option<sqlite::Room> {
+        let Self::Sqlite(engine) = self else { return None };
+        engine.room()
+    }
+
     /// Commits changes, all or none, and gives each its place in its lane. Durable when it returns.
     ///
     /// If any of them conflicts or finds its lane full, nothing is stored and every item says how it stands.

@@ -68,7 +68,7 @@ impl Journey<'_> {
                 report::held(&self, held.is_yes());
                 Ok(())
             }
-            Err(stop) => self.stop(self.head_of(&work), stop).await,
+            Err(stop) => Box::pin(self.stop(self.head_of(&work), stop)).await,
         }
     }
 

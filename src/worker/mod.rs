@@ -8,6 +8,7 @@
 //! * [`bridges`] holds what a tenant's deliveries need: its mapping, its client, its table; `credentials` is who it says it is there;
 //! * `work` is the pure part: what the head of a lane asks for, and which fields are still to be written;
 //! * `journey` is the protocol: look, map, intend, send, compare, settle;
+//! * `crash` parks deliveries that kill whoever works on them;
 //! * `stop` is how a journey that does not end delivered is recorded;
 //! * `looking` reads what became of an earlier send and decides from that one read;
 //! * `writing` sends, and decides what an answer means that was no success;
@@ -21,6 +22,7 @@
 
 pub mod back;
 pub mod bridges;
+mod crash;
 mod credentials;
 pub mod dispatcher;
 mod files;

@@ -174,7 +174,7 @@ impl<'j> Journey<'j> {
         let permit = self.permit().await?;
         failpoint::hit("worker.before_intent");
         let send_before = self.clock.now().plus(SELF_FENCE);
-        let started = match self.store.intend(&self.claim.lease, upto, LEASE).await? {
+        let started = match self.store.intend(&self.claim.lease, upto, failpoint::lease(LEASE)).await? {
             Held::Yes(started) => started,
             Held::Lost => return Err(Stop::Lost),
         };

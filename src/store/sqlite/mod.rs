@@ -33,7 +33,7 @@ mod tenants;
 mod thread;
 mod trim;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -43,6 +43,7 @@ use rusqlite::{Connection, params};
 pub use self::audit::read_audit;
 use self::checkpoint::Checkpointer;
 use self::connection::Use;
+pub use self::place::Room;
 use self::place::{FreeSpace, Lock};
 use self::read::Reader;
 pub use self::session::{Batch, Observer};
@@ -93,6 +94,7 @@ pub struct SqliteStore {
     writer: Desk<Session>,
     _lock: Lock,
     warnings: Vec<String>,
+    file: PathBuf,
 }
 
 impl SqliteStore {
@@ -132,12 +134,17 @@ impl SqliteStore {
             halted,
         };
         let writer = Desk::start("store writer", STORE_QUEUE_MAX, move |jobs| session.serve(jobs))?;
-        Ok(Self { quick, lists, _checkpointer: checkpointer, writer, _lock: lock, warnings })
+        Ok(Self { quick, lists, _checkpointer: checkpointer, writer, _lock: lock, warnings, file: path.to_owned() })
     }
 
     /// What an operator should know about where the file lives.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// How much room it takes, and has left.
+    pub(super) fn room(&self) -> Option<Room> {
+        place::room(&self.file)
     }
 
     pub(super) async fn accept(&self, changes: Vec<NewDelivery>) -> Result<Vec<Accepted>, StoreError> {
