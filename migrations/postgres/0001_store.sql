@@ -31,7 +31,6 @@ CREATE TABLE lane (
   leased_until bigint,
   fence        bigint   NOT NULL DEFAULT 0,   -- grows with every claim
   attempts     integer  NOT NULL DEFAULT 0,   -- counted tries of the head
-  abandoned    integer  NOT NULL DEFAULT 0,   -- owners of the head that died with it, one after the other
   parked       boolean  NOT NULL DEFAULT false -- the head waits for a person, and all behind it with it
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 200,
         autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.02);

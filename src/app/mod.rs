@@ -45,6 +45,7 @@ use crate::tenants::{Prepared, Registry};
 use crate::worker::Protections;
 use crate::worker::bridges::{Bridges, Surroundings, Ways};
 use crate::worker::dispatcher::Worker;
+use crate::worker::sharing::SharedStore;
 use crate::worker::slots::Slots;
 use crate::worker::spool::{Files, Spool};
 
@@ -126,14 +127,18 @@ impl Gateway {
         let (accepted, settled) = (Wake::default(), Wake::default());
         let spool = spool()?;
         let clock_of_bridges = Arc::clone(&clock);
-        let surroundings =
-            move |settings: &Settings| surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges));
+        let owner = owner();
+        let shared = SharedStore::of(&store, &owner);
+        let surroundings = move |settings: &Settings| {
+            let made = surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges))?;
+            Ok(Surroundings { shared: shared.clone(), ..made })
+        };
         let first = surroundings(&settings)?;
         let issuers = Arc::new(issuers(&settings, &first.ways, &clock));
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), first));
         let (resumed, stood) = (Arc::clone(&bridges), Arc::clone(&bridges));
         let checks = checks::orders(&bridges, &registry, &store, &settings, &clock);
-        let worker = worker(&store, bridges, &clock, (&accepted, &settled));
+        let worker = worker(&store, bridges, &clock, (&accepted, &settled), owner);
         let operators = Arc::new(Operators::new(reload::operators(&settings)));
         let reloader = Reloader::new(reload::Parts {
             origin,
@@ -236,14 +241,20 @@ fn owner() -> String {
     format!("{}/{}/{}", machine.nodename().to_string_lossy(), std::process::id(), entropy::new_word())
 }
 
-fn worker(store: &Store, bridges: Arc<Bridges>, clock: &SharedClock, (accepted, settled): (&Wake, &Wake)) -> Worker {
+fn worker(
+    store: &Store,
+    bridges: Arc<Bridges>,
+    clock: &SharedClock,
+    (accepted, settled): (&Wake, &Wake),
+    owner: String,
+) -> Worker {
     Worker {
         store: store.clone(),
         bridges,
         clock: Arc::clone(clock),
         accepted: accepted.clone(),
         settled: settled.clone(),
-        owner: owner(),
+        owner,
         slots: Slots::new(WORKER_LANES_MAX),
         protections: Protections::ALL,
     }
@@ -340,6 +351,7 @@ async fn open(settings: &StoreSettings, clock: &SharedClock) -> Result<Store, St
                 password: password.as_ref().map(|password| password.expose().to_owned()),
                 // The database's own: replicas agree on no other.
                 clock: None,
+                accept_data_loss: settings.accept_data_loss,
                 observer: Some(Observer::new(tell_commit)),
             };
             let store = PostgresStore::open(url, options).await?;
@@ -394,6 +406,7 @@ fn surroundings(settings: &Settings, spool: Arc<Spool>, clock: SharedClock) -> R
         files: Files { spool, egress: Arc::new(settings.egress.clone()), ways: ways.clone() },
         ways,
         clock,
+        shared: None,
     })
 }
 

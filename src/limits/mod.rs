@@ -4,11 +4,15 @@
 
 mod audit;
 mod callers;
+mod crashes;
 mod credentials;
 mod fairness;
+mod history;
 mod live_check;
 mod postgres;
+mod postgres_rest;
 mod reload;
+mod sharing;
 mod simulator;
 mod sources;
 mod way_back;
@@ -17,11 +21,15 @@ use std::time::Duration;
 
 pub use audit::*;
 pub use callers::*;
+pub use crashes::*;
 pub use credentials::*;
 pub use fairness::*;
+pub use history::*;
 pub use live_check::*;
 pub use postgres::*;
+pub use postgres_rest::*;
 pub use reload::*;
+pub use sharing::*;
 pub use simulator::*;
 pub use sources::*;
 pub use way_back::*;

@@ -138,12 +138,12 @@ pub struct Claim {
     pub incident: IncidentId,
     /// Counted tries of the head so far, this one included: at least 1.
     pub attempts: u32,
-    /// How many owners of the head died with it, one after the other: they neither ended it nor counted a try.
-    pub abandoned: u32,
     /// The store's time at the claim.
     pub now: Timestamp,
     /// What is remembered of the ticket.
     pub memory: LaneMemory,
+    /// What was learned of the tenant's instance, as it stood at the claim: what another replica disproved before is known.
+    pub learned: Learned,
     /// The head and what follows it, in order; never empty.
     pub waiting: Vec<Waiting>,
 }

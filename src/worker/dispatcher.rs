@@ -3,9 +3,6 @@
 //! A wake-up says "look"; the store says what there is. When a stop is requested nothing more is claimed, lanes in
 //! flight run on until the deadline, and what is still open then is left as it is: its intent is on disk, its lease runs
 //! out, and the next owner looks before it sends.
-//!
-//! A delivery that ends its worker, by a panic or with the whole process, leaves its lane leased. The store counts that when
-//! the lane is claimed again; the third time, the delivery is put aside before anything of it is looked at.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +15,7 @@ use super::journey::Journey;
 use super::slots::{Slot, Slots};
 use crate::delivery::record::Direction;
 use crate::domain::time::SharedClock;
-use crate::limits::{ABANDONED_MAX, CLAIM_POLL, FOLD_MAX, JAM_OLDEST_EVERY, LEASE};
+use crate::limits::{CLAIM_POLL, FOLD_MAX, JAM_OLDEST_EVERY, LEASE};
 use crate::runtime::drain::Stop;
 use crate::runtime::wake::Wake;
 use crate::runtime::{failpoint, luck, tasks};
@@ -71,16 +68,21 @@ impl Worker {
         let count = claims.len();
         for claim in claims {
             let _slot = self.slots.take(&claim.tenant);
-            Box::pin(self.work(claim)).await;
+            self.work_or_record_panic(&claim).await;
         }
         Ok(count)
     }
 
     async fn claim(&self, lanes_max: usize, slow: SlowShare) -> Result<Vec<Claim>, StoreError> {
-        // Drawn, not counted: a count would keep step with the turns of the tenants, and meet some of them always.
-        let newest_first = luck::fraction() * f64::from(JAM_OLDEST_EVERY) >= 1.0;
-        let owner = self.owner.clone();
-        let request = ClaimRequest { owner, lanes_max, lease_for: LEASE, waiting_max: FOLD_MAX, newest_first, slow };
+        let request = ClaimRequest {
+            owner: self.owner.clone(),
+            lanes_max,
+            lease_for: failpoint::lease(LEASE),
+            waiting_max: FOLD_MAX,
+            // Drawn, not counted: a count would keep step with the turns of the tenants, and meet some of them always.
+            newest_first: luck::fraction() * f64::from(JAM_OLDEST_EVERY) >= 1.0,
+            slow,
+        };
         self.store.claim(&request).await
     }
 
@@ -91,7 +93,7 @@ impl Worker {
         let listed = stop.in_flight("delivery");
         // Whoever stops the process waits for the list, not for the handle.
         drop(tasks::spawn("delivery", async move {
-            Box::pin(worker.work(claim)).await;
+            worker.work_or_record_panic(&claim).await;
             // The slot is free before the dispatcher is woken, or it would look in vain.
             drop(slot);
             worker.accepted.one();
@@ -99,39 +101,35 @@ impl Worker {
         }));
     }
 
-    async fn work(&self, claim: Claim) {
+    pub(super) async fn work(&self, claim: &Claim) {
         let begun = self.clock.now();
+        failpoint::hit("worker.after_claim");
         let Some(bridge) = self.bridges.of(&claim.tenant) else {
-            return self.give_back(&claim).await;
+            return self.give_back(claim).await;
         };
-        let learned = match bridge.learned(&self.store).await {
-            Ok(learned) => learned,
-            Err(failed) => {
-                error!(tenant.id = %claim.tenant, error = %failed, "Cannot read what is known of the tenant: {failed}");
-                return;
-            }
-        };
+        // As it stood at the claim: nothing that another replica disproved before is acted on.
+        let learned = bridge.of_this_instance(&claim.learned);
         let journey = Journey {
             bridge: &bridge,
             store: &self.store,
             clock: &self.clock,
-            claim: &claim,
+            claim,
             begun,
+            known: claim.learned.clone(),
             learned,
             protections: self.protections,
         };
-        if claim.abandoned >= ABANDONED_MAX {
-            return self.end(&claim, Box::pin(journey.park_abandoned()).await);
-        }
-        failpoint::hit("worker.after_claim");
-        let ended = match claim.direction {
-            Direction::ToServicenow => Box::pin(journey.run()).await,
-            Direction::ToService => Box::pin(journey.run_back()).await,
+        let ended = match journey.parked_as_killer().await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                failpoint::hit_of("worker.working", claim.incident.as_str());
+                match claim.direction {
+                    Direction::ToServicenow => Box::pin(journey.run()).await,
+                    Direction::ToService => Box::pin(journey.run_back()).await,
+                }
+            }
+            Err(failed) => Err(failed),
         };
-        self.end(&claim, ended);
-    }
-
-    fn end(&self, claim: &Claim, ended: Result<(), StoreError>) {
         if let Err(failed) = ended {
             error!(tenant.id = %claim.tenant, incident.id = %claim.incident, error = %failed,
                 "Cannot record what became of a delivery of incident {}; its lease runs out and the next owner looks", claim.incident);

@@ -126,6 +126,9 @@ async fn delivered_in_time(slots: Slots) -> (usize, usize) {
     while tokio::time::Instant::now() < deadline {
         let Use { slow, .. } = slots.in_use();
         slow_most = slow_most.max(slow);
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!("{:?} delivered {}", slots.in_use(), delivered(&world.store, &world.tenant).await);
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     working.abort();

@@ -15,6 +15,7 @@ mod checks;
 mod echoes;
 mod events;
 mod fairness;
+mod judge;
 mod network;
 mod people;
 mod plan;

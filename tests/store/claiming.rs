@@ -9,7 +9,7 @@ use snowgate::domain::change::ChangeKind;
 use snowgate::limits::{AGING_STEP, LANE_WAITING_MAX, URGENT_JAM};
 use snowgate::store::{ClaimRequest, NewDelivery, OldestDue, SlowShare};
 
-use crate::harness::{LEASE, Subject, delivered, parked, postponed, request, tenant};
+use crate::harness::{Subject, delivered, postponed, request, tenant};
 
 pub(crate) async fn nothing_is_claimed_before_a_tenant_is_served(subject: Subject) {
     subject.update("MTR-1").await;
@@ -268,31 +268,6 @@ pub(crate) async fn a_tickets_lane_takes_more_than_an_incidents(subject: Subject
     subject.store.accept((1..=LANE_WAITING_MAX).map(back).collect()).await.unwrap();
     let over = subject.accept(back(1)).await;
     assert_eq!(over.sequence, LANE_WAITING_MAX as u64 + 1);
-}
-
-pub(crate) async fn who_dies_with_a_delivery_is_counted(subject: Subject) {
-    subject.serve(&[("contoso", 1)]).await;
-    subject.update("MTR-1").await;
-    subject.update("MTR-1").await;
-    for died in 0..3 {
-        let claim = subject.claim_one().await;
-        assert_eq!((claim.abandoned, claim.attempts), (died, died + 1));
-        subject.pass(LEASE);
-    }
-    let claim = subject.claim_one().await;
-    assert_eq!(claim.abandoned, 3);
-    let waits = snowgate::store::Postponement { counted: false, ..postponed(claim.now) };
-    subject.postpone(&claim.lease, waits).await;
-    let claim = subject.claim_one().await;
-    assert_eq!(claim.abandoned, 3, "who only waited proved nothing");
-    subject.postpone(&claim.lease, postponed(claim.now)).await;
-    let claim = subject.claim_one().await;
-    assert_eq!(claim.abandoned, 0, "a try that was lived through");
-    subject.pass(LEASE);
-    let claim = subject.claim_one().await;
-    assert_eq!(claim.abandoned, 1);
-    subject.settle(&claim.lease, parked(1, false)).await;
-    assert_eq!(subject.claim_one().await.abandoned, 0, "the next one is not to blame");
 }
 
 pub(crate) async fn the_longest_due_lane_is_told_by_class(subject: Subject) {

@@ -20,7 +20,6 @@ pub(super) struct Lane {
     pub(super) fence: u64,
     pub(super) leased_until: Option<Timestamp>,
     pub(super) attempts: u32,
-    pub(super) abandoned: u32,
     pub(super) parked: bool,
     pub(super) memory: LaneMemory,
     pub(super) events: Vec<Event>,
@@ -48,7 +47,6 @@ impl Lane {
             fence: 0,
             leased_until: None,
             attempts: 0,
-            abandoned: 0,
             parked: false,
             memory: LaneMemory::default(),
             events: Vec::new(),
@@ -107,7 +105,6 @@ impl Lane {
         }
         self.memory = memory;
         self.attempts = 0;
-        self.abandoned = 0;
         self.leased_until = None;
         self.parked = blocks;
         self.head = if blocks { upto } else { upto + 1 };
@@ -118,7 +115,6 @@ impl Lane {
     pub(super) fn unpark(&mut self, now: Timestamp) {
         self.parked = false;
         self.attempts = 0;
-        self.abandoned = 0;
         self.due = (self.head <= self.tail()).then_some(now);
     }
 }

@@ -15,7 +15,7 @@ use crate::delivery::lane::LaneMemory;
 use crate::delivery::record::Urgency;
 use crate::domain::id::{EventKey, TenantId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::{Claim, ClaimRequest, Lease, Waiting};
+use crate::store::contract::{Claim, ClaimRequest, Learned, Lease, Waiting};
 use crate::store::order::{self, Due};
 
 /// Those that have been due longest.
@@ -39,9 +39,10 @@ impl Session {
             let left = if is_slow { left.min(slow_left) } else { left };
             let lanes = self.due_lanes(&candidate, now, left, request.newest_first)?;
             slow_left -= if is_slow { lanes.len() } else { 0 };
+            let learned = if lanes.is_empty() { Learned::default() } else { self.learned(candidate.row)? };
             for lane in lanes {
                 self.tenants.served(candidate.row);
-                match self.lease(lane, &candidate.id, now, request) {
+                match self.lease(lane, (&candidate.id, &learned), now, request) {
                     Ok(claim) => claims.push(claim),
                     // It stays leased, so the next claim does not meet it again at once.
                     Err(Fault::Unreadable(_)) => self.unreadable += 1,
@@ -115,29 +116,33 @@ impl Session {
         Ok(next)
     }
 
-    fn lease(&self, lane: i64, tenant: &TenantId, now: Timestamp, request: &ClaimRequest) -> Result<Claim, Fault> {
-        let find = "SELECT fence, head, attempts, direction, incident, abandoned + (leased_until IS NOT NULL) \
-                    FROM lane WHERE id = ?1";
+    fn lease(
+        &self,
+        lane: i64,
+        (tenant, learned): (&TenantId, &Learned),
+        now: Timestamp,
+        request: &ClaimRequest,
+    ) -> Result<Claim, Fault> {
+        let find = "SELECT fence, head, attempts, direction, incident FROM lane WHERE id = ?1";
         let mut statement = self.connection.prepare_cached(find)?;
         let mut rows = statement.query(params![lane])?;
         let Some(row) = rows.next()? else { return Err(Fault::nonsense("lane", "a due lane is gone")) };
         let incident: String = row.get(4)?;
-        let (fence, attempts, abandoned): (i64, u32, u32) = (row.get(0)?, row.get(2)?, row.get(5)?);
+        let (fence, attempts): (i64, u32) = (row.get(0)?, row.get(2)?);
         let direction: i64 = row.get(3)?;
         let lease = Lease { lane, fence: unsigned(fence) + 1, head: unsigned(row.get(1)?) };
-        let take = "UPDATE lane SET fence = fence + 1, attempts = attempts + 1, leased_until = ?2, due = ?2, \
-                      abandoned = ?3 WHERE id = ?1";
-        let until = now.plus(request.lease_for).millis();
-        self.connection.prepare_cached(take)?.execute(params![lane, until, abandoned])?;
+        let take = "UPDATE lane SET fence = fence + 1, attempts = attempts + 1, leased_until = ?2, due = ?2 \
+                    WHERE id = ?1";
+        self.connection.prepare_cached(take)?.execute(params![lane, now.plus(request.lease_for).millis()])?;
         Ok(Claim {
             waiting: self.waiting(&lease, request.waiting_max)?,
             memory: self.memory(lane)?,
+            learned: learned.clone(),
             lease,
             tenant: tenant.clone(),
             direction: direction_of(direction)?,
             incident: incident_of(&incident)?,
             attempts: attempts + 1,
-            abandoned,
             now,
         })
     }

@@ -116,7 +116,7 @@ impl Session {
 
     /// Ends the lease of a lane whose head moved, was parked or was woken. What waits decides its rank and its due.
     pub(super) fn give_back(&mut self, lane: i64, head: u64, parked: bool, now: Timestamp) -> Result<(), Fault> {
-        let sql = "UPDATE lane SET head = ?2, parked = ?3, attempts = 0, abandoned = 0, leased_until = NULL, \
+        let sql = "UPDATE lane SET head = ?2, parked = ?3, attempts = 0, leased_until = NULL, \
                      rank = coalesce((SELECT min(rank) FROM delivery WHERE lane = ?1 AND sequence >= ?2), rank), \
                      due = CASE WHEN ?2 <= tail AND NOT ?3 THEN ?4 END \
                    WHERE id = ?1";
@@ -129,8 +129,7 @@ impl Session {
 
     pub(super) fn postpone(&mut self, lease: &Lease, postponement: &Postponement) -> Result<Held<()>, Fault> {
         let Some(held) = self.holding(lease)? else { return Ok(Held::Lost) };
-        let sql = "UPDATE lane SET leased_until = NULL, due = ?2, attempts = attempts - ?3, abandoned = abandoned * ?3 \
-                   WHERE id = ?1";
+        let sql = "UPDATE lane SET leased_until = NULL, due = ?2, attempts = attempts - ?3 WHERE id = ?1";
         let row = params![lease.lane, postponement.at.millis(), u32::from(!postponement.counted)];
         self.connection.prepare_cached(sql)?.execute(row)?;
         if postponement.not_processed {

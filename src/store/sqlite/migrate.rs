@@ -19,7 +19,7 @@ const MIGRATIONS: [Migration; 4] = [
     Migration { name: "0001_lanes", sql: include_str!("../../../migrations/sqlite/0001_lanes.sql") },
     Migration { name: "0002_way_back", sql: include_str!("../../../migrations/sqlite/0002_way_back.sql") },
     Migration { name: "0003_audit", sql: include_str!("../../../migrations/sqlite/0003_audit.sql") },
-    Migration { name: "0005_abandoned", sql: include_str!("../../../migrations/sqlite/0005_abandoned.sql") },
+    Migration { name: "0004_shared", sql: include_str!("../../../migrations/sqlite/0004_shared.sql") },
 ];
 
 /// Brings the file to the newest schema, or says why not.
