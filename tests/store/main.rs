@@ -10,6 +10,7 @@ mod faults;
 mod harness;
 mod postgres_server;
 mod reopening;
+mod replicas;
 mod same_answers;
 #[path = "../support/postgres.rs"]
 mod server;
