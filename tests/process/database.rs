@@ -176,7 +176,7 @@ async fn a_copy_that_lacks_the_last_commits_makes_no_second_ticket_and_loses_wha
     for incident in kept.iter().chain(&done).chain(&lost) {
         drop(instance.ticket_of(incident));
     }
-    assert_eq!(instance.writes("POST"), 15, "{:#?}", instance.calls());
+    assert_eq!(instance.tickets().len(), 15);
     proven(
         "F21",
         "a_copy_that_lacks_the_last_commits_makes_no_second_ticket_and_loses_what_is_said",
@@ -229,7 +229,8 @@ async fn a_stop_during_the_wait_for_a_migration_is_heeded_and_the_next_start_mig
         (database.query(waits).unwrap().trim() == "1").then_some(())
     })
     .await;
-    drop(std::process::Command::new("kill").args(["-TERM", &waiting.id().to_string()]).status().unwrap());
+    let signalled = std::process::Command::new("kill").args(["-TERM", &waiting.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
     let ended = within(Duration::from_secs(20), "it ends", async || waiting.try_wait().unwrap()).await;
     assert!(!ended.success(), "what never served is no success: {ended:?}");
     drop(other);

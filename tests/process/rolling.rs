@@ -25,9 +25,8 @@ async fn replicas_are_swapped_one_by_one_under_load_on_a_schema_one_step_newer()
     let update = async {
         for place in 0..REPLICAS {
             fleet.swap(place, Start::default()).await;
-            if place == 0 && earlier.is_none() {
-                home.database().query(NEXT_SCHEMA).unwrap();
-            }
+            let is_first = place == 0 && earlier.is_none();
+            is_first.then(|| home.database().query(NEXT_SCHEMA).unwrap());
         }
     };
     tokio::join!(fleet.tell(stories), update);

@@ -128,7 +128,10 @@ impl<'h> Fleet<'h> {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 None
             }
-            status => panic!("{status}: {}", reply.text),
+            status => {
+                assert_eq!(status, 202, "{}", reply.text);
+                None
+            }
         }
     }
 
