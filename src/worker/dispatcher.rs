@@ -3,23 +3,25 @@
 //! A wake-up says "look"; the store says what there is. When a stop is requested nothing more is claimed, lanes in
 //! flight run on until the deadline, and what is still open then is left as it is: its intent is on disk, its lease runs
 //! out, and the next owner looks before it sends.
+//!
+//! A delivery that ends its worker, by a panic or with the whole process, gets a few tries ([`super::crash`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::error;
 
 use super::Protections;
 use super::bridges::Bridges;
 use super::journey::Journey;
+use super::slots::{Slot, Slots};
 use crate::delivery::record::Direction;
 use crate::domain::time::SharedClock;
-use crate::limits::{CLAIM_POLL, FOLD_MAX, LEASE, WORKER_LANES_MAX};
+use crate::limits::{CLAIM_POLL, FOLD_MAX, JAM_OLDEST_EVERY, LEASE};
 use crate::runtime::drain::Stop;
 use crate::runtime::wake::Wake;
-use crate::runtime::{failpoint, tasks};
-use crate::store::{Claim, ClaimRequest, Postponement, Store, StoreError};
+use crate::runtime::{failpoint, luck, tasks};
+use crate::store::{Claim, ClaimRequest, Postponement, SlowShare, Store, StoreError};
 
 /// How long to leave a store alone that just failed.
 const STORE_REST: Duration = Duration::from_secs(1);
@@ -39,6 +41,8 @@ pub struct Worker {
     pub settled: Wake,
     /// Names this worker in the store.
     pub owner: String,
+    /// How many lanes it works on at once, and for whom.
+    pub slots: Slots,
     /// Everything on, outside of simulations.
     pub protections: Protections,
 }
@@ -46,13 +50,12 @@ pub struct Worker {
 impl Worker {
     /// Works until a stop is requested, then until the last lane is given back.
     pub async fn run(self, stop: Stop) {
-        let slots = Arc::new(Semaphore::new(WORKER_LANES_MAX));
         while !stop.is_requested() {
-            let free = slots.available_permits();
-            let claimed = if free == 0 { Ok(Vec::new()) } else { self.claim(free).await };
+            let (free, slow) = self.slots.free();
+            let claimed = if free == 0 { Ok(Vec::new()) } else { self.claim(free, slow).await };
             match claimed {
                 Ok(claims) if claims.is_empty() => self.rest(&stop, CLAIM_POLL).await,
-                Ok(claims) => self.start_all(claims, &slots, &stop).await,
+                Ok(claims) => claims.into_iter().for_each(|claim| self.start(claim, &stop)),
                 Err(failed) => {
                     error!(error = %failed, "Cannot claim work: {failed}");
                     self.rest(&stop, STORE_REST).await;
@@ -63,34 +66,32 @@ impl Worker {
 
     /// Claims lanes and works through them one after the other; for simulations that step a worker by hand.
     pub async fn turn(&self, lanes_max: usize) -> Result<usize, StoreError> {
-        let claims = self.claim(lanes_max).await?;
+        let claims = self.claim(lanes_max, self.slots.free().1).await?;
         let count = claims.len();
         for claim in claims {
+            let _slot = self.slots.take(&claim.tenant);
             self.work_or_record_panic(&claim).await;
         }
         Ok(count)
     }
 
-    async fn claim(&self, lanes_max: usize) -> Result<Vec<Claim>, StoreError> {
+    async fn claim(&self, lanes_max: usize, slow: SlowShare) -> Result<Vec<Claim>, StoreError> {
+        // Drawn, not counted: a count would keep step with the turns of the tenants, and meet some of them always.
+        let newest_first = luck::fraction() * f64::from(JAM_OLDEST_EVERY) >= 1.0;
         let request = ClaimRequest {
             owner: self.owner.clone(),
             lanes_max,
             lease_for: failpoint::lease(LEASE),
             waiting_max: FOLD_MAX,
+            newest_first,
+            slow,
         };
         self.store.claim(&request).await
     }
 
-    async fn start_all(&self, claims: Vec<Claim>, slots: &Arc<Semaphore>, stop: &Stop) {
-        for claim in claims {
-            // As many were asked for as there were free slots, and only the dispatcher takes them.
-            if let Ok(slot) = Arc::clone(slots).acquire_owned().await {
-                self.start(claim, slot, stop);
-            }
-        }
-    }
-
-    fn start(&self, claim: Claim, slot: OwnedSemaphorePermit, stop: &Stop) {
+    fn start(&self, claim: Claim, stop: &Stop) {
+        // As many were asked for as there were free slots, and only the dispatcher takes them.
+        let slot: Slot = self.slots.take(&claim.tenant);
         let worker = self.clone();
         let listed = stop.in_flight("delivery");
         // Whoever stops the process waits for the list, not for the handle.
@@ -105,23 +106,18 @@ impl Worker {
 
     pub(super) async fn work(&self, claim: &Claim) {
         let begun = self.clock.now();
-        failpoint::hit("worker.after_claim");
         let Some(bridge) = self.bridges.of(&claim.tenant) else {
             return self.give_back(claim).await;
         };
-        let learned = match bridge.learned(&self.store).await {
-            Ok(learned) => learned,
-            Err(failed) => {
-                error!(tenant.id = %claim.tenant, error = %failed, "Cannot read what is known of the tenant: {failed}");
-                return;
-            }
-        };
+        // As it stood at the claim: nothing that another replica disproved before is acted on.
+        let learned = bridge.of_this_instance(&claim.learned);
         let journey = Journey {
             bridge: &bridge,
             store: &self.store,
             clock: &self.clock,
             claim,
             begun,
+            known: claim.learned.clone(),
             learned,
             protections: self.protections,
         };
@@ -136,6 +132,10 @@ impl Worker {
             }
             Err(failed) => Err(failed),
         };
+        self.end(claim, ended);
+    }
+
+    fn end(&self, claim: &Claim, ended: Result<(), StoreError>) {
         if let Err(failed) = ended {
             error!(tenant.id = %claim.tenant, incident.id = %claim.incident, error = %failed,
                 "Cannot record what became of a delivery of incident {}; its lease runs out and the next owner looks", claim.incident);

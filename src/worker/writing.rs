@@ -290,11 +290,14 @@ impl<'j> Journey<'j> {
     }
 
     async fn learn(&mut self, learned: Learned) -> Result<(), Stop> {
-        if learned != self.learned {
-            self.store.learn(&self.claim.tenant, learned.clone()).await?;
-            self.bridge.note(learned.clone());
-            self.learned = learned;
+        if learned == self.learned {
+            return Ok(());
         }
+        if self.store.learn(&self.claim.tenant, &self.known, learned.clone()).await? {
+            self.known = learned.clone();
+        }
+        // Another replica learned something meanwhile: its word stays until a claim has shown it to who teaches next.
+        self.learned = learned;
         Ok(())
     }
 

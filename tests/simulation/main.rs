@@ -14,6 +14,8 @@ mod agreement;
 mod checks;
 mod echoes;
 mod events;
+mod fairness;
+mod judge;
 mod network;
 mod people;
 mod plan;

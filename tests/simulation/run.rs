@@ -10,6 +10,7 @@ use snowgate::delivery::record::Delivery;
 use snowgate::domain::id::TenantId;
 use snowgate::domain::secret::Secret;
 use snowgate::domain::time::{SharedClock, Timestamp};
+use snowgate::limits::WORKER_LANES_MAX;
 use snowgate::mapping::{Mapping, SourceFile, compile};
 use snowgate::peer::oauth::Credentials;
 use snowgate::peer::pace::Limits;
@@ -25,6 +26,7 @@ use snowgate::store::memory::MemoryStore;
 use snowgate::store::{DeliveryQuery, Store, TenantShare};
 use snowgate::worker::bridges::{BackParts, Bridge, BridgeParts, Bridges};
 use snowgate::worker::dispatcher::Worker;
+use snowgate::worker::slots::Slots;
 use tokio::task::JoinHandle;
 
 use super::events::{Event, Life};
@@ -33,7 +35,7 @@ use super::people;
 use super::plan::Plan;
 use super::service::{Door, Saying, Service};
 use super::stall::Stalling;
-use super::{agreement, checks};
+use super::{agreement, checks, judge};
 
 const MAPPING: &str = r#"
 version: 1
@@ -136,7 +138,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let clock = VirtualClock::shared();
         let faults = if plan.faulty { FAULTS } else { "" };
         let faults = FaultPlan::parse(&format!("seed={},{faults}", plan.seed)).unwrap();
@@ -250,6 +252,7 @@ impl World {
             accepted: Wake::default(),
             settled: Wake::default(),
             owner: "simulation".to_owned(),
+            slots: Slots::new(WORKER_LANES_MAX),
             protections: self.plan.protections,
         };
         let mut process: Vec<_> = (0..WORKERS).map(|_| self.start_worker(worker.clone())).collect();
@@ -338,7 +341,8 @@ impl World {
     }
 
     async fn violations(&self) -> Vec<String> {
-        let mut violations = checks::of(self).await;
+        let mut violations = judge::of(self);
+        violations.extend(checks::of(self).await);
         violations.extend(agreement::of(self).await);
         // A frozen worker has not read the answer that asks for quiet, and the others of its process go on. In the field
         // all of a process freezes.
