@@ -19,6 +19,7 @@ mod reload;
 mod schema;
 mod serve;
 mod simulate;
+mod store;
 mod tenants;
 
 use std::path::PathBuf;
@@ -86,6 +87,8 @@ enum Command {
     Audit(audit::Arguments),
     /// See what waits and what is parked; replay or drop it (asks a running gateway)
     Deliveries(deliveries::Arguments),
+    /// See what a store holds; copy it from SQLite to PostgreSQL or back, with proof
+    Store(store::Arguments),
     /// Make a running gateway read its files now, and say what that changed
     Reload(reload::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
@@ -145,6 +148,7 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Tenants(tenants) => tenants::run(config, tenants, printer, environment),
         Command::Audit(audit) => audit::run(config, audit, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
+        Command::Store(store) => store::run(store, printer, environment),
         Command::Reload(reload) => reload::run(config, reload, printer, environment),
         Command::Key(key) => key::run(key, printer),
         Command::Mapping(mapping) => mapping::run(config, mapping, printer, environment),

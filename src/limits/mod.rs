@@ -4,6 +4,7 @@
 
 mod audit;
 mod callers;
+mod copying;
 mod credentials;
 mod live_check;
 mod postgres;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use audit::*;
 pub use callers::*;
+pub use copying::*;
 pub use credentials::*;
 pub use live_check::*;
 pub use postgres::*;

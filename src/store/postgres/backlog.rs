@@ -50,13 +50,12 @@ impl PostgresStore {
         for row in &rows {
             let counts = Counts::read(row)?;
             let tenant = tenant_of(row.try_get(0)?)?;
-            for direction in [Direction::ToServicenow, Direction::ToService] {
+            let both = [Direction::ToServicenow, Direction::ToService].map(|direction| {
                 let Standing { waiting, parked, oldest } = counts.of(direction);
-                if waiting + parked > 0 {
-                    let oldest = oldest.filter(|_| waiting > 0);
-                    backlogs.push(Backlog { tenant: tenant.clone(), direction, waiting, parked, oldest });
-                }
-            }
+                let oldest = oldest.filter(|_| waiting > 0);
+                Backlog { tenant: tenant.clone(), direction, waiting, parked, oldest }
+            });
+            backlogs.extend(both.into_iter().filter(|backlog| backlog.waiting + backlog.parked > 0));
         }
         Ok(backlogs)
     }

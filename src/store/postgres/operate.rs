@@ -267,12 +267,12 @@ impl PostgresStore {
         let delivery: [&(dyn ToSql + Sync); 3] = [&tenant, &STATE_NUMBERS.as_slice(), &receipt_uuid(id)];
         let Some(lane) = transaction.query_opt(&lock, &delivery).await? else { return Ok(None) };
         let lane: i64 = lane.try_get(0)?;
-        let look = format!(
+        let stands = format!(
             "SELECT d.sequence, d.state, l.parked AND l.head = d.sequence, d.body_hash \
              FROM {of_tenant} CROSS JOIN LATERAL {BY_RECEIPT} d JOIN lane l ON l.id = d.lane"
         );
-        let look = transaction.prepare_cached(&look).await?;
-        let Some(row) = transaction.query_opt(&look, &delivery).await? else { return Ok(None) };
+        let stands = transaction.prepare_cached(&stands).await?;
+        let Some(row) = transaction.query_opt(&stands, &delivery).await? else { return Ok(None) };
         let hash: &[u8] = row.try_get(3)?;
         let found = Found {
             lane,

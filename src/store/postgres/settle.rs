@@ -11,7 +11,7 @@ use super::PostgresStore;
 use super::accept::Item;
 use super::fault::Fault;
 use super::links::keep_link;
-use super::rows::{direction_number, json, plain, signed, state_number};
+use super::rows::{direction_number, json, signed, state_number};
 use crate::delivery::record::{Ending, State};
 use crate::domain::id::DeliveryId;
 use crate::domain::time::Timestamp;
