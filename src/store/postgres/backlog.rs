@@ -50,12 +50,11 @@ impl PostgresStore {
         for row in &rows {
             let counts = Counts::read(row)?;
             let tenant = tenant_of(row.try_get(0)?)?;
-            let both = [Direction::ToServicenow, Direction::ToService].map(|direction| {
+            backlogs.extend([Direction::ToServicenow, Direction::ToService].into_iter().filter_map(|direction| {
                 let Standing { waiting, parked, oldest } = counts.of(direction);
                 let oldest = oldest.filter(|_| waiting > 0);
-                Backlog { tenant: tenant.clone(), direction, waiting, parked, oldest }
-            });
-            backlogs.extend(both.into_iter().filter(|backlog| backlog.waiting + backlog.parked > 0));
+                (waiting + parked > 0).then(|| Backlog { tenant: tenant.clone(), direction, waiting, parked, oldest })
+            }));
         }
         Ok(backlogs)
     }
