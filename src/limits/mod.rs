@@ -4,6 +4,7 @@
 
 mod audit;
 mod callers;
+mod copying;
 mod crashes;
 mod credentials;
 mod fairness;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use audit::*;
 pub use callers::*;
+pub use copying::*;
 pub use crashes::*;
 pub use credentials::*;
 pub use fairness::*;

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
+mod copying;
 #[path = "../support/faults.rs"]
 mod faults;
 mod harness;
@@ -17,6 +18,8 @@ mod server;
 mod sqlite_file;
 mod sync_order;
 mod upgrading;
+#[path = "../support/wait.rs"]
+mod wait;
 
 mod accepting;
 mod audit;
