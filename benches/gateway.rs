@@ -1,8 +1,9 @@
 //! Side by side: the gateway beside the least that keeps the same promise, as separate processes on this machine.
 //!
 //! Owns: the command line, the order, the report. `cargo bench --bench gateway` runs everything in about two minutes;
-//! `-- --quick` in half of one, with rounds too short to quote; `-- --references` only the references, which need no
-//! gateway; `-- --files` only what files cost. The references are this very program in another role, so each has a process of its own like the gateway.
+//! `-- --quick` in half of one, with rounds too short to quote; `-- --only=PART` only `intake`, `end`, `idle`, `backlog`,
+//! `files`, or `references`, which need no gateway. The references are this very program in another role, so each has a
+//! process of its own like the gateway.
 //! Never: judges absolute numbers of a shared machine; a ratio within one round is what counts.
 //! Fails: when something could not be measured. A missed target is a result and not a failure.
 
@@ -74,19 +75,27 @@ fn measure(quick: bool, words: &[&str]) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failed::io("could not start the runtime", &error))?;
     runtime.block_on(async {
-        if words.contains(&"--files") {
-            print(&bench.files().await?);
-            return Ok(());
-        }
-        if words.contains(&"--references") {
+        let only = words.iter().find_map(|word| word.strip_prefix("--only="));
+        if only == Some("references") {
             print(&bench.references().await?);
             return Ok(());
         }
-        print(&bench.intake().await?);
-        print(&bench.end_to_end().await?);
-        print(&[bench.idle_memory().await?]);
-        print(&bench.backlog_memory().await?);
-        print(&bench.files().await?);
+        let wanted = |part: &str| only.is_none_or(|only| only == part);
+        if wanted("intake") {
+            print(&bench.intake().await?);
+        }
+        if wanted("end") {
+            print(&bench.end_to_end().await?);
+        }
+        if wanted("idle") {
+            print(&[bench.idle_memory().await?]);
+        }
+        if wanted("backlog") {
+            print(&bench.backlog_memory().await?);
+        }
+        if wanted("files") {
+            print(&bench.files().await?);
+        }
         Ok(())
     })
 }
