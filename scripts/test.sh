@@ -39,12 +39,14 @@ install_packages() {
 }
 
 # What the tests need from the system: a linker and C compiler (the embedded database and the TLS library are C),
-# strace (the tests look at what reaches the disk), and Python environments and Node (public ServiceNow clients and webhook
+# strace (the tests look at what reaches the disk), PostgreSQL (the tests start servers of their own; the service that
+# Debian sets up is not used), and Python environments and Node (public ServiceNow clients and webhook
 # libraries are the judges; Node also runs what customers paste into ServiceNow).
 system_packages() {
   local missing=()
   has cc || missing+=(gcc libc6-dev)
   has strace || missing+=(strace)
+  has initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
   has node && has npm || missing+=(nodejs npm)
   ((${#missing[@]} == 0)) || install_packages "${missing[@]}"

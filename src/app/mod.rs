@@ -27,12 +27,14 @@ use crate::peer::transport::Transport;
 use crate::peer::transport::addresses::AddressFilter;
 use crate::peer::transport::http::{Http, HttpOptions, HttpOptionsError};
 use crate::runtime::drain::{self, StillRunning, Stop, Stopper};
+use crate::runtime::entropy;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::tasks;
 use crate::runtime::wake::Wake;
 use crate::security::address;
 use crate::settings::{Settings, StoreSettings, StoreUrl};
 use crate::store::memory::MemoryStore;
+use crate::store::postgres::{self, PostgresStore};
 use crate::store::sqlite::{self, Batch, Observer, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::telemetry::events::StoreCommitted;
@@ -110,13 +112,13 @@ impl Gateway {
         let settings = prepared.settings.clone();
         let (public, admin) = listen_on_both(&settings)?;
         let metrics = Metrics::install()?;
-        let store = open(&settings.store, &clock)?;
+        let store = open(&settings.store, &clock).await?;
         let (stopper, stop) = drain::channel();
         let readiness = Readiness::default();
         let starting = readiness.latch("starting");
 
         let registry = Arc::new(Registry::default());
-        let running = Running::from_nothing(prepared, &store, &registry, clock.now()).await?;
+        let (running, serving) = Running::from_nothing(prepared, &store, &registry, clock.now()).await?;
 
         let (accepted, settled) = (Wake::default(), Wake::default());
         let spool = spool()?;
@@ -134,10 +136,9 @@ impl Gateway {
             clock: Arc::clone(&clock),
             accepted: accepted.clone(),
             settled: settled.clone(),
-            owner: format!("{}", std::process::id()),
+            owner: owner(),
             protections: Protections::ALL,
         };
-        let stop_face = stop.clone();
         let operators = Arc::new(Operators::new(reload::operators(&settings)));
         let reloader = Reloader::new(reload::Parts {
             origin,
@@ -146,6 +147,7 @@ impl Gateway {
             issuers: Arc::clone(&issuers),
             operators: Arc::clone(&operators),
             store: store.clone(),
+            serving: Arc::clone(&serving),
             accepted: accepted.clone(),
             clock: Arc::clone(&clock),
             surround: Box::new(surroundings),
@@ -160,14 +162,14 @@ impl Gateway {
             proxies: Arc::new(settings.server.trusted_proxies.clone()),
             accepted,
             settled,
-            stop: stop_face,
+            stop: stop.clone(),
             readiness,
             metrics,
             operators,
             resumed: Arc::new(move |tenant| resumed.resumed(tenant)),
             standing: Arc::new(move |tenant| stood.standings(tenant).map(upkeep::standing)),
             configured: reloader.configured(),
-            shares: reload::shares,
+            serving,
             bursts: Arc::default(),
             checks,
         };
@@ -229,6 +231,13 @@ impl Gateway {
 
     /// How long a stopping gateway keeps accepting.
     pub const ACCEPT_AFTER_STOP: Duration = ACCEPT_AFTER_STOP;
+}
+
+/// Names this process in records, among all that ever shared a store: the machine, its number there, and a word that no
+/// other has, because containers have the same numbers and a new one may have an old one's name.
+fn owner() -> String {
+    let machine = rustix::system::uname();
+    format!("{}/{}/{}", machine.nodename().to_string_lossy(), std::process::id(), entropy::new_word())
 }
 
 /// What goes on beside the listeners; gives the task of the worker, which ends last.
@@ -304,7 +313,7 @@ fn local(socket: &TcpListener) -> Result<SocketAddr, StartError> {
 }
 
 /// The store that the settings name.
-fn open(settings: &StoreSettings, clock: &SharedClock) -> Result<Store, StoreError> {
+async fn open(settings: &StoreSettings, clock: &SharedClock) -> Result<Store, StoreError> {
     match &settings.url {
         StoreUrl::Memory => Ok(Store::Memory(Arc::new(MemoryStore::new(Arc::clone(clock))))),
         StoreUrl::Sqlite(path) => {
@@ -314,14 +323,26 @@ fn open(settings: &StoreSettings, clock: &SharedClock) -> Result<Store, StoreErr
                 ..sqlite::Options::new(Arc::clone(clock))
             };
             let store = SqliteStore::open(path, options)?;
-            for warning in store.warnings() {
-                tracing::warn!("The store: {warning}");
-            }
+            warn(store.warnings());
             Ok(Store::Sqlite(Arc::new(store)))
         }
-        StoreUrl::Postgres { .. } => Err(StoreError::Refused(
-            "PostgreSQL is not available yet: use `store: {url: \"sqlite:data/snowgate.db\"}`".to_owned(),
-        )),
+        StoreUrl::Postgres { url, password } => {
+            let options = postgres::Options {
+                password: password.as_ref().map(|password| password.expose().to_owned()),
+                // The database's own: replicas agree on no other.
+                clock: None,
+                observer: Some(Observer::new(tell_commit)),
+            };
+            let store = PostgresStore::open(url, options).await?;
+            warn(store.warnings());
+            Ok(Store::Postgres(store))
+        }
+    }
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!("The store: {warning}");
     }
 }
 
@@ -331,7 +352,7 @@ fn tell_commit(batch: Batch) {
     if unreadable > 0 {
         tracing::error!(
             lanes = unreadable,
-            "{unreadable} due lanes cannot be read and were set aside; is the file damaged?"
+            "{unreadable} due lanes cannot be read and were set aside; is the store damaged?"
         );
     }
 }

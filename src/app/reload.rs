@@ -22,6 +22,7 @@ use crate::domain::id::TenantId;
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::http::configuration::{Configuration, Configured, Failure, NotReloaded, Reloaded};
 use crate::http::operators::{Operators, Role};
+use crate::http::serving::Serving;
 use crate::issuers::Issuers;
 use crate::limits::RELOAD_EVERY_MAX;
 use crate::peer::transport::http::HttpOptionsError;
@@ -74,6 +75,7 @@ pub(super) struct Parts {
     pub(super) issuers: Arc<Issuers>,
     pub(super) operators: Arc<Operators>,
     pub(super) store: Store,
+    pub(super) serving: Arc<Serving>,
     pub(super) accepted: Wake,
     pub(super) clock: SharedClock,
     pub(super) surround: Surround,
@@ -88,6 +90,7 @@ struct Inner {
     issuers: Arc<Issuers>,
     operators: Arc<Operators>,
     store: Store,
+    serving: Arc<Serving>,
     accepted: Wake,
     clock: SharedClock,
     surround: Surround,
@@ -121,23 +124,27 @@ impl Running {
     pub(super) async fn from_nothing(
         prepared: Prepared,
         store: &Store,
-        registry: &Registry,
+        registry: &Arc<Registry>,
         now: Timestamp,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<(Self, Arc<Serving>), StoreError> {
         let Prepared { settings, tenants, sources, files, digest, .. } = prepared;
         let diff = registry.replace(tenants);
         registry.replace_sources(sources);
         upkeep::take_over_releases(store, registry).await?;
-        serve(store, registry, &diff.added).await?;
+        let serving = Serving::new(store.clone(), Arc::clone(registry), shares);
+        serving.turn().await.tell().await?;
+        resume_mended(store, &diff.added).await?;
         SettingsApplied { added: &diff.added, changed: &[], removed: &[], at: now }.measure();
         let first = Told { loaded_at: now, changes: 0, every: settings.reload_every, files, failure: None };
-        Ok(Self { settings, digest, watch: Watch::default(), behind: None, first })
+        let running = Self { settings, digest, watch: Watch::default(), behind: None, first };
+        Ok((running, Arc::new(serving)))
     }
 }
 
 impl Reloader {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { origin, registry, bridges, issuers, operators, store, accepted, clock, surround, running } = parts;
+        let Parts { origin, registry, bridges, issuers, operators, store, serving, accepted, clock, surround, running } =
+            parts;
         let told = Mutex::new(running.first.clone());
         let running = tokio::sync::Mutex::new(running);
         Self(Arc::new(Inner {
@@ -147,6 +154,7 @@ impl Reloader {
             issuers,
             operators,
             store,
+            serving,
             accepted,
             clock,
             surround,
@@ -274,6 +282,8 @@ impl Reloader {
                 tracing::error!(error = %failed, "Cannot make ways by the new egress rules: {failed}");
                 NotReloaded::Defect
             })?;
+            // Until the tenants are replaced nobody else says whom to serve.
+            let turn = self.0.serving.turn().await;
             self.withdraw_outdated(&tenants).await.map_err(NotReloaded::Store)?;
             let staying = staying(&self.0.registry, &tenants);
             self.0.store.serve_tenants(staying).await.map_err(NotReloaded::Store)?;
@@ -286,6 +296,7 @@ impl Reloader {
             self.0.operators.replace(operators(&settings));
             diff = self.0.registry.replace(tenants);
             self.0.registry.replace_sources(sources);
+            drop(turn);
             self.0.bridges.renew(&diff.changed);
             self.0.bridges.forget(&diff.removed);
             running.behind.get_or_insert_default().extend(diff.changed.iter().chain(&diff.added).cloned());
@@ -329,8 +340,11 @@ impl Reloader {
 
     /// Whom operators released is known before it is said whom to serve.
     async fn catch_up_with(&self, mended: &[TenantId]) -> Result<(), StoreError> {
+        let turn = self.0.serving.turn().await;
         upkeep::take_over_releases(&self.0.store, &self.0.registry).await?;
-        serve(&self.0.store, &self.0.registry, mended).await
+        turn.tell().await?;
+        drop(turn);
+        resume_mended(&self.0.store, mended).await
     }
 
     fn tell_applied(&self, diff: &Diff, every: Every, is_news: bool) {
@@ -388,10 +402,9 @@ impl std::fmt::Debug for Reloader {
     }
 }
 
-/// Tells the store whom to serve, and lets these tenants try again what their files may have mended. What the instance
-/// asked for, and what an operator ordered, stays.
-pub(super) async fn serve(store: &Store, registry: &Registry, mended: &[TenantId]) -> Result<(), StoreError> {
-    store.serve_tenants(shares(registry)).await?;
+/// Lets these tenants try again what their files may have mended. What the instance asked for, and what an operator
+/// ordered, stays.
+async fn resume_mended(store: &Store, mended: &[TenantId]) -> Result<(), StoreError> {
     for tenant in mended {
         if let Some(pause) = store.resume_unless(tenant, &NOT_MENDED).await? {
             TenantResumed { tenant, reason: &pause.code }.emit();
@@ -409,7 +422,7 @@ fn staying(registry: &Registry, coming: &[Tenant]) -> Vec<TenantShare> {
 }
 
 /// Divides what may be worked on at once among the tenants that are served.
-pub(super) fn shares(registry: &Registry) -> Vec<TenantShare> {
+fn shares(registry: &Registry) -> Vec<TenantShare> {
     registry.all().iter().filter(|tenant| tenant.is_enabled()).map(|tenant| share(tenant)).collect()
 }
 

@@ -98,9 +98,11 @@ struct Reported {
 
 async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreError> {
     // Another replica may have taken an operator's word.
+    let turn = face.serving.turn().await;
     if take_over_releases(&face.store, &face.registry).await? {
-        face.store.serve_tenants((face.shares)(&face.registry)).await?;
+        turn.tell().await?;
     }
+    drop(turn);
     let Reported { tenants, paused, refresh_tokens } = reported;
     let backlog = face.store.backlog().await?;
     let now = face.clock.now();

@@ -22,6 +22,7 @@ pub mod openapi;
 pub mod operators;
 mod request;
 mod routes;
+pub mod serving;
 mod sources;
 pub mod standing;
 mod tenants;
@@ -38,8 +39,8 @@ use crate::runtime::drain::Stop;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::wake::Wake;
 use crate::security::proxies::TrustedProxies;
+use crate::store::Store;
 use crate::store::audit::Actor;
-use crate::store::{Store, TenantShare};
 use crate::telemetry::metrics::Metrics;
 use crate::tenants::Registry;
 
@@ -50,6 +51,7 @@ pub use one_reading::{meet, one_reading};
 use operators::Operators;
 pub use request::track;
 use routes::Served;
+use serving::Serving;
 pub use webhooks::delivery_of;
 
 /// What handlers need; cheap to clone.
@@ -85,8 +87,8 @@ pub struct Face {
     pub standing: Standings,
     /// The configuration that runs, and reading it anew, handed in likewise.
     pub configured: configuration::Configured,
-    /// Who gets how much, handed in likewise: needed when an operator enables a tenant.
-    pub shares: Shares,
+    /// The way to tell the store whom to serve: needed when an operator enables a tenant.
+    pub serving: Arc<Serving>,
     /// Counts refused credentials.
     pub bursts: Arc<Bursts>,
     /// Checks of a tenant's instance, handed in likewise.
@@ -112,9 +114,6 @@ pub enum Checking {
 
 /// Told of a tenant whose pause an operator ended.
 pub type Resumed = Arc<dyn Fn(&TenantId) + Send + Sync>;
-
-/// Divides what may be worked on at once among the tenants that are served.
-pub type Shares = fn(&Registry) -> Vec<TenantShare>;
 
 /// Routes of the public listener. A new one stands here and in the list of [`openapi`].
 fn served() -> Vec<Served> {

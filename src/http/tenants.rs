@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use super::error::{ApiError, Code};
 use super::openapi::{Checks, Enabling, Finding, Looking};
 use super::operators::{Concerning, Looks, Operator, Rules, Steers, unknown_tenant};
+use super::serving::Turn;
 use super::standing::{Ending, Standing};
 use super::{Checking, Face};
 use crate::domain::id::TenantId;
@@ -312,11 +313,12 @@ pub(super) async fn enable(about: Concerning<Rules>, body: Bytes) -> Result<Http
     let EnableRequest { force } = said(&body, r#"{"force": true}"#)?;
     let tenant = face.registry.find(&id).ok_or_else(unknown_tenant)?;
     left_to_operators(&tenant)?;
+    let turn = face.serving.turn().await;
     match face.store.release(&id, *tenant.check_digest(), force, by).await? {
         Released::Done { .. } => {}
         Released::Untested(check) => return Err(untested(&tenant, check)),
     }
-    serve_anew(&face, &tenant, true).await?;
+    serve_anew(&face, turn, &tenant, true).await?;
     tenant_after(&face, &id).await
 }
 
@@ -335,8 +337,9 @@ pub(super) async fn disable(
 ) -> Result<HttpResponse, ApiError> {
     let tenant = face.registry.find(&id).ok_or_else(unknown_tenant)?;
     left_to_operators(&tenant)?;
+    let turn = face.serving.turn().await;
     face.store.withdraw(&id, by).await?;
-    serve_anew(&face, &tenant, false).await?;
+    serve_anew(&face, turn, &tenant, false).await?;
     tenant_after(&face, &id).await
 }
 
@@ -364,9 +367,9 @@ fn untested(tenant: &Tenant, check: Option<Check>) -> ApiError {
 }
 
 /// Tells the store whose work may be claimed from now on. Other replicas read the store now and then.
-async fn serve_anew(face: &Face, tenant: &Tenant, released: bool) -> Result<(), ApiError> {
+async fn serve_anew(face: &Face, turn: Turn<'_>, tenant: &Tenant, released: bool) -> Result<(), ApiError> {
     tenant.set_released(released);
-    face.store.serve_tenants((face.shares)(&face.registry)).await?;
+    turn.tell().await?;
     face.accepted.one();
     Ok(())
 }

@@ -22,6 +22,7 @@ mod contract;
 mod deeds;
 pub mod life_cycle;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 mod steady;
 
@@ -47,6 +48,8 @@ pub enum Store {
     Memory(Arc<memory::MemoryStore>),
     /// One SQLite file, for one process.
     Sqlite(Arc<sqlite::SqliteStore>),
+    /// A PostgreSQL server, for several replicas.
+    Postgres(Arc<postgres::PostgresStore>),
 }
 
 /// Calls the same method on whichever engine this is. The model answers at once, but yields before and after as a real
@@ -61,13 +64,15 @@ macro_rules! on_engine {
                 Ok(answer)
             }
             Store::Sqlite(engine) => engine.$method($($argument),*).await,
+            Store::Postgres(engine) => engine.$method($($argument),*).await,
         }
     };
 }
 
 impl Store {
-    /// Opens the store that a URL names: `sqlite:` and a path, relative to the working directory.
-    pub fn open(url: &str, options: sqlite::Options) -> Result<Self, StoreError> {
+    /// Opens the store that a URL names: `sqlite:` and a path, relative to the working directory, or `postgres:`, whose
+    /// time is the database's whatever the options say.
+    pub async fn open(url: &str, options: sqlite::Options) -> Result<Self, StoreError> {
         let refused = |reason: String| Err(StoreError::Refused(reason));
         match url.split_once(':') {
             Some(("sqlite", path)) if path.is_empty() || path.starts_with(":memory:") || path.contains('?') => {
@@ -79,11 +84,14 @@ impl Store {
                 sqlite::SqliteStore::open(Path::new(path), options).map(|store| Self::Sqlite(Arc::new(store)))
             }
             Some(("postgres" | "postgresql", _)) => {
-                refused("PostgreSQL comes later: use `sqlite:data/snowgate.db`".to_owned())
+                let options = postgres::Options { observer: options.observer, ..postgres::Options::default() };
+                postgres::PostgresStore::open(url, options).await.map(Self::Postgres)
             }
-            Some(_) | None => refused(format!(
-                "`{url}` is not a store: write `sqlite:` and a path, such as `sqlite:data/snowgate.db`"
-            )),
+            // What stands there may hold a password, so it is not repeated.
+            Some(_) | None => refused(
+                "the URL names no store: write `sqlite:data/snowgate.db`, or `postgres://user@host/database`"
+                    .to_owned(),
+            ),
         }
     }
 
@@ -108,6 +116,7 @@ impl Store {
         match self {
             Self::Memory(engine) => Ok(engine.accept(&changes)),
             Self::Sqlite(engine) => engine.accept(changes).await,
+            Self::Postgres(engine) => engine.accept(changes).await,
         }
     }
 
@@ -335,6 +344,7 @@ impl Store {
         match self {
             Self::Memory(_) => Ok(()),
             Self::Sqlite(engine) => engine.ping().await,
+            Self::Postgres(engine) => engine.ping().await,
         }
     }
 }

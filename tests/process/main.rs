@@ -9,6 +9,7 @@ mod support;
 mod connections;
 mod crashes;
 mod hangups;
+mod postgres;
 mod power_cuts;
 mod stopping;
 mod store_file;

@@ -16,11 +16,14 @@ use snowgate::domain::ticket::{Link, Ticket};
 use snowgate::domain::time::{Clock, SharedClock, Timestamp};
 use snowgate::store::audit::Actor;
 use snowgate::store::memory::MemoryStore;
+use snowgate::store::postgres::{self, PostgresStore};
 use snowgate::store::sqlite::{Options, SqliteStore};
 use snowgate::store::{
     Accepted, Claim, ClaimRequest, Held, Lease, NewDelivery, Postponement, Receipt, Settlement, Store, TenantShare,
 };
 use tempfile::TempDir;
+
+use crate::server::{self, Database};
 
 /// How long a lease lasts in these cases.
 pub(crate) const LEASE: Duration = Duration::from_mins(2);
@@ -56,8 +59,9 @@ pub(crate) struct Subject {
     pub(crate) store: Store,
     pub(crate) clock: Arc<ManualClock>,
     made: AtomicU64,
-    // Last: the files go after the store has let go of them.
+    // Last: the files and the database go after the store has let go of them.
     directory: Option<TempDir>,
+    database: Option<Database>,
 }
 
 pub(crate) fn options(clock: &Arc<ManualClock>) -> Options {
@@ -71,14 +75,33 @@ impl Subject {
         let clock = ManualClock::new();
         let shared: SharedClock = Arc::<ManualClock>::clone(&clock);
         let store = Store::Memory(Arc::new(MemoryStore::new(shared)));
-        Self { store, clock, made: AtomicU64::new(0), directory: None }
+        Self { store, clock, made: AtomicU64::new(0), directory: None, database: None }
     }
 
     pub(crate) fn sqlite() -> Self {
         let clock = ManualClock::new();
         let directory = tempfile::tempdir().unwrap();
         let store = open(&directory.path().join("store.db"), &clock);
-        Self { store, clock, made: AtomicU64::new(0), directory: Some(directory) }
+        Self { store, clock, made: AtomicU64::new(0), directory: Some(directory), database: None }
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let clock = ManualClock::new();
+        let database = server::database();
+        let store = replica(&database, &clock).await;
+        Self { store, clock, made: AtomicU64::new(0), directory: None, database: Some(database) }
+    }
+
+    /// The database of a store in PostgreSQL.
+    pub(crate) fn database(&self) -> &Database {
+        self.database.as_ref().unwrap()
+    }
+
+    /// Another store on the same database, as another replica has it; its receipts do not meet this one's.
+    pub(crate) async fn replica(&self) -> Self {
+        let (store, clock) = (replica(self.database(), &self.clock).await, Arc::clone(&self.clock));
+        let made = AtomicU64::new(self.made.load(Ordering::SeqCst) + 1_000_000);
+        Self { store, clock, made, directory: None, database: None }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -88,9 +111,9 @@ impl Subject {
     /// Ends the store as a stopping process does, and opens its file again.
     pub(crate) fn reopened(self) -> Self {
         let path = self.path();
-        let Self { store, clock, made, directory } = self;
+        let Self { store, clock, made, directory, database } = self;
         drop(store);
-        Self { store: open(&path, &clock), clock, made, directory }
+        Self { store: open(&path, &clock), clock, made, directory, database }
     }
 
     /// Ends the store and gives back what is left of it.
@@ -177,6 +200,13 @@ impl Subject {
 
 pub(crate) fn open(path: &Path, clock: &Arc<ManualClock>) -> Store {
     Store::Sqlite(Arc::new(SqliteStore::open(path, options(clock)).unwrap()))
+}
+
+/// Opens a store on this database and this clock.
+pub(crate) async fn replica(database: &Database, clock: &Arc<ManualClock>) -> Store {
+    let clock: SharedClock = Arc::<ManualClock>::clone(clock);
+    let options = postgres::Options { clock: Some(clock), ..postgres::Options::default() };
+    Store::Postgres(PostgresStore::open(database.url(), options).await.unwrap())
 }
 
 pub(crate) fn tenant(name: &str) -> TenantId {

@@ -5,9 +5,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
+#[path = "../support/faults.rs"]
+mod faults;
 mod harness;
 mod reopening;
 mod same_answers;
+#[path = "../support/postgres.rs"]
+mod server;
 mod sqlite_file;
 mod sync_order;
 mod upgrading;
@@ -41,6 +45,14 @@ macro_rules! contract {
                 #[tokio::test]
                 async fn $case() {
                     crate::$part::$case(crate::harness::Subject::sqlite()).await;
+                }
+            )* })*
+        }
+        mod on_postgres {
+            $(mod $part { $(
+                #[tokio::test]
+                async fn $case() {
+                    crate::$part::$case(crate::harness::Subject::postgres().await).await;
                 }
             )* })*
         }

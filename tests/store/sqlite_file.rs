@@ -25,29 +25,28 @@ async fn a_second_opener_is_told_who_has_the_file() {
     subject.reopened().update("MTR-1").await;
 }
 
-#[test]
-fn a_url_names_the_file_and_its_directory_is_made() {
+#[tokio::test]
+async fn a_url_names_the_file_and_its_directory_is_made() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data/deep/snowgate.db");
     for slashes in ["", "//"] {
         let url = format!("sqlite:{slashes}{}", path.display());
-        Store::open(&url, options(&ManualClock::new())).unwrap();
+        Store::open(&url, options(&ManualClock::new())).await.unwrap();
         assert!(path.exists());
     }
 }
 
-#[test]
-fn a_url_of_another_kind_is_refused_with_what_to_write() {
+#[tokio::test]
+async fn a_url_of_another_kind_is_refused_with_what_to_write() {
     for (url, words) in [
-        ("postgres://user@host/db", "comes later: use `sqlite:"),
-        ("postgresql://user@host/db", "comes later: use `sqlite:"),
-        ("mysql://host/db", "write `sqlite:` and a path"),
-        ("data/snowgate.db", "write `sqlite:` and a path"),
+        ("postgres://user@host:port/db", "write `postgres://user@host/database`"),
+        ("mysql://host/db", "write `sqlite:data/snowgate.db`"),
+        ("data/snowgate.db", "write `sqlite:data/snowgate.db`"),
         ("sqlite:", "names no file"),
         ("sqlite::memory:", "names no file"),
         ("sqlite:x.db?mode=memory", "names no file"),
     ] {
-        let refusal = Store::open(url, options(&ManualClock::new())).unwrap_err().to_string();
+        let refusal = Store::open(url, options(&ManualClock::new())).await.unwrap_err().to_string();
         assert!(refusal.contains(words), "{url}: {refusal}");
     }
 }

@@ -14,7 +14,7 @@ const AFTER: &str = "marker-after";
 #[tokio::test]
 #[ignore = "the traced half of the test below"]
 async fn traced_accept() {
-    let store = Store::open("sqlite:traced.db", options(&ManualClock::new())).unwrap();
+    let store = Store::open("sqlite:traced.db", options(&ManualClock::new())).await.unwrap();
     std::fs::write(BEFORE, "").unwrap();
     store.accept(vec![change(1, CONTOSO, "MTR-1", ChangeKind::Opened)]).await.unwrap();
     std::fs::write(AFTER, "").unwrap();

@@ -14,6 +14,7 @@ pub(crate) mod home;
 pub(crate) mod instance;
 pub(crate) mod last_look;
 pub(crate) mod mappings;
+pub(crate) mod postgres;
 pub(crate) mod receiver;
 pub(crate) mod reply;
 pub(crate) mod shelf;

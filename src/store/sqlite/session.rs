@@ -41,6 +41,11 @@ impl Observer {
     pub fn new(observe: impl Fn(Batch) + Send + Sync + 'static) -> Self {
         Self(Arc::new(observe))
     }
+
+    /// Tells it.
+    pub(in crate::store) fn tell(&self, batch: Batch) {
+        (self.0)(batch);
+    }
 }
 
 impl fmt::Debug for Observer {

@@ -1,0 +1,132 @@
+//! The schema, step by step: each step runs once, in one transaction, and is never edited afterwards.
+//!
+//! Replicas start together, and an old and a new version run together during a rolling update. So:
+//!
+//! * One of them migrates, behind a lock of the database; the others wait and find it done. A step that is interrupted
+//!   is rolled back by the server, and the next start does it.
+//! * **Expand, then contract.** A step may add tables, columns with a default, indexes and functions: the version before
+//!   goes on working. What the version before still needs goes away in a step of a later release, when no replica of it
+//!   runs any more. Each step says in `readable_by` the lowest schema number whose version still works with it: its own
+//!   number minus one for a step that only adds, its own number for one that takes away.
+//! * A version that finds a newer schema works on if `readable_by` allows it, and else refuses to start and says so.
+//!
+//! Never: changes the schema outside of its transaction. Fails: with [`StoreError::Refused`]; nothing was changed.
+//! Proved by: `tests/store/postgres_server.rs`.
+
+use deadpool_postgres::Pool;
+use sha2::{Digest, Sha256};
+use tokio_postgres::Transaction;
+
+use super::fault::Fault;
+use crate::limits::POSTGRES_MIGRATION_WAIT;
+use crate::store::contract::StoreError;
+
+/// "Snow" in ASCII, twice: the lock that whoever migrates holds; no other program's by accident.
+const LOCK: i64 = 0x536e_6f77_536e_6f77;
+
+/// One step of the schema.
+struct Migration {
+    name: &'static str,
+    sql: &'static str,
+    /// The lowest schema number whose version still works after this step.
+    readable_by: i32,
+}
+
+const MIGRATIONS: [Migration; 1] = [Migration {
+    name: "0001_store",
+    sql: include_str!("../../../migrations/postgres/0001_store.sql"),
+    readable_by: 1,
+}];
+
+const TABLE: &str = "CREATE TABLE migration (
+       version integer PRIMARY KEY, name text NOT NULL, hash bytea NOT NULL,
+       readable_by integer NOT NULL, applied_at bigint NOT NULL)";
+
+/// A row of the table `migration`.
+struct Applied {
+    version: i32,
+    hash: Vec<u8>,
+    readable_by: i32,
+}
+
+/// Brings the database to the newest schema, or says why not.
+pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
+    let work = async {
+        let mut client = pool.get().await.map_err(|error| Fault::from(error).into_error())?;
+        while step(&mut client).await? {}
+        Ok(())
+    };
+    let waited = tokio::time::timeout(POSTGRES_MIGRATION_WAIT, work).await;
+    waited.unwrap_or_else(|_| {
+        Err(StoreError::Refused(format!(
+            "another replica is migrating the schema for more than {} minutes: look at it first",
+            POSTGRES_MIGRATION_WAIT.as_secs() / 60
+        )))
+    })
+}
+
+/// Applies the next missing step; answers whether there may be another one.
+async fn step(client: &mut tokio_postgres::Client) -> Result<bool, StoreError> {
+    let failed = |error: tokio_postgres::Error| Fault::from(error).into_error();
+    let transaction = client.transaction().await.map_err(failed)?;
+    let begin = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+                 SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL client_min_messages = warning";
+    transaction.batch_execute(begin).await.map_err(failed)?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(failed)?;
+    let applied = applied(&transaction).await.map_err(failed)?;
+    let Some((version, migration)) = next(&applied)? else { return Ok(false) };
+    let refused = |error: tokio_postgres::Error| {
+        StoreError::Refused(format!("migration {}: {}", migration.name, super::fault::chain(&error)))
+    };
+    if applied.is_empty() {
+        transaction.batch_execute(TABLE).await.map_err(refused)?;
+    }
+    transaction.batch_execute(migration.sql).await.map_err(refused)?;
+    let hash = Sha256::digest(migration.sql).to_vec();
+    transaction
+        .execute(
+            "INSERT INTO migration VALUES ($1, $2, $3, $4, store_now())",
+            &[&version, &migration.name, &hash, &migration.readable_by],
+        )
+        .await
+        .map_err(refused)?;
+    transaction.commit().await.map_err(refused)?;
+    Ok(true)
+}
+
+/// The steps applied so far, in order.
+async fn applied(transaction: &Transaction<'_>) -> Result<Vec<Applied>, tokio_postgres::Error> {
+    let known = "SELECT to_regclass('migration') IS NOT NULL";
+    if !transaction.query_one(known, &[]).await?.try_get::<_, bool>(0)? {
+        return Ok(Vec::new());
+    }
+    let all = "SELECT version, hash, readable_by FROM migration ORDER BY version";
+    let rows = transaction.query(all, &[]).await?;
+    rows.iter()
+        .map(|row| Ok(Applied { version: row.try_get(0)?, hash: row.try_get(1)?, readable_by: row.try_get(2)? }))
+        .collect()
+}
+
+/// The first step that is missing, after those that are there were checked.
+fn next(applied: &[Applied]) -> Result<Option<(i32, &'static Migration)>, StoreError> {
+    for (version, migration) in (1..).zip(&MIGRATIONS) {
+        let Some(row) = applied.iter().find(|row| row.version == version) else {
+            return Ok(Some((version, migration)));
+        };
+        if row.hash != Sha256::digest(migration.sql).to_vec() {
+            return Err(StoreError::Refused(format!(
+                "migration {} was applied with another text than this version's: start the version that made the schema",
+                migration.name
+            )));
+        }
+    }
+    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    let newer = applied.iter().filter(|row| row.version > known);
+    match newer.max_by_key(|row| row.readable_by).filter(|row| row.readable_by > known) {
+        Some(row) => Err(StoreError::Refused(format!(
+            "the schema was made by a newer Snowgate (schema {}; this one knows {known}, and {} is needed): start that version",
+            row.version, row.readable_by
+        ))),
+        None => Ok(None),
+    }
+}
