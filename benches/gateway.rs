@@ -14,19 +14,15 @@
     reason = "a measuring program reads clocks, starts its own tasks and prints its report"
 )]
 
+#[expect(dead_code, reason = "each bench uses its part of it")]
 mod support;
 
-use std::future::Future;
-use std::io::{self, Write as _};
-use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use support::figures::Figure;
-use support::process::parent_gone;
 use support::runs::{Bench, Plan};
-use support::{Failed, files, machine, references, upstream};
+use support::{Failed, machine, roles};
 
 /// What is worth quoting: about two minutes.
 const FULL: Plan = Plan {
@@ -50,13 +46,11 @@ const QUICK: Plan = Plan {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match words.as_slice() {
-        [role @ ("upstream" | "handler" | "durable" | "proxy" | "files"), argument] => {
-            play(role, argument).map_err(|error| Failed::io(&format!("the role {role}"), &error))
-        }
+    let done = match roles::asked(&words) {
+        Some(played) => played,
         // `cargo test --all-targets` starts benches without this word; a test run is no place to measure.
-        words if !words.contains(&"--bench") => Ok(()),
-        words => measure(words.contains(&"--quick"), words),
+        None if !words.contains(&"--bench") => Ok(()),
+        None => measure(words.contains(&"--quick"), &words),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -103,36 +97,5 @@ fn measure(quick: bool, words: &[&str]) -> Result<(), Failed> {
 fn print(figures: &[Figure]) {
     for figure in figures {
         println!("{}", figure.line());
-    }
-}
-
-/// Serves in one role until the process that started this one is gone.
-fn play(role: &str, argument: &str) -> io::Result<()> {
-    if role == "upstream" {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return runtime.block_on(async {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-            let address = listener.local_addr()?;
-            serve(address, upstream::serve(listener)).await
-        });
-    }
-    actix_web::rt::System::new().block_on(async {
-        let (server, address) = match role {
-            "handler" => references::handler()?,
-            "durable" => references::durable(Path::new(argument))?,
-            "files" => files::peers()?,
-            _ => references::proxy(argument.parse().map_err(io::Error::other)?)?,
-        };
-        serve(address, server).await
-    })
-}
-
-/// Says where it listens, then serves.
-async fn serve(address: SocketAddr, server: impl Future<Output = io::Result<()>>) -> io::Result<()> {
-    writeln!(io::stdout(), "{address}")?;
-    let gone = parent_gone()?;
-    tokio::select! {
-        ended = server => ended,
-        _ = gone => Ok(()),
     }
 }

@@ -86,14 +86,9 @@ async fn insert(client: Client, mut waiting: mpsc::Receiver<Waiting>) {
     while waiting.recv_many(&mut group, GROUP_MAX).await > 0 {
         let column = |of: fn(&Row) -> &str| group.iter().map(|(row, _)| of(row)).collect::<Vec<_>>();
         let hashes: Vec<_> = group.iter().map(|(row, _)| row.body_hash.as_slice()).collect();
-        let inserted = client.execute(&statement, &[
-            &column(|row| &row.tenant),
-            &column(|row| &row.event),
-            &column(|row| &row.incident),
-            &column(|row| &row.body),
-            &hashes,
-        ]);
-        if inserted.await.is_err() {
+        let (tenants, events) = (column(|row| &row.tenant), column(|row| &row.event));
+        let (incidents, bodies) = (column(|row| &row.incident), column(|row| &row.body));
+        if client.execute(&statement, &[&tenants, &events, &incidents, &bodies, &hashes]).await.is_err() {
             return;
         }
         for (_, written) in group.drain(..) {
