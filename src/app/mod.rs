@@ -43,6 +43,7 @@ use crate::tenants::{Prepared, Registry};
 use crate::worker::Protections;
 use crate::worker::bridges::{Bridges, Surroundings, Ways};
 use crate::worker::dispatcher::Worker;
+use crate::worker::sharing::SharedStore;
 use crate::worker::spool::{Files, Spool};
 
 use reload::Running;
@@ -123,8 +124,12 @@ impl Gateway {
         let (accepted, settled) = (Wake::default(), Wake::default());
         let spool = spool()?;
         let clock_of_bridges = Arc::clone(&clock);
-        let surroundings =
-            move |settings: &Settings| surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges));
+        let owner = owner();
+        let shared = SharedStore::of(&store, &owner);
+        let surroundings = move |settings: &Settings| {
+            let made = surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges))?;
+            Ok(Surroundings { shared: shared.clone(), ..made })
+        };
         let first = surroundings(&settings)?;
         let issuers = Arc::new(issuers(&settings, &first.ways, &clock));
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), first));
@@ -136,7 +141,7 @@ impl Gateway {
             clock: Arc::clone(&clock),
             accepted: accepted.clone(),
             settled: settled.clone(),
-            owner: owner(),
+            owner,
             protections: Protections::ALL,
         };
         let operators = Arc::new(Operators::new(reload::operators(&settings)));
@@ -331,6 +336,7 @@ async fn open(settings: &StoreSettings, clock: &SharedClock) -> Result<Store, St
                 password: password.as_ref().map(|password| password.expose().to_owned()),
                 // The database's own: replicas agree on no other.
                 clock: None,
+                accept_data_loss: settings.accept_data_loss,
                 observer: Some(Observer::new(tell_commit)),
             };
             let store = PostgresStore::open(url, options).await?;
@@ -385,6 +391,7 @@ fn surroundings(settings: &Settings, spool: Arc<Spool>, clock: SharedClock) -> R
         files: Files { spool, egress: Arc::new(settings.egress.clone()), ways: ways.clone() },
         ways,
         clock,
+        shared: None,
     })
 }
 

@@ -16,8 +16,8 @@ use crate::limits::{
 };
 use crate::peer::pace;
 use crate::runtime::drain::Stop;
-use crate::store::{Store, StoreError};
-use crate::telemetry::events::{RefreshTokenLives, TenantResumed, Waiting};
+use crate::store::{Store, StoreError, sqlite};
+use crate::telemetry::events::{RefreshTokenLives, StoreRoom, TenantResumed, TenantStaysPaused, VersionRuns, Waiting};
 use crate::tenants::{Enabled, Registry};
 use crate::worker::bridges::Standings;
 
@@ -76,6 +76,7 @@ pub(super) async fn forget(face: Face, stop: Stop) {
 /// Keeps the gauges of what waits and who is paused true; they are read from the store, so that none can drift.
 pub(super) async fn report_backlog(face: Face, stop: Stop) {
     let mut reported = Reported::default();
+    VersionRuns { version: env!("CARGO_PKG_VERSION") }.emit();
     while !stop.is_requested() {
         if let Err(failed) = report_once(&face, &mut reported).await {
             tracing::warn!(error = %failed, "Cannot read the backlog: {failed}");
@@ -116,6 +117,7 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
                 tenant: id,
                 direction: word,
                 backlog: waits.map_or(0, |waits| waits.waiting),
+                parked: waits.map_or(0, |waits| waits.parked),
                 oldest: waits.and_then(|waits| waits.oldest).map_or(Duration::ZERO, |oldest| now.since(oldest)),
             }
             .emit();
@@ -134,7 +136,14 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
         if let Some(over) = before.filter(|before| Some(before) != pause.as_ref()) {
             TenantResumed { tenant: id, reason: &over }.emit();
         }
-        paused.extend(pause.map(|code| (id.clone(), code)));
+        if let Some(code) = pause {
+            // Whoever paused it said so in its own process, and perhaps before a restart.
+            TenantStaysPaused { tenant: id, reason: &code }.emit();
+            paused.insert(id.clone(), code);
+        }
+    }
+    if let Some(sqlite::Room { database, log, free }) = face.store.room() {
+        StoreRoom { database, log, free }.emit();
     }
     Ok(())
 }

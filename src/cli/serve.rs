@@ -13,7 +13,7 @@ use crate::limits::STOP_GRACE;
 use crate::runtime::clock::SystemClock;
 use crate::runtime::signals::{Hangups, Signals};
 use crate::runtime::{failpoint, tasks};
-use crate::settings::{Environment, LogFormat, codes};
+use crate::settings::{CrashManner, Environment, LogFormat, Settings, codes};
 use crate::store::audit::Actor;
 use crate::telemetry::logging;
 
@@ -49,12 +49,27 @@ pub(super) fn run(
     for warning in warnings.iter().filter(|warning| warning.code == codes::UNSIGNED_WEBHOOK) {
         tracing::warn!(code = warning.code, file = warning.file, "{}", warning.message);
     }
-    if let Some(crash) = &parts.prepared.settings.crash_at
-        && !failpoint::arm(&crash.point, crash.pass)
-    {
-        tracing::warn!("This build cannot die on purpose at {}", crash.point);
-    }
+    prepare_to_die(&parts.prepared.settings);
     runtime()?.block_on(serve(parts))
+}
+
+/// Kill tests say where and how; a release build declines.
+fn prepare_to_die(settings: &Settings) {
+    if let Some(crash) = &settings.crash_at {
+        let manner = match crash.manner {
+            CrashManner::Abort => failpoint::Manner::Abort,
+            CrashManner::Stop => failpoint::Manner::Stop,
+            CrashManner::Panic => failpoint::Manner::Panic,
+        };
+        if !failpoint::arm(&crash.point, crash.pass, manner) {
+            tracing::warn!("This build cannot die on purpose at {}", crash.point);
+        }
+    }
+    if let Some(lease) = settings.lease
+        && !failpoint::shorten_leases(lease)
+    {
+        tracing::warn!("This build cannot shorten its leases");
+    }
 }
 
 /// The HTTP server tells of its threads at `info`; unless somebody asks for it, that is nobody's news.

@@ -4,10 +4,14 @@
 
 mod audit;
 mod callers;
+mod crashes;
 mod credentials;
+mod history;
 mod live_check;
 mod postgres;
+mod postgres_rest;
 mod reload;
+mod sharing;
 mod simulator;
 mod sources;
 mod way_back;
@@ -16,10 +20,14 @@ use std::time::Duration;
 
 pub use audit::*;
 pub use callers::*;
+pub use crashes::*;
 pub use credentials::*;
+pub use history::*;
 pub use live_check::*;
 pub use postgres::*;
+pub use postgres_rest::*;
 pub use reload::*;
+pub use sharing::*;
 pub use simulator::*;
 pub use sources::*;
 pub use way_back::*;

@@ -128,6 +128,8 @@ pub struct Claim {
     pub now: Timestamp,
     /// What is remembered of the ticket.
     pub memory: LaneMemory,
+    /// What was learned of the tenant's instance, as it stood at the claim: what another replica disproved before is known.
+    pub learned: Learned,
     /// The head and what follows it, in order; never empty.
     pub waiting: Vec<Waiting>,
 }

@@ -22,6 +22,7 @@ mod contract;
 mod deeds;
 pub mod life_cycle;
 pub mod memory;
+mod pace_row;
 pub mod postgres;
 pub mod sqlite;
 mod steady;
@@ -35,6 +36,7 @@ pub use contract::*;
 use life_cycle::{CheckRecord, Released};
 
 use crate::delivery::record::Direction;
+use crate::delivery::sharing::{Answer, Ask};
 use crate::domain::id::{DeliveryId, IncidentId, SysId, TenantId};
 use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
@@ -84,7 +86,8 @@ impl Store {
                 sqlite::SqliteStore::open(Path::new(path), options).map(|store| Self::Sqlite(Arc::new(store)))
             }
             Some(("postgres" | "postgresql", _)) => {
-                let options = postgres::Options { observer: options.observer, ..postgres::Options::default() };
+                let sqlite::Options { accept_data_loss, observer, .. } = options;
+                let options = postgres::Options { accept_data_loss, observer, ..postgres::Options::default() };
                 postgres::PostgresStore::open(url, options).await.map(Self::Postgres)
             }
             // What stands there may hold a password, so it is not repeated.
@@ -107,6 +110,12 @@ impl Store {
             tokio::time::sleep(Duration::from_millis(10)).await;
             held = shared;
         }
+    }
+
+    /// How much room it takes, and has left, where it lies on a disk of ours.
+    pub fn room(&self) -> Option<sqlite::Room> {
+        let Self::Sqlite(engine) = self else { return None };
+        engine.room()
     }
 
     /// Commits changes, all or none, and gives each its place in its lane. Durable when it returns.
@@ -221,9 +230,25 @@ impl Store {
         on_engine!(self, trim_audit(keep, most))
     }
 
-    /// Remembers what an instance taught us.
-    pub async fn learn(&self, tenant: &TenantId, learned: Learned) -> Result<(), StoreError> {
-        on_engine!(self, learn(tenant, learned))
+    /// Remembers what an instance taught us, if what is known of it is still what the teaching was held against; answers
+    /// whether it was. So a replica that knows less cannot take back what another one just found out.
+    pub async fn learn(&self, tenant: &TenantId, known: &Learned, learned: Learned) -> Result<bool, StoreError> {
+        on_engine!(self, learn(tenant, known, learned))
+    }
+
+    /// Whether other processes work on this store too: then what a tenant may use of its peers is shared with them
+    /// through [`share_pace`](Self::share_pace).
+    pub const fn is_shared(&self) -> bool {
+        match self {
+            Self::Memory(_) | Self::Sqlite(_) => false,
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// Tells and asks how a tenant's peer stands, and reserves calls of the budget that all replicas share, in one commit.
+    /// `peer` names it, its address included: what is known of one address says nothing of another.
+    pub async fn share_pace(&self, tenant: &TenantId, peer: &str, ask: &Ask) -> Result<Answer, StoreError> {
+        on_engine!(self, share_pace(tenant, peer, ask))
     }
 
     /// How a tenant stands.

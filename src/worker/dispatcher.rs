@@ -66,13 +66,18 @@ impl Worker {
         let claims = self.claim(lanes_max).await?;
         let count = claims.len();
         for claim in claims {
-            Box::pin(self.work(claim)).await;
+            self.work_or_record_panic(&claim).await;
         }
         Ok(count)
     }
 
     async fn claim(&self, lanes_max: usize) -> Result<Vec<Claim>, StoreError> {
-        let request = ClaimRequest { owner: self.owner.clone(), lanes_max, lease_for: LEASE, waiting_max: FOLD_MAX };
+        let request = ClaimRequest {
+            owner: self.owner.clone(),
+            lanes_max,
+            lease_for: failpoint::lease(LEASE),
+            waiting_max: FOLD_MAX,
+        };
         self.store.claim(&request).await
     }
 
@@ -90,7 +95,7 @@ impl Worker {
         let listed = stop.in_flight("delivery");
         // Whoever stops the process waits for the list, not for the handle.
         drop(tasks::spawn("delivery", async move {
-            Box::pin(worker.work(claim)).await;
+            worker.work_or_record_panic(&claim).await;
             // The slot is free before the dispatcher is woken, or it would look in vain.
             drop(slot);
             worker.accepted.one();
@@ -98,31 +103,34 @@ impl Worker {
         }));
     }
 
-    async fn work(&self, claim: Claim) {
+    pub(super) async fn work(&self, claim: &Claim) {
         let begun = self.clock.now();
         failpoint::hit("worker.after_claim");
         let Some(bridge) = self.bridges.of(&claim.tenant) else {
-            return self.give_back(&claim).await;
+            return self.give_back(claim).await;
         };
-        let learned = match bridge.learned(&self.store).await {
-            Ok(learned) => learned,
-            Err(failed) => {
-                error!(tenant.id = %claim.tenant, error = %failed, "Cannot read what is known of the tenant: {failed}");
-                return;
-            }
-        };
+        // As it stood at the claim: nothing that another replica disproved before is acted on.
+        let learned = bridge.of_this_instance(&claim.learned);
         let journey = Journey {
             bridge: &bridge,
             store: &self.store,
             clock: &self.clock,
-            claim: &claim,
+            claim,
             begun,
+            known: claim.learned.clone(),
             learned,
             protections: self.protections,
         };
-        let ended = match claim.direction {
-            Direction::ToServicenow => Box::pin(journey.run()).await,
-            Direction::ToService => Box::pin(journey.run_back()).await,
+        let ended = match journey.parked_as_killer().await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                failpoint::hit_of("worker.working", claim.incident.as_str());
+                match claim.direction {
+                    Direction::ToServicenow => Box::pin(journey.run()).await,
+                    Direction::ToService => Box::pin(journey.run_back()).await,
+                }
+            }
+            Err(failed) => Err(failed),
         };
         if let Err(failed) = ended {
             error!(tenant.id = %claim.tenant, incident.id = %claim.incident, error = %failed,

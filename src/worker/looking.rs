@@ -4,8 +4,6 @@
 //! `correlation_id` must really carry it, because an instance ignores a query part it does not understand and then
 //! returns strangers (`facts/servicenow.md` 1.2).
 
-use tracing::warn;
-
 use super::journey::Journey;
 use super::stop::Stop;
 use super::work::Work;
@@ -17,6 +15,7 @@ use crate::limits::{CLOCKS_APART, JOURNAL_ROWS_MAX, OPENING_WAIT, WRITE_REST};
 use crate::mapping::{Operation, TicketPhase};
 use crate::servicenow::journal::parse_history;
 use crate::servicenow::wire::rows::Row;
+use crate::telemetry::events::DuplicateTickets;
 
 /// How the ticket stands when work on it begins.
 #[derive(Debug)]
@@ -184,8 +183,7 @@ impl Journey<'_> {
         }
         if rows.len() > 1 {
             let numbers: Vec<_> = rows.iter().map(|row| row.number.as_str()).collect();
-            warn!(tenant.id = %self.claim.tenant, incident.id = %self.claim.incident, tickets = ?numbers,
-                "Found {} tickets for one incident; the oldest is used, merge the others by hand", rows.len());
+            DuplicateTickets { tenant: &self.claim.tenant, incident: &self.claim.incident, tickets: &numbers }.emit();
         }
         Ok(rows.into_iter().next())
     }

@@ -8,9 +8,11 @@
 //! * [`bridges`] holds what a tenant's deliveries need: its mapping, its client, its table; `credentials` is who it says it is there;
 //! * `work` is the pure part: what the head of a lane asks for, and which fields are still to be written;
 //! * `journey` is the protocol: look, map, intend, send, compare, settle;
+//! * `crash` parks deliveries that kill whoever works on them;
 //! * `stop` is how a journey that does not end delivered is recorded;
 //! * `looking` reads what became of an earlier send and decides from that one read;
 //! * `writing` sends, and decides what an answer means that was no success;
+//! * [`sharing`] asks the store what all replicas together may call;
 //! * `files` copies the managed service's files, by way of [`spool`];
 //! * `there` knows how the ticket stands as far as it was seen;
 //! * [`back`] is the other direction: sightings, callbacks and the sweep.
@@ -20,12 +22,14 @@
 
 pub mod back;
 pub mod bridges;
+mod crash;
 mod credentials;
 pub mod dispatcher;
 mod files;
 mod journey;
 mod looking;
 mod report;
+pub mod sharing;
 pub mod spool;
 mod stop;
 mod there;

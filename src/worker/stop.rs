@@ -211,7 +211,7 @@ impl Journey<'_> {
         Ok(())
     }
 
-    async fn park(&self, head: Head, parking: Parking, attempt: Option<Attempt>) -> Result<(), StoreError> {
+    pub(super) async fn park(&self, head: Head, parking: Parking, attempt: Option<Attempt>) -> Result<(), StoreError> {
         report::parked(self, &head.delivery, &parking);
         let follows = self.told_parked(&head, &parking);
         let Head { upto, memory, blocks, .. } = head;

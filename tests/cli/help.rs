@@ -22,12 +22,14 @@ fn every_command_explains_itself() {
         "audit verify",
         "deliveries",
         "deliveries list",
+        "health",
         "reload",
         "key",
         "key new",
         "key sign",
         "mapping new",
         "schema",
+        "verify-history",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let name = format!("help {command}").trim_end().replace(' ', "-");

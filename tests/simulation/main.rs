@@ -14,6 +14,7 @@ mod agreement;
 mod checks;
 mod echoes;
 mod events;
+mod judge;
 mod network;
 mod people;
 mod plan;

@@ -33,7 +33,7 @@ use super::people;
 use super::plan::Plan;
 use super::service::{Door, Saying, Service};
 use super::stall::Stalling;
-use super::{agreement, checks};
+use super::{agreement, checks, judge};
 
 const MAPPING: &str = r#"
 version: 1
@@ -338,7 +338,8 @@ impl World {
     }
 
     async fn violations(&self) -> Vec<String> {
-        let mut violations = checks::of(self).await;
+        let mut violations = judge::of(self);
+        violations.extend(checks::of(self).await);
         violations.extend(agreement::of(self).await);
         // A frozen worker has not read the answer that asks for quiet, and the others of its process go on. In the field
         // all of a process freezes.

@@ -8,6 +8,7 @@
 #[path = "../support/faults.rs"]
 mod faults;
 mod harness;
+mod postgres_server;
 mod reopening;
 mod same_answers;
 #[path = "../support/postgres.rs"]
@@ -25,6 +26,7 @@ mod life_cycle;
 mod linking;
 mod parking;
 mod reading;
+mod sharing;
 mod sweeping;
 mod tenants;
 mod trimming;
@@ -129,6 +131,17 @@ contract! {
         an_unfinished_sweep_does_not_count
         an_expired_sweep_holds_until_someone_else_takes_it
         a_tenant_that_comes_back_is_swept_from_where_it_was;
+    sharing:
+        a_second_is_reserved_at_most_whoever_asks
+        many_replicas_at_once_get_the_rate_and_no_more
+        an_hour_is_counted_once_for_all
+        a_time_that_was_asked_for_holds_for_all
+        one_of_all_probes_and_good_answers_close_it_for_all
+        a_dead_prober_is_replaced_and_its_late_word_changes_nothing
+        tenants_and_addresses_do_not_share
+        what_another_replica_disproved_is_known_at_the_next_claim
+        replicas_with_other_files_teach_each_other_nothing
+        a_pause_is_seen_by_the_next_claim_of_any_replica;
     parking:
         a_blocking_head_holds_its_lane_in_order
         a_skipped_delivery_lets_the_lane_go_on

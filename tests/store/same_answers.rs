@@ -101,6 +101,7 @@ enum Step {
     Learn {
         tenant: Pick,
         yes: bool,
+        knows: bool,
     },
     Replay {
         tenant: Pick,
@@ -162,7 +163,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(tenant, digest, force)| Step::Release { tenant, digest, force }),
         1 => (0_usize..3).prop_map(|tenant| Step::Withdraw { tenant }),
         2 => (1_usize..4).prop_map(|most| Step::TrimAudit { most }),
-        1 => (0_usize..3, any::<bool>()).prop_map(|(tenant, yes)| Step::Learn { tenant, yes }),
+        1 => (0_usize..3, any::<bool>(), any::<bool>()).prop_map(|(tenant, yes, knows)| Step::Learn { tenant, yes, knows }),
         2 => (0_usize..3, pick()).prop_map(|(tenant, delivery)| Step::Replay { tenant, delivery }),
         1 => (0_usize..3, pick()).prop_map(|(tenant, delivery)| Step::Drop { tenant, delivery }),
         2 => (0_usize..3, 0_u64..200).prop_map(|(tenant, seconds)| Step::LeaseSweep { tenant, seconds }),
@@ -352,9 +353,10 @@ impl Run {
                 store.pause_tenant(&tenant(TENANTS[*of]), pause).await.unwrap();
             }
             Step::Resume { tenant: of } => store.resume_tenant(&tenant(TENANTS[*of])).await.unwrap(),
-            Step::Learn { tenant: of, yes } => {
+            Step::Learn { tenant: of, yes, knows } => {
                 let learned = Learned { honours_sys_id: Some(*yes), ..Learned::default() };
-                store.learn(&tenant(TENANTS[*of]), learned).await.unwrap();
+                let known = Learned { honours_sys_id: knows.then_some(!yes), ..Learned::default() };
+                return store.learn(&tenant(TENANTS[*of]), &known, learned).await.unwrap().to_string();
             }
             _ => {}
         }
@@ -465,14 +467,14 @@ async fn listed(store: &snowgate::store::Store, query: &DeliveryQuery) -> String
 
 /// A claim without the engine's own name of the lane.
 fn told(claim: &Claim) -> String {
-    let Claim { lease, tenant, direction, incident, attempts, now, memory, waiting } = claim;
+    let Claim { lease, tenant, direction, incident, attempts, now, memory, learned, waiting } = claim;
     let (fence, head) = (lease.fence, lease.head);
-    format!("{fence} {head} {tenant} {direction:?} {incident} {attempts} {now} {memory:?} {waiting:?}\n")
+    format!("{fence} {head} {tenant} {direction:?} {incident} {attempts} {now} {memory:?} {learned:?} {waiting:?}\n")
 }
 
-async fn compare(steps: &[Step]) -> Result<(), TestCaseError> {
+async fn compare(engine: Subject, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut model = Run::new(Subject::memory());
-    let mut engine = Run::new(Subject::sqlite());
+    let mut engine = Run::new(engine);
     for (number, step) in steps.iter().enumerate() {
         let expected = model.apply(step).await;
         prop_assert_eq!(engine.apply(step).await, expected, "step {}: {:?}", number, step);
@@ -489,6 +491,19 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let serve = Step::Serve([Some(2), Some(2), Some(2)]);
         let steps: Vec<_> = std::iter::once(serve).chain(steps).collect();
-        runtime.block_on(compare(&steps))?;
+        runtime.block_on(async { compare(Subject::sqlite(), &steps).await })?;
+    }
+}
+
+proptest! {
+    // Each case makes a database, and each of its steps goes there and back.
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn postgres_answers_as_the_model_does(steps in prop::collection::vec(step(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let serve = Step::Serve([Some(2), Some(2), Some(2)]);
+        let steps: Vec<_> = std::iter::once(serve).chain(steps).collect();
+        runtime.block_on(async { compare(Subject::postgres().await, &steps).await })?;
     }
 }

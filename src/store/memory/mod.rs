@@ -8,6 +8,7 @@ mod lane;
 mod life_cycle;
 mod links;
 mod read;
+mod sharing;
 mod sweep;
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,7 @@ use super::deeds;
 use super::life_cycle::{Check, Release};
 use super::steady::SteadyClock;
 use crate::delivery::record::{Direction, Ending, State};
+use crate::delivery::sharing::SharedPace;
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::EVENTS_REMEMBERED;
@@ -49,6 +51,7 @@ struct Tables {
     tenants: BTreeMap<TenantId, TenantRow>,
     links: Links,
     sweeps: HashMap<TenantId, Sweep>,
+    paces: HashMap<(TenantId, String), SharedPace>,
     audit: Log,
     served: u64,
     /// Only for proving that a simulation notices what the fence prevents.
@@ -217,8 +220,14 @@ impl MemoryStore {
         Some(pause)
     }
 
-    pub(super) fn learn(&self, tenant: &TenantId, learned: Learned) {
-        self.tables().tenants.entry(tenant.clone()).or_default().learned = learned;
+    pub(super) fn learn(&self, tenant: &TenantId, known: &Learned, learned: Learned) -> bool {
+        let mut tables = self.tables();
+        let row = tables.tenants.entry(tenant.clone()).or_default();
+        let agrees = row.learned == *known;
+        if agrees {
+            row.learned = learned;
+        }
+        agrees
     }
 
     pub(super) fn replay(&self, tenant: &TenantId, id: &DeliveryId, new: DeliveryId, by: Actor) -> Replayed {
@@ -357,9 +366,8 @@ impl Tables {
         lane.fence += 1;
         lane.attempts += 1;
         lane.lease_until(now.plus(request.lease_for));
-        if let Some(row) = self.tenants.get_mut(&lane.tenant) {
-            row.last_served = self.served;
-        }
+        let row = self.tenants.entry(lane.tenant.clone()).or_default();
+        row.last_served = self.served;
         let from = usize::try_from(lane.head - 1).unwrap_or(usize::MAX);
         Claim {
             lease: Lease { lane: i64::try_from(index).unwrap_or(i64::MAX), fence: lane.fence, head: lane.head },
@@ -369,6 +377,7 @@ impl Tables {
             attempts: lane.attempts,
             now,
             memory: lane.memory.clone(),
+            learned: row.learned.clone(),
             waiting: (lane.head..).zip(lane.events.iter().skip(from).take(request.waiting_max)).map(waiting).collect(),
         }
     }

@@ -77,6 +77,11 @@ stored AS (
 SELECT place, NULL::uuid, sequence, NULL::boolean FROM placed
 UNION ALL SELECT place, receipt, sequence, same FROM known";
 
+/// One column of all items.
+fn column<'a, T>(items: &[Item<'a>], of: impl Fn(&Item<'a>) -> T) -> Vec<T> {
+    items.iter().map(of).collect()
+}
+
 impl PostgresStore {
     /// Appends what is new and may be appended; answers how each item stands, in their order. No two items may have the
     /// same event. Whoever calls it wakes the tenants after the commit.
@@ -89,9 +94,6 @@ impl PostgresStore {
     ) -> Result<Vec<Standing>, Fault> {
         if items.is_empty() {
             return Ok(Vec::new());
-        }
-        fn column<'a, T>(items: &[Item<'a>], of: impl Fn(&Item<'a>) -> T) -> Vec<T> {
-            items.iter().map(of).collect()
         }
         let statement = client.prepare_cached(APPEND).await?;
         let receipts: Vec<Uuid> = column(items, |item| receipt_uuid(&item.change.id));

@@ -18,7 +18,7 @@ use tokio_postgres::Row;
 
 use super::PostgresStore;
 use super::fault::Fault;
-use super::rows::{direction_of, event_of, from_json, incident_of, kind_of, millis, receipt_of, unsigned};
+use super::rows::{direction_of, event_of, from_json, incident_of, kind_of, millis, receipt_of, signed, unsigned};
 use super::tenants::Candidate;
 use crate::delivery::record::Urgency;
 use crate::domain::id::TenantId;
@@ -30,7 +30,7 @@ use crate::store::contract::{Claim, ClaimRequest, Lease, Waiting};
 const CLAIM: &str = "
 WITH clock AS MATERIALIZED (SELECT coalesce($1::bigint, store_now()) AS now),
 free AS MATERIALIZED (
-  SELECT t.id, asked.lanes_max, asked.turn
+  SELECT t.id, t.learned, asked.lanes_max, asked.turn
   FROM unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY AS asked(tenant, lanes_max, turn)
   JOIN tenant t ON t.id = asked.tenant CROSS JOIN clock
   WHERE t.paused_until IS NULL OR t.paused_until <= clock.now
@@ -53,15 +53,18 @@ leased AS (
   RETURNING chosen.place, lane.id, lane.tenant, lane.direction, lane.incident, lane.fence, lane.head, lane.attempts)
 SELECT clock.now, leased.id, leased.fence, leased.head, leased.attempts, leased.direction, leased.incident, leased.tenant,
        seen.fence + 1 = leased.fence AND seen.head = leased.head AS is_current, m.memory,
-       d.receipt, d.sequence, d.kind, d.body, d.accepted_at, d.sending_since, d.is_echo, d.event, leased.place
-FROM clock CROSS JOIN leased JOIN lane seen ON seen.id = leased.id LEFT JOIN lane_memory m ON m.lane = leased.id
+       d.receipt, d.sequence, d.kind, d.body, d.accepted_at, d.sending_since, d.is_echo, d.event, leased.place, free.learned
+FROM clock CROSS JOIN leased JOIN free ON free.id = leased.tenant JOIN lane seen ON seen.id = leased.id LEFT JOIN lane_memory m ON m.lane = leased.id
 LEFT JOIN LATERAL (
   SELECT * FROM delivery d WHERE d.lane = leased.id AND d.sequence >= leased.head ORDER BY d.sequence LIMIT $7::bigint
 ) AS d ON true
 UNION ALL
 SELECT clock.now, NULL, NULL, NULL, NULL, NULL, NULL, free.id, NULL, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM clock LEFT JOIN free ON true
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM clock LEFT JOIN free ON true
 ORDER BY 19, 12";
+
+/// The column of [`CLAIM`] that says what was learned of the tenant.
+const LEARNED: usize = 19;
 
 /// The column of [`CLAIM`] from which on there is a waiting delivery.
 const WAITING_FROM: usize = 10;
@@ -158,9 +161,10 @@ impl PostgresStore {
             )
             .await?;
         let mut found = Found { claims: Vec::new(), unreadable: 0, looked_at: Vec::new() };
-        let names: HashMap<i64, &TenantId> = tenants.iter().map(|tenant| (tenant.row, &tenant.id)).collect();
+        let names = tenants.iter().map(|tenant| (tenant.row, &tenant.id)).collect();
+        let asked = Asked { names, waiting_max };
         for lane in answer.chunk_by(|one, other| lane_of(one).is_some() && lane_of(one) == lane_of(other)) {
-            self.take(client, lane, &names, request, &mut found).await?;
+            self.take(client, lane, &asked, &mut found).await?;
         }
         if found.unreadable > 0 {
             self.tell_unreadable(found.unreadable);
@@ -176,8 +180,7 @@ impl PostgresStore {
         &self,
         client: &impl GenericClient,
         rows: &[Row],
-        names: &HashMap<i64, &TenantId>,
-        request: &ClaimRequest,
+        asked: &Asked<'_>,
         found: &mut Found,
     ) -> Result<(), Fault> {
         let Some(row) = rows.first() else { return Ok(()) };
@@ -188,8 +191,8 @@ impl PostgresStore {
             return Ok(());
         }
         self.tenants.served(tenant);
-        let Some(name) = names.get(&tenant) else { return Err(Fault::nonsense("lane.tenant", tenant)) };
-        match self.claim_of(client, rows, name, request).await {
+        let Some(name) = asked.names.get(&tenant) else { return Err(Fault::nonsense("lane.tenant", tenant)) };
+        match self.claim_of(client, rows, name, asked.waiting_max).await {
             Ok(claim) => found.claims.push((tenant, claim)),
             // It stays leased, so the next claim does not meet it again at once.
             Err(Fault::Unreadable(_)) => found.unreadable += 1,
@@ -203,20 +206,19 @@ impl PostgresStore {
         client: &impl GenericClient,
         rows: &[Row],
         tenant: &TenantId,
-        request: &ClaimRequest,
+        waiting_max: i64,
     ) -> Result<Claim, Fault> {
         let row = rows.first().ok_or_else(|| Fault::nonsense("lane", "a leased lane is gone"))?;
         let lease = Lease { lane: row.try_get(1)?, fence: unsigned(row.try_get(2)?), head: unsigned(row.try_get(3)?) };
         let (mut memory, mut waiting): (Option<String>, Vec<Waiting>) = (row.try_get(9)?, Vec::new());
-        let has_head = row.try_get::<_, Option<i64>>(WAITING_FROM + 1)? == Some(super::rows::signed(lease.head));
+        let has_head = row.try_get::<_, Option<i64>>(WAITING_FROM + 1)? == Some(signed(lease.head));
         if row.try_get::<_, bool>(8)? && has_head {
             for row in rows {
                 waiting.push(waiting_of(row, WAITING_FROM)?);
             }
         } else {
             let statement = client.prepare_cached(READ_AGAIN).await?;
-            let most = i64::try_from(request.waiting_max).unwrap_or(i64::MAX);
-            for row in client.query(&statement, &[&lease.lane, &super::rows::signed(lease.head), &most]).await? {
+            for row in client.query(&statement, &[&lease.lane, &signed(lease.head), &waiting_max]).await? {
                 memory = row.try_get(8)?;
                 waiting.push(waiting_of(&row, 0)?);
             }
@@ -234,6 +236,7 @@ impl PostgresStore {
             now: Timestamp::from_millis(row.try_get(0)?),
             // A cache: what cannot be read is found again in ServiceNow.
             memory: from_json(memory.as_deref()).unwrap_or_default(),
+            learned: from_json(row.try_get(LEARNED)?).unwrap_or_default(),
             waiting,
         })
     }
@@ -301,6 +304,12 @@ impl PostgresStore {
     fn set_clock(&self, now: Timestamp) {
         self.freshness().clock = Some((now, Instant::now()));
     }
+}
+
+/// Whose lanes were asked for, and how much of each.
+struct Asked<'a> {
+    names: HashMap<i64, &'a TenantId>,
+    waiting_max: i64,
 }
 
 /// What one statement gave.

@@ -136,8 +136,11 @@ fn tls_config(roots: Option<&str>) -> Result<ClientConfig, StoreError> {
     Ok(builder.with_root_certificates(trusted).with_no_client_auth())
 }
 
-/// Sets up a new connection and examines its server.
-pub(super) async fn prepare(client: &tokio_postgres::Client) -> Result<(), StoreError> {
+/// Sets up a new connection and examines its server; answers a warning about what was agreed to.
+pub(super) async fn prepare(
+    client: &tokio_postgres::Client,
+    accept_data_loss: bool,
+) -> Result<Option<String>, StoreError> {
     let failed = |error: tokio_postgres::Error| super::fault::Fault::from(error).into_error();
     client.batch_execute(&settings()).await.map_err(failed)?;
     let facts = "SELECT current_setting('fsync'), current_setting('full_page_writes'), \
@@ -153,7 +156,7 @@ pub(super) async fn prepare(client: &tokio_postgres::Client) -> Result<(), Store
         version: row.try_get(4).map_err(failed)?,
         is_standby: row.try_get(5).map_err(failed)?,
     };
-    facts.judge()
+    facts.judge(accept_data_loss)
 }
 
 /// What each connection is told, whatever the role or the database says otherwise.
@@ -182,8 +185,9 @@ struct Facts {
 }
 
 impl Facts {
-    fn judge(&self) -> Result<(), StoreError> {
+    fn judge(&self, accept_data_loss: bool) -> Result<Option<String>, StoreError> {
         let refused = |reason: String| Err(StoreError::Refused(reason));
+        let mut agreed = None;
         if self.version < SERVER_VERSION_MIN {
             return refused(format!("PostgreSQL {} is too old: 15 is needed", self.version / 10_000));
         }
@@ -192,11 +196,15 @@ impl Facts {
             ("full_page_writes", &self.full_page_writes),
             ("synchronous_commit", &self.synchronous_commit),
         ] {
-            if value == "off" {
+            if value != "off" {
+                continue;
+            }
+            if !accept_data_loss {
                 return refused(format!(
                     "PostgreSQL runs with {name} = off: accepted work could be lost; set {name} = on"
                 ));
             }
+            agreed = Some(format!("PostgreSQL runs with {name} = off: accepted work may be lost, as was agreed to"));
         }
         if self.encoding != "UTF8" {
             return refused(format!("the database's encoding is {}: create it with ENCODING 'UTF8'", self.encoding));
@@ -204,7 +212,7 @@ impl Facts {
         if self.is_standby {
             return Err(StoreError::Unavailable("this PostgreSQL is a standby, which takes no writes".to_owned()));
         }
-        Ok(())
+        Ok(agreed)
     }
 }
 
@@ -254,7 +262,7 @@ mod tests {
             version: 150_018,
             is_standby: false,
         };
-        good.judge().unwrap();
+        assert_eq!(good.judge(false).unwrap(), None);
         let off = || "off".to_owned();
         for (bad, word) in [
             (Facts { fsync: off(), ..good.clone() }, "fsync"),
@@ -264,8 +272,10 @@ mod tests {
             (Facts { version: 140_010, ..good.clone() }, "14"),
             (Facts { is_standby: true, ..good.clone() }, "standby"),
         ] {
-            let refusal = bad.judge().unwrap_err().to_string();
+            let refusal = bad.judge(false).unwrap_err().to_string();
             assert!(refusal.contains(word), "{refusal}");
         }
+        let agreed = Facts { fsync: off(), ..good }.judge(true).unwrap();
+        assert!(agreed.is_some_and(|warning| warning.contains("fsync")));
     }
 }

@@ -90,7 +90,9 @@ impl PostgresStore {
                 }
             }
             Err(Fault::Failed(error @ StoreError::Unavailable(_))) => {
-                plain.into_iter().chain(slow).for_each(|call| call.answer(Err(error.clone())));
+                for call in plain.into_iter().chain(slow) {
+                    call.answer(Err(error.clone()));
+                }
                 return;
             }
             // One of them may be the reason: each alone.
@@ -190,8 +192,10 @@ impl PostgresStore {
     fn wake_stored(&self, items: &[Item<'_>], standings: &[Standing]) {
         let stored = items.iter().zip(standings).filter(|(_, standing)| matches!(standing, Standing::Stored(_)));
         let tenants: HashSet<i64> = stored.map(|(item, _)| item.tenant).collect();
-        // Due since a moment ago, by whatever clock.
-        tenants.into_iter().for_each(|tenant| self.tenants.wake(tenant, Timestamp::EPOCH));
+        for tenant in tenants {
+            // Due since a moment ago, by whatever clock.
+            self.tenants.wake(tenant, Timestamp::EPOCH);
+        }
     }
 }
 

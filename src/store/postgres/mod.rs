@@ -13,18 +13,26 @@
 //! Proved by: `tests/store`, the contract suite and what only this engine promises.
 
 mod accept;
+mod audit;
+mod backlog;
 mod claim;
 mod clock;
 mod connection;
 mod fault;
 mod intake;
 mod lease;
+mod life_cycle;
+mod links;
 mod migrate;
+mod operate;
 mod pool;
+mod read;
 mod rows;
 mod settle;
+mod sharing;
+mod sweep;
 mod tenants;
-mod unfinished;
+mod trim;
 
 use std::fmt;
 use std::future::Future;
@@ -54,6 +62,8 @@ pub struct Options {
     pub password: Option<String>,
     /// Where the time comes from; `None`, and it comes from the database, as it should.
     pub clock: Option<SharedClock>,
+    /// Whether a server that may forget a commit is good enough.
+    pub accept_data_loss: bool,
     /// Is told of every group that was accepted.
     pub observer: Option<Observer>,
 }
@@ -80,9 +90,9 @@ impl PostgresStore {
     /// Connects, examines the server, and brings the schema up to date; waits while another replica does.
     pub async fn open(url: &str, options: Options) -> Result<Arc<Self>, StoreError> {
         let place = connection::place(url, options.password.as_deref())?;
-        let warnings = place.warning.iter().cloned().collect();
-        let pool = pool::make(place)?;
-        pool::first(&pool).await?;
+        let mut warnings = Vec::from_iter(place.warning.clone());
+        let pool = pool::make(place, options.accept_data_loss)?;
+        warnings.extend(pool::first(&pool, options.accept_data_loss).await?);
         migrate::migrate(&pool).await?;
         let (intake, calls) = mpsc::channel(STORE_QUEUE_MAX);
         let engine = Arc::new(Self {

@@ -18,7 +18,7 @@ use crate::runtime::tasks;
 use crate::store::contract::StoreError;
 
 /// Makes the pool; connects to nothing yet.
-pub(super) fn make(place: Place) -> Result<Pool, StoreError> {
+pub(super) fn make(place: Place, accept_data_loss: bool) -> Result<Pool, StoreError> {
     let Place { config, tls, warning: _ } = place;
     let connector = Connector { tls, runtime: Handle::current() };
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -28,10 +28,11 @@ pub(super) fn make(place: Place) -> Result<Pool, StoreError> {
         .create_timeout(Some(POSTGRES_CONNECT_WAIT))
         .recycle_timeout(Some(POSTGRES_CONNECT_WAIT))
         .runtime(Runtime::Tokio1)
-        .post_create(Hook::async_fn(|client, _| {
-            Box::pin(
-                async move { connection::prepare(client).await.map_err(|error| HookError::message(reason_of(error))) },
-            )
+        .post_create(Hook::async_fn(move |client, _| {
+            Box::pin(async move {
+                let prepared = connection::prepare(client, accept_data_loss).await;
+                prepared.map(drop).map_err(|error| HookError::message(reason_of(error)))
+            })
         }))
         .build()
         .map_err(|error| StoreError::Refused(error.to_string()))
@@ -58,12 +59,7 @@ impl Connect for Connector {
             let _entered = self.runtime.enter();
             tasks::spawn("database connect", async move {
                 let (client, connection) = config.connect(tls).await?;
-                let driving = tasks::spawn("database connection", async move {
-                    // Whoever waits for an answer on it is told; this line says when it happened.
-                    if let Err(error) = connection.await {
-                        tracing::debug!(error = %super::fault::chain(&error), "A connection to PostgreSQL ended");
-                    }
-                });
+                let driving = tasks::spawn("database connection", drive(connection));
                 Ok((client, driving))
             })
         };
@@ -77,10 +73,18 @@ impl Connect for Connector {
     }
 }
 
-/// The first connection: what the server is set up wrongly for is said in words.
-pub(super) async fn first(pool: &Pool) -> Result<(), StoreError> {
+/// Carries what goes over a connection, until it ends.
+async fn drive(connection: impl Future<Output = Result<(), Error>>) {
+    // Whoever waits for an answer on it is told; this line says when it happened.
+    if let Err(error) = connection.await {
+        tracing::debug!(error = %super::fault::chain(&error), "A connection to PostgreSQL ended");
+    }
+}
+
+/// Connects for the first time, so that what the server is set up wrongly for is said in words; answers a warning.
+pub(super) async fn first(pool: &Pool, accept_data_loss: bool) -> Result<Option<String>, StoreError> {
     match pool.get().await {
-        Ok(_) => Ok(()),
+        Ok(client) => connection::prepare(&client, accept_data_loss).await,
         Err(PoolError::PostCreateHook(HookError::Message(reason))) => Err(StoreError::Refused(reason.into())),
         Err(error) => Err(super::fault::Fault::from(error).into_error()),
     }

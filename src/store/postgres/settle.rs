@@ -10,10 +10,10 @@ use deadpool_postgres::{GenericClient, Transaction};
 use super::PostgresStore;
 use super::accept::Item;
 use super::fault::Fault;
-use super::rows::{direction_number, json, plain, signed, state_number};
+use super::links::keep_link;
+use super::rows::{direction_number, json, signed, state_number};
 use crate::delivery::record::{Ending, State};
 use crate::domain::id::DeliveryId;
-use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
 use crate::limits::{ATTEMPT_RECORDS_MAX, POSTGRES_TRIES_MAX};
 use crate::store::contract::{Held, Lease, NewDelivery, Settlement};
@@ -26,7 +26,7 @@ held AS (
     rank = CASE WHEN $6 <= tail THEN coalesce(waiting_rank(id, $6), rank) ELSE rank END,
     due = CASE WHEN $6 <= tail AND NOT $7 THEN clock.now END
   FROM clock
-  WHERE id = $2::bigint AND fence = $3::bigint AND head = $4::bigint AND leased_until IS NOT NULL
+  WHERE id = $2::bigint AND fence = $3::bigint AND head = $4::bigint AND leased_until + 0 IS NOT NULL
     AND $5::bigint BETWEEN head AND tail
   RETURNING id, tenant, clock.now),
 remembered AS (
@@ -56,15 +56,6 @@ SELECT FROM lane WHERE id = $1::bigint OR id IN (
   JOIN lane own ON own.id = $1
   JOIN lane l ON l.tenant = own.tenant AND l.incident = other.incident AND l.direction = other.direction)
 ORDER BY tenant, incident, direction FOR NO KEY UPDATE";
-
-const KEEP_LINK: &str = "
-INSERT INTO link (tenant, sys_id, number, ticket_table, incident, episode, found_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (tenant, sys_id) DO UPDATE SET
-  number = coalesce(nullif(excluded.number, ''), link.number), ticket_table = excluded.ticket_table,
-  incident = excluded.incident, episode = excluded.episode
-WHERE excluded.number NOT IN ('', link.number)
-   OR (link.ticket_table, link.incident, link.episode) <> (excluded.ticket_table, excluded.incident, excluded.episode)";
 
 impl PostgresStore {
     pub(super) async fn settle_lane(&self, lease: &Lease, settlement: &Settlement) -> Result<Held<()>, Fault> {
@@ -181,25 +172,5 @@ async fn lock_lanes(transaction: &Transaction<'_>, own: i64, follows: &[NewDeliv
     let directions: Vec<i16> = follows.iter().map(|change| direction_number(change.direction)).collect();
     let statement = transaction.prepare_cached(LOCK_LANES).await?;
     transaction.execute(&statement, &[&own, &incidents, &directions]).await?;
-    Ok(())
-}
-
-async fn keep_link(transaction: &Transaction<'_>, tenant: i64, link: &Link, now: Timestamp) -> Result<(), Fault> {
-    let Link { ticket, incident, episode } = link;
-    let statement = transaction.prepare_cached(KEEP_LINK).await?;
-    transaction
-        .execute(
-            &statement,
-            &[
-                &tenant,
-                &ticket.sys_id.as_str(),
-                &plain(&ticket.number),
-                &plain(&ticket.table),
-                &incident.as_str(),
-                &i64::from(*episode),
-                &now.millis(),
-            ],
-        )
-        .await?;
     Ok(())
 }

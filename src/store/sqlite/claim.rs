@@ -14,7 +14,7 @@ use crate::delivery::lane::LaneMemory;
 use crate::delivery::record::Urgency;
 use crate::domain::id::{EventKey, TenantId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::{Claim, ClaimRequest, Lease, Waiting};
+use crate::store::contract::{Claim, ClaimRequest, Learned, Lease, Waiting};
 
 impl Session {
     pub(super) fn claim(&mut self, request: &ClaimRequest) -> Result<Vec<Claim>, Fault> {
@@ -25,9 +25,11 @@ impl Session {
             if left == 0 {
                 break;
             }
-            for lane in self.due_lanes(&candidate, now, left)? {
+            let lanes = self.due_lanes(&candidate, now, left)?;
+            let learned = if lanes.is_empty() { Learned::default() } else { self.learned(candidate.row)? };
+            for lane in lanes {
                 self.tenants.served(candidate.row);
-                match self.lease(lane, &candidate.id, now, request) {
+                match self.lease(lane, (&candidate.id, &learned), now, request) {
                     Ok(claim) => claims.push(claim),
                     // It stays leased, so the next claim does not meet it again at once.
                     Err(Fault::Unreadable(_)) => self.unreadable += 1,
@@ -77,7 +79,13 @@ impl Session {
         Ok(next)
     }
 
-    fn lease(&self, lane: i64, tenant: &TenantId, now: Timestamp, request: &ClaimRequest) -> Result<Claim, Fault> {
+    fn lease(
+        &self,
+        lane: i64,
+        (tenant, learned): (&TenantId, &Learned),
+        now: Timestamp,
+        request: &ClaimRequest,
+    ) -> Result<Claim, Fault> {
         let find = "SELECT fence, head, attempts, direction, incident FROM lane WHERE id = ?1";
         let mut statement = self.connection.prepare_cached(find)?;
         let mut rows = statement.query(params![lane])?;
@@ -92,6 +100,7 @@ impl Session {
         Ok(Claim {
             waiting: self.waiting(&lease, request.waiting_max)?,
             memory: self.memory(lane)?,
+            learned: learned.clone(),
             lease,
             tenant: tenant.clone(),
             direction: direction_of(direction)?,

@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 use super::label;
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::telemetry::catalogue::{
-    BACKLOG, DELIVERED, DELIVERY_SECONDS, FIELDS_DROPPED, FOLDED, OLDEST_WAITING, PARKED, RETRIED,
+    BACKLOG, DELIVERED, DELIVERY_SECONDS, FIELDS_DROPPED, FOLDED, OLDEST_WAITING, PARKED, PARKED_NOW, RETRIED,
 };
 
 /// A delivery reached the other side.
@@ -159,14 +159,18 @@ pub struct Waiting<'a> {
     pub backlog: u64,
     /// The age of the oldest of them; zero when none waits.
     pub oldest: Duration,
+    /// How many are parked.
+    pub parked: u64,
 }
 
 impl Waiting<'_> {
     /// Tells it.
     pub fn emit(self) {
-        let Self { tenant, direction, backlog, oldest } = self;
+        let Self { tenant, direction, backlog, oldest, parked } = self;
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; exact up to 2^53 deliveries")]
-        gauge!(BACKLOG, "tenant" => label(tenant), "direction" => direction).set(backlog as f64);
+        let (backlog, parked) = (backlog as f64, parked as f64);
+        gauge!(BACKLOG, "tenant" => label(tenant), "direction" => direction).set(backlog);
+        gauge!(PARKED_NOW, "tenant" => label(tenant), "direction" => direction).set(parked);
         gauge!(OLDEST_WAITING, "tenant" => label(tenant), "direction" => direction).set(oldest);
     }
 }
@@ -181,12 +185,13 @@ mod tests {
         let tenant = TenantId::parse("contoso").unwrap();
         let text = Metrics::local(|| {
             let oldest = Duration::from_millis(1_500);
-            Waiting { tenant: &tenant, direction: "to_ticket", backlog: 7, oldest }.emit();
+            Waiting { tenant: &tenant, direction: "to_ticket", backlog: 7, oldest, parked: 2 }.emit();
         })
         .unwrap();
         let labels = r#"{tenant="contoso",direction="to_ticket"}"#;
         assert!(text.contains(&format!("snowgate_oldest_waiting_seconds{labels} 1.5")), "{text}");
         assert!(text.contains(&format!("snowgate_backlog_deliveries{labels} 7")), "{text}");
+        assert!(text.contains(&format!("snowgate_parked_deliveries{labels} 2")), "{text}");
     }
 
     #[test]

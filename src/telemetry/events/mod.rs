@@ -13,6 +13,7 @@ mod credentials;
 mod intake;
 mod lanes;
 mod process;
+mod standing;
 
 pub use callers::{Authenticated, CallerHeldOff, IssuerKeysFetched};
 pub use calls::{
@@ -22,6 +23,7 @@ pub use credentials::{CredentialsTurned, RefreshTokenLives, TokenFetched};
 pub use intake::{Accepted, EchoCut, Refused, WebhookRead};
 pub use lanes::{Delivered, FieldDropped, Folded, Parked, Retried, Waiting};
 pub use process::{SettingsApplied, SettingsRefused, StoreCommitted, TaskPanicked};
+pub use standing::{DuplicateTickets, StoreRoom, TenantStaysPaused, VersionRuns};
 
 /// A label's value: the tenant's name, which the configuration bounds.
 fn label(text: &impl ToString) -> String {
