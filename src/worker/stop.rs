@@ -244,6 +244,19 @@ impl Journey<'_> {
         choice == OnParked::Park
     }
 
+    /// The mapping's `on_parked` for a head whose body nobody looks at.
+    pub(super) fn blocks_unseen(&self, first: &Waiting) -> bool {
+        let policy = self.bridge.mapping.policy();
+        let choice = match (self.claim.direction, first.kind.change()) {
+            // What a ticket says does not wait for what it said before.
+            (Direction::ToService, _) => return false,
+            (Direction::ToServicenow, _) if self.claim.memory.ticket.is_none() => policy.on_parked_create,
+            (Direction::ToServicenow, Some(ChangeKind::MessageAdded)) => policy.on_parked_message,
+            (Direction::ToServicenow, _) => policy.on_parked_change,
+        };
+        choice == OnParked::Park
+    }
+
     pub(super) async fn park_unreadable(&self, reason: &str) -> Result<(), StoreError> {
         let Some(first) = self.claim.waiting.first() else { return Ok(()) };
         let (delivery, upto, memory) = (first.id.clone(), first.sequence, self.claim.memory.clone());

@@ -14,7 +14,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,10 @@ pub(crate) enum Stop {
     /// Ends at once; the next start recovers from the log.
     Immediate,
 }
+
+/// A session that does what it is told and stays open, as a person's would who went to lunch.
+#[derive(Debug)]
+pub(crate) struct Session(Child);
 
 /// A fresh database on the shared server.
 pub(crate) fn database() -> Database {
@@ -209,7 +214,7 @@ impl Server {
     }
 
     /// `127.0.0.1:PORT`, to put a proxy before it.
-    pub(crate) fn socket(&self) -> std::net::SocketAddr {
+    pub(crate) fn socket(&self) -> SocketAddr {
         let Kind::Own(own) = &self.kind else { panic!("a server of one's own") };
         (Ipv4Addr::LOCALHOST, own.port).into()
     }
@@ -267,6 +272,37 @@ impl Drop for Database {
         // A server of one's own may be gone by now, and its databases with it.
         drop(query(&self.maintenance, &format!("drop database if exists {} with (force)", self.name)));
     }
+}
+
+impl Session {
+    pub(crate) fn open(url: &str) -> Self {
+        let mut command = Command::new(program("psql"));
+        command.args(["--no-psqlrc", "--quiet", "--no-password", "--dbname", url]);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Self(command.spawn().expect("the package `postgresql` is installed"))
+    }
+
+    /// Says something, and waits until the server has done it.
+    pub(crate) fn says(&mut self, statements: &str) {
+        // A shell's word comes at once; psql keeps its own for later.
+        writeln!(self.0.stdin.as_mut().expect("a pipe"), "{statements}\n\\! echo done").expect("psql listens");
+        let mut lines = BufReader::new(self.0.stdout.as_mut().expect("a pipe")).lines();
+        assert!(lines.any(|line| line.is_ok_and(|line| line == "done")), "psql ended");
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Copies a running server's data directory, with all that was committed so far and nothing after.
+pub(crate) fn base_backup(source: SocketAddr, data: &Path) {
+    let mut command = as_postgres(program("pg_basebackup"));
+    command.args(["-h", "127.0.0.1", "-p", &source.port().to_string(), "-U", "postgres"]);
+    run(command.args(["--checkpoint=fast", "--wal-method=stream", "-D"]).arg(data));
 }
 
 // ── the shared server ──

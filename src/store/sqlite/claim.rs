@@ -73,11 +73,11 @@ impl Session {
         }
         let mut due = Vec::new();
         for urgency in Urgency::ALL {
-            due.extend(self.end_of_range(OLDEST, candidate.row, urgency, now, room)?);
+            due.extend(self.end_of_range((OLDEST, urgency), candidate.row, now, room)?);
         }
         let urgent = due.first().filter(|lane| lane.urgency == Urgency::High);
         if newest_first && urgent.is_some_and(|oldest| order::is_jam(oldest.since, now)) {
-            due.extend(self.end_of_range(NEWEST, candidate.row, Urgency::High, now, room)?);
+            due.extend(self.end_of_range((NEWEST, Urgency::High), candidate.row, now, room)?);
         }
         if due.is_empty() {
             let next = self.next_due(candidate.row)?;
@@ -89,9 +89,8 @@ impl Session {
     /// Lanes of one rank that are due, from one end of their range.
     fn end_of_range(
         &self,
-        end: &str,
+        (end, urgency): (&str, Urgency),
         tenant: i64,
-        urgency: Urgency,
         now: Timestamp,
         most: usize,
     ) -> Result<Vec<Due<i64>>, Fault> {

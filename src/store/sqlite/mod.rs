@@ -22,6 +22,7 @@ mod lease;
 mod life_cycle;
 mod links;
 mod migrate;
+pub(super) mod moving;
 mod operate;
 mod place;
 mod read;
