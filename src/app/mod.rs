@@ -138,7 +138,7 @@ impl Gateway {
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), first));
         let (resumed, stood) = (Arc::clone(&bridges), Arc::clone(&bridges));
         let checks = checks::orders(&bridges, &registry, &store, &settings, &clock);
-        let worker = worker(&store, owner, bridges, &clock, (&accepted, &settled));
+        let worker = worker(&store, bridges, &clock, (&accepted, &settled), owner);
         let operators = Arc::new(Operators::new(reload::operators(&settings)));
         let reloader = Reloader::new(reload::Parts {
             origin,
@@ -243,10 +243,10 @@ fn owner() -> String {
 
 fn worker(
     store: &Store,
-    owner: String,
     bridges: Arc<Bridges>,
     clock: &SharedClock,
     (accepted, settled): (&Wake, &Wake),
+    owner: String,
 ) -> Worker {
     Worker {
         store: store.clone(),

@@ -19,11 +19,14 @@ pub const JAM_OLDEST_EVERY: u32 = 4;
 
 /// A lane that holds its slot for longer has a slow instance behind it: a healthy call takes 0.1 to 2 s.
 pub const SLOW_AFTER: Duration = Duration::from_secs(10);
+/// A lane that held its slot for less made no call, because a gate was closed, and says nothing of the instance: the way
+/// there and back alone takes longer.
+pub const SLOW_SAMPLE_MIN: Duration = Duration::from_millis(20);
 /// The latest lanes of a tenant by which it is judged: one word of bits, and a minute's work of a busy tenant.
 pub const SLOW_SAMPLES: u32 = 64;
 /// A tenant is slow when more than one in so many of its lanes was: its 95th percentile lies above [`SLOW_AFTER`].
 pub const SLOW_ONE_IN: u32 = 20;
-/// After this long without a slow lane a tenant is no longer held to be slow, however few lanes it had since.
+/// After this long without a slow lane a tenant whose latest lane was quick is no longer held to be slow, however few it had.
 pub const SLOW_REMEMBERED: Duration = Duration::from_mins(5);
 /// One in so many slots of a replica may be held by slow tenants: what hangs takes a quarter, the others keep three.
 pub const SLOW_SLOTS_ONE_IN: usize = 4;

@@ -19,6 +19,7 @@
 mod admission;
 pub mod audit;
 mod contract;
+pub mod copy;
 mod deeds;
 pub mod life_cycle;
 pub mod memory;

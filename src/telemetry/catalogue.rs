@@ -94,10 +94,6 @@ metrics! {
         "Age in seconds of the oldest delivery that is waiting; 0 when none is.";
     BACKLOG = "snowgate_backlog_deliveries" Kind::Gauge, ["tenant", "direction"],
         "Deliveries that are waiting.";
-    PARKED_NOW = "snowgate_parked_deliveries" Kind::Gauge, ["tenant", "direction"],
-        "Deliveries that are parked and wait for a person.";
-    DUPLICATE_TICKETS = "snowgate_duplicate_tickets_total" Kind::Counter, ["tenant"],
-        "Looks that found more than one ticket for one incident; the log names them.";
     OLDEST_DUE = "snowgate_oldest_due_seconds" Kind::Gauge, ["tenant", "class"],
         "How long the longest waiting lane that may be claimed has been due, by the urgency of what waits in it: `high`, `normal` or `low`; 0 when none is.";
     SLOTS = "snowgate_worker_slots" Kind::Gauge, ["use"],
@@ -106,6 +102,10 @@ metrics! {
         "Tenants of which more than one in twenty lanes held a slot for over 10 s; together they hold at most a quarter of the slots.";
     SHED = "snowgate_requests_shed_total" Kind::Counter, ["reason"],
         "Requests refused before any work was done for them, to be sent again: `starting`, `store_slow`, `crowded`, `store_full`, `tenant_full` or `tenant_crowded`.";
+    PARKED_NOW = "snowgate_parked_deliveries" Kind::Gauge, ["tenant", "direction"],
+        "Deliveries that are parked and wait for a person.";
+    DUPLICATE_TICKETS = "snowgate_duplicate_tickets_total" Kind::Counter, ["tenant"],
+        "Looks that found more than one ticket for one incident; the log names them.";
     CALLS = "snowgate_servicenow_calls_total" Kind::Counter, ["tenant", "class"],
         "Calls to ServiceNow by how the answer was classified.";
     CALL_SECONDS = "snowgate_servicenow_call_seconds" Kind::Histogram { buckets: CALL_BUCKETS }, ["tenant", "class"],

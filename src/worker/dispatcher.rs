@@ -3,8 +3,6 @@
 //! A wake-up says "look"; the store says what there is. When a stop is requested nothing more is claimed, lanes in
 //! flight run on until the deadline, and what is still open then is left as it is: its intent is on disk, its lease runs
 //! out, and the next owner looks before it sends.
-//!
-//! A delivery that ends its worker, by a panic or with the whole process, gets a few tries ([`super::crash`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,14 +74,13 @@ impl Worker {
     }
 
     async fn claim(&self, lanes_max: usize, slow: SlowShare) -> Result<Vec<Claim>, StoreError> {
-        // Drawn, not counted: a count would keep step with the turns of the tenants, and meet some of them always.
-        let newest_first = luck::fraction() * f64::from(JAM_OLDEST_EVERY) >= 1.0;
         let request = ClaimRequest {
             owner: self.owner.clone(),
             lanes_max,
             lease_for: failpoint::lease(LEASE),
             waiting_max: FOLD_MAX,
-            newest_first,
+            // Drawn, not counted: a count would keep step with the turns of the tenants, and meet some of them always.
+            newest_first: luck::fraction() * f64::from(JAM_OLDEST_EVERY) >= 1.0,
             slow,
         };
         self.store.claim(&request).await
@@ -106,6 +103,7 @@ impl Worker {
 
     pub(super) async fn work(&self, claim: &Claim) {
         let begun = self.clock.now();
+        failpoint::hit("worker.after_claim");
         let Some(bridge) = self.bridges.of(&claim.tenant) else {
             return self.give_back(claim).await;
         };
@@ -132,10 +130,6 @@ impl Worker {
             }
             Err(failed) => Err(failed),
         };
-        self.end(claim, ended);
-    }
-
-    fn end(&self, claim: &Claim, ended: Result<(), StoreError>) {
         if let Err(failed) = ended {
             error!(tenant.id = %claim.tenant, incident.id = %claim.incident, error = %failed,
                 "Cannot record what became of a delivery of incident {}; its lease runs out and the next owner looks", claim.incident);

@@ -7,8 +7,11 @@
 //! A tenant is slow when the 95th percentile of how long its latest 64 lanes held their slots lies above 10 s: more than one
 //! in twenty took longer. A lane that is still held counts as soon as it has been held that long, so an instance that
 //! accepts and never answers is slow after ten seconds, not after its first time-out. What is measured is the time in the
-//! slot: the answers, and the two seconds at most that we wait for our own turn. A tenant that has had no slow lane for five
-//! minutes is not slow any more.
+//! slot: the answers, and the two seconds at most that we wait for our own turn. What was given back at once made no call
+//! and does not count, or an open breaker would make a dead instance look quick. A tenant whose latest lane was quick, and
+//! that has had no slow one for five minutes, is not slow any more; one that is not heard of stays what it was.
+//!
+//! What is not known yet is not slow: tenants that begin to hang all at once may take every slot, once, for one call's time.
 //!
 //! Fails: it cannot; a panic of whoever holds a slot frees it. Proved by: the tests here, and `tests/simulation/fairness.rs`
 //! with the pool and without.
@@ -18,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use crate::domain::id::TenantId;
-use crate::limits::{SLOW_AFTER, SLOW_ONE_IN, SLOW_REMEMBERED, SLOW_SAMPLES, SLOW_SLOTS_ONE_IN};
+use crate::limits::{SLOW_AFTER, SLOW_ONE_IN, SLOW_REMEMBERED, SLOW_SAMPLE_MIN, SLOW_SAMPLES, SLOW_SLOTS_ONE_IN};
 use crate::store::SlowShare;
 use crate::telemetry::events::TenantSlow;
 
@@ -173,8 +176,9 @@ impl Taken {
             record.held -= 1;
         }
         self.slow_held -= usize::from(self.slow.contains(&tenant));
-        if !counted {
-            self.note(&tenant, now.duration_since(since) > SLOW_AFTER, now);
+        let took = now.duration_since(since);
+        if !counted && took >= SLOW_SAMPLE_MIN {
+            self.note(&tenant, took > SLOW_AFTER, now);
         }
     }
 
@@ -209,8 +213,9 @@ impl Taken {
 
 impl Record {
     fn is_slow(&self, now: Instant) -> bool {
-        let remembered = |at: Instant| now.duration_since(at) < SLOW_REMEMBERED;
-        self.last_slow.is_some_and(remembered) && self.latest.count_ones() * SLOW_ONE_IN > self.known
+        let is_over = |at: Instant| self.latest & 1 == 0 && now.duration_since(at) >= SLOW_REMEMBERED;
+        let too_many = self.latest.count_ones() * SLOW_ONE_IN > self.known;
+        too_many && !self.last_slow.is_none_or(is_over)
     }
 }
 
@@ -277,10 +282,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_made_no_call_makes_nobody_quick() {
+        let slots = Slots::new(8);
+        lane(&slots, "dead", SLOW_AFTER * 2).await;
+        for _ in 0..2 * SLOW_SAMPLES {
+            lane(&slots, "dead", Duration::from_millis(1)).await;
+        }
+        assert!(is_slow(&slots, "dead"));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_was_slow_long_ago_is_not_slow() {
         let slots = Slots::new(8);
         lane(&slots, "once", SLOW_AFTER * 2).await;
-        assert!(is_slow(&slots, "once"));
+        tokio::time::advance(SLOW_REMEMBERED * 2).await;
+        assert!(is_slow(&slots, "once"), "nobody knows better");
+        lane(&slots, "once", Duration::from_millis(100)).await;
+        assert!(!is_slow(&slots, "once"));
+        lane(&slots, "once", SLOW_AFTER * 2).await;
+        lane(&slots, "once", Duration::from_millis(100)).await;
+        assert!(is_slow(&slots, "once"), "a moment ago is not long ago");
         tokio::time::advance(SLOW_REMEMBERED).await;
         assert!(!is_slow(&slots, "once"));
         assert_eq!(slots.in_use().slow_tenants, 0);

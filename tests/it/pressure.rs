@@ -79,7 +79,7 @@ async fn a_store_that_hangs_closes_the_door_early_and_opens_it_by_itself() {
     let other = Connection::open(home.path().join("snowgate.db")).expect("the file is there");
     other.execute_batch("BEGIN IMMEDIATE").expect("a moment between two commits");
     let stuck = gateway.posting("contoso", &Event::opened("MTR-5")).send();
-    let stuck = tokio::spawn(stuck);
+    let stuck = tasks::spawn("a sender", stuck);
 
     let early = eventually("new work is refused early", async || {
         let begun = Instant::now();

@@ -9,7 +9,7 @@ use snowgate::domain::change::ChangeKind;
 use snowgate::limits::{AGING_STEP, LANE_WAITING_MAX, URGENT_JAM};
 use snowgate::store::{ClaimRequest, NewDelivery, OldestDue, SlowShare};
 
-use crate::harness::{LEASE, Subject, delivered, parked, postponed, request, tenant};
+use crate::harness::{Subject, delivered, postponed, request, tenant};
 
 pub(crate) async fn nothing_is_claimed_before_a_tenant_is_served(subject: Subject) {
     subject.update("MTR-1").await;

@@ -110,6 +110,12 @@ impl Subject {
         Self { store, clock, made, directory: None, database: None }
     }
 
+    /// Another store on the same clock, whose receipts begin where this one's are now.
+    pub(crate) fn beside(&self, store: Store) -> Self {
+        let made = AtomicU64::new(self.made.load(Ordering::SeqCst));
+        Self { store, clock: Arc::clone(&self.clock), made, directory: None, database: None }
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.as_ref().unwrap().path().join("store.db")
     }

@@ -5,17 +5,21 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
+mod copying;
 #[path = "../support/faults.rs"]
 mod faults;
 mod harness;
 mod postgres_server;
 mod reopening;
+mod replicas;
 mod same_answers;
 #[path = "../support/postgres.rs"]
 mod server;
 mod sqlite_file;
 mod sync_order;
 mod upgrading;
+#[path = "../support/wait.rs"]
+mod wait;
 
 mod accepting;
 mod audit;

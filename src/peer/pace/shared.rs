@@ -61,7 +61,7 @@ impl Pace {
     pub fn share(&mut self, replica: Arc<str>) {
         self.breaker.share();
         let calls_per_second = self.rate.per_second();
-        self.shared.get_or_insert_with(|| Shared {
+        self.shared.get_or_insert(Shared {
             replica,
             calls_per_second,
             reserved: 0,

@@ -66,8 +66,7 @@ chosen AS MATERIALIZED (
   SELECT id, row_number() OVER (ORDER BY turn, nth) AS place
   FROM fitting WHERE NOT is_slow OR among_slow <= $9::bigint ORDER BY turn, nth LIMIT $4),
 leased AS (
-  UPDATE lane SET fence = fence + 1, attempts = attempts + 1,
-    leased_until = clock.now + $6::bigint, due = clock.now + $6
+  UPDATE lane SET fence = fence + 1, attempts = attempts + 1, leased_until = clock.now + $6::bigint, due = clock.now + $6
   FROM chosen, clock WHERE lane.id = chosen.id
   RETURNING chosen.place, lane.id, lane.tenant, lane.direction, lane.incident, lane.fence, lane.head, lane.attempts)
 SELECT clock.now, leased.id, leased.fence, leased.head, leased.attempts, leased.direction, leased.incident, leased.tenant,
@@ -87,6 +86,7 @@ const LEARNED: usize = 19;
 
 /// The column of [`CLAIM`] from which on there is a waiting delivery.
 const WAITING_FROM: usize = 10;
+
 const READ_AGAIN: &str = "
 SELECT d.receipt, d.sequence, d.kind, d.body, d.accepted_at, d.sending_since, d.is_echo, d.event, m.memory
 FROM delivery d LEFT JOIN lane_memory m ON m.lane = d.lane

@@ -24,6 +24,7 @@ mod lease;
 mod life_cycle;
 mod links;
 mod migrate;
+pub(super) mod moving;
 mod operate;
 mod pool;
 mod read;

@@ -38,8 +38,8 @@ impl Session {
             let is_slow = request.slow.tenants.contains(&candidate.id);
             let left = if is_slow { left.min(slow_left) } else { left };
             let lanes = self.due_lanes(&candidate, now, left, request.newest_first)?;
-            let learned = if lanes.is_empty() { Learned::default() } else { self.learned(candidate.row)? };
             slow_left -= if is_slow { lanes.len() } else { 0 };
+            let learned = if lanes.is_empty() { Learned::default() } else { self.learned(candidate.row)? };
             for lane in lanes {
                 self.tenants.served(candidate.row);
                 match self.lease(lane, (&candidate.id, &learned), now, request) {
@@ -73,11 +73,11 @@ impl Session {
         }
         let mut due = Vec::new();
         for urgency in Urgency::ALL {
-            due.extend(self.end_of_range(OLDEST, candidate.row, urgency, now, room)?);
+            due.extend(self.end_of_range((OLDEST, urgency), candidate.row, now, room)?);
         }
         let urgent = due.first().filter(|lane| lane.urgency == Urgency::High);
         if newest_first && urgent.is_some_and(|oldest| order::is_jam(oldest.since, now)) {
-            due.extend(self.end_of_range(NEWEST, candidate.row, Urgency::High, now, room)?);
+            due.extend(self.end_of_range((NEWEST, Urgency::High), candidate.row, now, room)?);
         }
         if due.is_empty() {
             let next = self.next_due(candidate.row)?;
@@ -89,9 +89,8 @@ impl Session {
     /// Lanes of one rank that are due, from one end of their range.
     fn end_of_range(
         &self,
-        end: &str,
+        (end, urgency): (&str, Urgency),
         tenant: i64,
-        urgency: Urgency,
         now: Timestamp,
         most: usize,
     ) -> Result<Vec<Due<i64>>, Fault> {
@@ -133,8 +132,7 @@ impl Session {
         let lease = Lease { lane, fence: unsigned(fence) + 1, head: unsigned(row.get(1)?) };
         let take = "UPDATE lane SET fence = fence + 1, attempts = attempts + 1, leased_until = ?2, due = ?2 \
                     WHERE id = ?1";
-        let until = now.plus(request.lease_for).millis();
-        self.connection.prepare_cached(take)?.execute(params![lane, until])?;
+        self.connection.prepare_cached(take)?.execute(params![lane, now.plus(request.lease_for).millis()])?;
         Ok(Claim {
             waiting: self.waiting(&lease, request.waiting_max)?,
             memory: self.memory(lane)?,

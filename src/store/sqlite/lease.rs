@@ -129,8 +129,7 @@ impl Session {
 
     pub(super) fn postpone(&mut self, lease: &Lease, postponement: &Postponement) -> Result<Held<()>, Fault> {
         let Some(held) = self.holding(lease)? else { return Ok(Held::Lost) };
-        let sql = "UPDATE lane SET leased_until = NULL, due = ?2, attempts = attempts - ?3 \
-                   WHERE id = ?1";
+        let sql = "UPDATE lane SET leased_until = NULL, due = ?2, attempts = attempts - ?3 WHERE id = ?1";
         let row = params![lease.lane, postponement.at.millis(), u32::from(!postponement.counted)];
         self.connection.prepare_cached(sql)?.execute(row)?;
         if postponement.not_processed {

@@ -22,6 +22,7 @@ mod lease;
 mod life_cycle;
 mod links;
 mod migrate;
+pub(super) mod moving;
 mod operate;
 mod place;
 mod read;
@@ -399,7 +400,6 @@ fn stored_time(connection: &Connection) -> rusqlite::Result<Timestamp> {
 /// The process that held these leases is dead: the lock says so. What it was sending stays marked as being sent.
 fn release_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<usize> {
     connection.execute("UPDATE sweep SET leased_until = NULL, owner = NULL WHERE leased_until IS NOT NULL", [])?;
-    let sql = "UPDATE lane INDEXED BY lane_leased SET leased_until = NULL, due = ?1 \
-               WHERE leased_until IS NOT NULL";
+    let sql = "UPDATE lane INDEXED BY lane_leased SET leased_until = NULL, due = ?1 WHERE leased_until IS NOT NULL";
     connection.execute(sql, params![now.millis()])
 }
