@@ -13,3 +13,4 @@ mod keys;
 mod plan;
 mod preview;
 mod run;
+mod store;
