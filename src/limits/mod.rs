@@ -4,8 +4,10 @@
 
 mod audit;
 mod callers;
+mod copying;
 mod crashes;
 mod credentials;
+mod fairness;
 mod history;
 mod live_check;
 mod postgres;
@@ -20,8 +22,10 @@ use std::time::Duration;
 
 pub use audit::*;
 pub use callers::*;
+pub use copying::*;
 pub use crashes::*;
 pub use credentials::*;
+pub use fairness::*;
 pub use history::*;
 pub use live_check::*;
 pub use postgres::*;

@@ -142,21 +142,20 @@ impl PostgresStore {
             .await?;
         row.map(|row| Ok((row.try_get(0)?, Timestamp::from_millis(row.try_get(1)?)))).transpose()
     }
+}
 
-    /// Ends the lease of a lane whose head moved, was parked or was woken. What waits decides its rank and its due.
-    /// Whoever calls it has locked the lane, and wakes the tenant after the commit.
-    pub(super) async fn give_back(
-        &self,
-        transaction: &Transaction<'_>,
-        lane: i64,
-        head: u64,
-        parked: bool,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
-        let statement = transaction.prepare_cached(GIVE_BACK).await?;
-        transaction.execute(&statement, &[&lane, &signed(head), &parked, &now.millis()]).await?;
-        Ok(())
-    }
+/// Ends the lease of a lane whose head moved, was parked or was woken. What waits decides its rank and its due.
+/// Whoever calls it has locked the lane, and wakes the tenant after the commit.
+pub(super) async fn give_back(
+    transaction: &Transaction<'_>,
+    lane: i64,
+    head: u64,
+    parked: bool,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let statement = transaction.prepare_cached(GIVE_BACK).await?;
+    transaction.execute(&statement, &[&lane, &signed(head), &parked, &now.millis()]).await?;
+    Ok(())
 }
 
 /// How many tries are remembered, as the database counts.
