@@ -68,7 +68,7 @@ pub(crate) fn play<T>(sharing: bool, scene: impl AsyncFnOnce(World) -> T) -> T {
 
 impl World {
     async fn start(sharing: bool) -> Self {
-        let clock = VirtualClock::shared();
+        let clock: SharedClock = VirtualClock::new();
         let network = Arc::new(Network {
             clock: Arc::clone(&clock),
             instance: Mutex::new(Instance::new(Options::default())),
