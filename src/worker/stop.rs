@@ -6,7 +6,7 @@ use super::report;
 use super::work::Work;
 use crate::delivery::lane::LaneMemory;
 use crate::delivery::outcome::{Class, Outcome};
-use crate::delivery::record::{Attempt, Ending, Owner, Parking, State};
+use crate::delivery::record::{Attempt, Direction, Ending, Owner, Parking, State};
 use crate::delivery::verdict::{self, Verdict};
 use crate::domain::change::ChangeKind;
 use crate::domain::id::DeliveryId;
@@ -14,7 +14,7 @@ use crate::domain::ticket::Ticket;
 use crate::domain::time::Timestamp;
 use crate::limits::{TOLD_TIMES_MAX, TOLD_WINDOW};
 use crate::mapping::OnParked;
-use crate::store::{Pause, Postponement, Settlement, StoreError};
+use crate::store::{Pause, Postponement, Settlement, StoreError, Waiting};
 
 /// Why a journey ended before the delivery did.
 #[derive(Debug)]
