@@ -15,3 +15,4 @@ mod plan;
 mod preview;
 mod run;
 mod verify_history;
+mod store;

@@ -45,7 +45,7 @@ async fn random_kills_of_three_replicas_lose_double_and_reorder_nothing() {
     let told = Instant::now();
     fleet.quiet().await;
     let drained = told.elapsed();
-    stories.judge(&instance);
+    let verdicts = fleet.judge(stories, &instance).await;
     let accepted = home.database().query("select count(*), count(distinct (tenant, event)) from delivery").unwrap();
     let (rows, distinct) = accepted.trim().split_once('|').unwrap();
     assert_eq!((rows, distinct), (stories.events().to_string().as_str(), rows), "each event once");
@@ -54,8 +54,8 @@ async fn random_kills_of_three_replicas_lose_double_and_reorder_nothing() {
         "F13",
         "random_kills_of_three_replicas_lose_double_and_reorder_nothing",
         &format!(
-            "{kills} kills of 3 replicas during {} events of {} incidents: {}; 0 lost, 0 double tickets or notes, 0 out of \
-             order; drained {} s after the last event",
+            "{kills} kills of 3 replicas during {} events of {} incidents: {}; {verdicts}; drained {} s after the \
+             last event",
             stories.events(),
             stories.incidents,
             fleet.seen(),

@@ -31,13 +31,12 @@ async fn replicas_are_swapped_one_by_one_under_load_on_a_schema_one_step_newer()
     };
     tokio::join!(fleet.tell(stories), update);
     fleet.quiet().await;
-    stories.judge(&instance);
+    let verdicts = fleet.judge(stories, &instance).await;
     proven(
         "F26",
         "replicas_are_swapped_one_by_one_under_load_on_a_schema_one_step_newer",
         &format!(
-            "3 replicas swapped one by one during {} events, the schema one step ahead of two of them: {}; 0 lost, doubled or \
-             out of order",
+            "3 replicas swapped one by one during {} events, the schema one step ahead of two of them: {}; {verdicts}",
             stories.events(),
             fleet.seen()
         ),

@@ -2,7 +2,8 @@
 //!
 //! A sender is like any other: it sends the next event of an incident when the one before was taken, and repeats it,
 //! at another replica, until it is. Replicas may be killed and started again meanwhile. What must have come of it is
-//! judged from the instance's tables: one ticket for each incident, each message once and in order, the end at the end.
+//! judged from the instance's tables (one ticket for each incident, each message once and in order, the end at the end) and
+//! from the whole history ([`Story`]).
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,6 +12,7 @@ use futures_util::future::join_all;
 
 use super::events::Event;
 use super::gateway::Gateway;
+use super::history::Story;
 use super::home::{Home, Start};
 use super::instance::Instance;
 use super::reply::Reply;
@@ -21,6 +23,8 @@ pub(crate) struct Fleet<'h> {
     home: &'h Home,
     places: Vec<Mutex<Option<Arc<Gateway>>>>,
     turn: AtomicUsize,
+    /// What senders were told.
+    story: Mutex<Story>,
     /// Answers by what they were: taken, refused for now, none at all.
     taken: AtomicU64,
     refused: AtomicU64,
@@ -61,7 +65,7 @@ impl Stories {
     }
 
     /// Nothing lost, nothing twice, nothing out of order: as the instance's tables have it.
-    pub(crate) fn judge(self, instance: &Instance) {
+    fn judge(self, instance: &Instance) {
         assert_eq!(instance.tickets().len(), self.incidents, "one ticket for each incident");
         for incident in 0..self.incidents {
             let ticket = instance.ticket_of(&Self::incident(incident));
@@ -85,6 +89,7 @@ impl<'h> Fleet<'h> {
             home,
             places: places.collect(),
             turn: AtomicUsize::new(0),
+            story: Mutex::new(Story::new()),
             taken: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
@@ -114,7 +119,9 @@ impl<'h> Fleet<'h> {
 
     async fn offer(&self, event: &Event) -> Option<()> {
         let replica = self.someone()?;
-        let Some(reply) = Reply::of(replica.posting("contoso", event)).await else {
+        let reply = Reply::of(replica.posting("contoso", event)).await;
+        self.story.lock().expect("not poisoned").sent("contoso", event, reply.as_ref());
+        let Some(reply) = reply else {
             self.unanswered.fetch_add(1, Ordering::Relaxed);
             return None;
         };
@@ -170,6 +177,15 @@ impl<'h> Fleet<'h> {
             all.iter().all(|tenant| tenant["waiting"] == 0).then_some(())
         })
         .await;
+    }
+
+    /// Judges the instance's tables, and the whole history: what senders were told, what is on record, what is there.
+    pub(crate) async fn judge(&self, stories: Stories, instance: &Instance) -> String {
+        stories.judge(instance);
+        let mut story = std::mem::replace(&mut *self.story.lock().expect("not poisoned"), Story::new());
+        story.records(&*self.someone().expect("one runs"), &["contoso"]).await;
+        story.instance(&["contoso"], instance);
+        story.assert_clean().to_string()
     }
 
     /// What senders saw, in words.
