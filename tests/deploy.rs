@@ -231,6 +231,32 @@ fn every_file_is_explained() {
     assert!(missing.is_empty(), "deploy/README.md does not name {missing:?}");
 }
 
+/// What an operator types at 3 a.m. exists, with the flags that the page gives it.
+#[test]
+fn every_command_of_the_page_exists() {
+    let page = text_of(OPERATIONS);
+    let commands: BTreeSet<&str> =
+        page.split('`').filter(|code| code.starts_with("snowgate ") && !code.contains('\n')).collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in commands {
+        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let is_name = |word: &&&str| word.chars().all(|letter| letter.is_ascii_lowercase());
+        // `tenants show`, or `check`: a second word is a command as well, unless it is somebody's name.
+        let name: Vec<&str> =
+            words.iter().take_while(is_name).take(2).filter(|word| **word != "contoso").copied().collect();
+        let output = Command::new(env!("CARGO_BIN_EXE_snowgate")).args(&name).arg("--help").output().expect("it ran");
+        let help = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            !name.is_empty() && output.status.success(),
+            "`{command}`: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        for flag in words.iter().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(flag), "`{command}` has no {flag}");
+        }
+    }
+}
+
 /// A folder with what a way of deploying mounts, at a path of its own instead of those in the container.
 struct Mounted {
     folder: tempfile::TempDir,
@@ -305,7 +331,7 @@ fn encoded(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-/// The files of a ConfigMap.
+/// The files of a `ConfigMap`.
 fn config_map(path: &str, name: &str) -> Vec<(String, String)> {
     let found = yaml(path).into_iter().find(|document| document["metadata"]["name"] == name).expect("the ConfigMap");
     assert_eq!(found["kind"], "ConfigMap", "{path}");

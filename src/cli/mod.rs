@@ -20,6 +20,7 @@ mod reload;
 mod schema;
 mod serve;
 mod simulate;
+mod store;
 mod tenants;
 mod verify_history;
 
@@ -92,6 +93,8 @@ enum Command {
     VerifyHistory(verify_history::Arguments),
     /// Say whether a running gateway can take work (asks it)
     Health(health::Arguments),
+    /// See what a store holds; copy it from SQLite to PostgreSQL or back, with proof
+    Store(store::Arguments),
     /// Make a running gateway read its files now, and say what that changed
     Reload(reload::Arguments),
     /// Make or use keys: `new` for a sender's API key, `sign` for a Standard Webhooks signature
@@ -153,6 +156,7 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
         Command::VerifyHistory(verify) => verify_history::run(config, verify, printer, environment),
         Command::Health(health) => health::run(config, health, printer, environment),
+        Command::Store(store) => store::run(store, printer, environment),
         Command::Reload(reload) => reload::run(config, reload, printer, environment),
         Command::Key(key) => key::run(key, printer),
         Command::Mapping(mapping) => mapping::run(config, mapping, printer, environment),

@@ -62,6 +62,18 @@ impl Printer {
         drop(writeln!(std::io::stderr().lock(), "{text}"));
     }
 
+    /// Whether a line of progress can be drawn over the one before.
+    pub(super) fn may_redraw(&self) -> bool {
+        !self.json && std::io::stderr().is_terminal()
+    }
+
+    /// Draws a line of progress over the one before.
+    #[expect(clippy::unused_self, reason = "whoever prints holds the printer, so that one place decides how")]
+    pub(super) fn redraw(&self, text: impl Display) {
+        let mut out = std::io::stderr().lock();
+        drop(write!(out, "\r\u{1b}[K{text}").and_then(|()| out.flush()));
+    }
+
     /// Why a command did not get to its end, with every cause.
     pub(super) fn failure(&self, failed: &anyhow::Error) {
         let causes: Vec<String> = failed.chain().map(ToString::to_string).collect();

@@ -79,10 +79,17 @@ fn quieter(filter: &str) -> String {
 
 async fn serve(parts: Parts) -> anyhow::Result<u8> {
     // Before anybody can know that we serve, so that no early signal ends us the hard way.
-    let signals = Signals::catch().context("cannot catch signals")?;
+    let mut signals = Signals::catch().context("cannot catch signals")?;
     let mut hangups = Hangups::catch().context("cannot catch signals")?;
     let tenants = parts.prepared.tenants.len();
-    let gateway = Gateway::start(Parts { clock: Arc::new(SystemClock), ..parts }).await?;
+    let gateway = tokio::select! {
+        started = Gateway::start(Parts { clock: Arc::new(SystemClock), ..parts }) => started?,
+        // It may be waiting for a database, or for another replica that migrates: nothing was begun yet.
+        caught = signals.next() => {
+            tracing::info!(signal = %caught, "Stopped by {caught} before it served");
+            return Ok(caught.exit_code());
+        }
+    };
     tracing::info!(
         public = gateway.public_url(),
         admin = gateway.admin_url(),

@@ -19,9 +19,11 @@
 mod admission;
 pub mod audit;
 mod contract;
+pub mod copy;
 mod deeds;
 pub mod life_cycle;
 pub mod memory;
+mod order;
 mod pace_row;
 pub mod postgres;
 pub mod sqlite;
@@ -135,7 +137,8 @@ impl Store {
         on_engine!(self, serve_tenants(shares))
     }
 
-    /// Leases due lanes: least recently served tenant first, most urgent lane first, never a lane twice.
+    /// Leases due lanes: least recently served tenant first, of each tenant in the order of `store::order`, never a lane
+    /// twice, and of slow tenants no more than their share.
     pub async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
         on_engine!(self, claim(request))
     }
@@ -322,6 +325,11 @@ impl Store {
     /// What waits, per tenant and direction; where nothing waits and nothing is parked is left out.
     pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         on_engine!(self, backlog())
+    }
+
+    /// The longest waiting lane that may be claimed, per tenant and urgency; the age to watch.
+    pub async fn oldest_due(&self) -> Result<Vec<OldestDue>, StoreError> {
+        on_engine!(self, oldest_due())
     }
 
     /// One delivery of a tenant.

@@ -94,6 +94,14 @@ metrics! {
         "Age in seconds of the oldest delivery that is waiting; 0 when none is.";
     BACKLOG = "snowgate_backlog_deliveries" Kind::Gauge, ["tenant", "direction"],
         "Deliveries that are waiting.";
+    OLDEST_DUE = "snowgate_oldest_due_seconds" Kind::Gauge, ["tenant", "class"],
+        "How long the longest waiting lane that may be claimed has been due, by the urgency of what waits in it: `high`, `normal` or `low`; 0 when none is.";
+    SLOTS = "snowgate_worker_slots" Kind::Gauge, ["use"],
+        "Slots of this replica's worker: `all`, those `held` by a lane, of these `slow` by lanes of slow tenants, and `slow_max` that those may hold.";
+    SLOW_TENANTS = "snowgate_slow_tenants" Kind::Gauge, [],
+        "Tenants of which more than one in twenty lanes held a slot for over 10 s; together they hold at most a quarter of the slots.";
+    SHED = "snowgate_requests_shed_total" Kind::Counter, ["reason"],
+        "Requests refused before any work was done for them, to be sent again: `starting`, `store_slow`, `crowded`, `store_full`, `tenant_full` or `tenant_crowded`.";
     PARKED_NOW = "snowgate_parked_deliveries" Kind::Gauge, ["tenant", "direction"],
         "Deliveries that are parked and wait for a person.";
     DUPLICATE_TICKETS = "snowgate_duplicate_tickets_total" Kind::Counter, ["tenant"],

@@ -12,12 +12,9 @@ use tracing::error;
 use super::dispatcher::Worker;
 use super::journey::Journey;
 use super::stop::Head;
-use crate::delivery::kind::Kind;
 use crate::delivery::outcome::{Class, Outcome};
-use crate::delivery::record::{Attempt, Direction, Owner, Parking};
-use crate::domain::change::ChangeKind;
-use crate::limits::{PANIC_REST, PANICS_MAX, VANISHED_TRIES_MAX};
-use crate::mapping::OnParked;
+use crate::delivery::record::{Attempt, Owner, Parking};
+use crate::limits::{ATTEMPT_RECORDS_MAX, PANIC_REST, PANICS_MAX, VANISHED_TRIES_MAX};
 use crate::runtime::tasks;
 use crate::store::{Claim, Postponement, StoreError};
 
@@ -54,7 +51,9 @@ impl Journey<'_> {
         }
         let Some(record) = self.store.delivery(&self.claim.tenant, &first.id).await? else { return Ok(false) };
         let panics = record.attempts.iter().rev().take_while(|attempt| attempt.outcome.code == WORKER_CRASH).count();
-        let vanished = tries.saturating_sub(record.attempts.len());
+        // Only the newest tries are kept: with all places taken nobody knows how many there were.
+        let is_known = record.attempts.len() < ATTEMPT_RECORDS_MAX;
+        let vanished = if is_known { tries.saturating_sub(record.attempts.len()) } else { 0 };
         let reason = if panics >= PANICS_MAX {
             format!("the worker panicked {panics} times in a row on this delivery")
         } else if vanished >= VANISHED_TRIES_MAX {
@@ -67,7 +66,7 @@ impl Journey<'_> {
             reason,
             owner: Owner::Operator,
             next_step: "report it with the log of the crash; replay it after an upgrade, or drop it".to_owned(),
-            blocks: self.holds_lane_back(first.kind),
+            blocks: self.blocks_unseen(first),
         };
         let head = Head {
             delivery: first.id.clone(),
@@ -77,20 +76,5 @@ impl Journey<'_> {
         };
         self.park(head, parking, None).await?;
         Ok(true)
-    }
-
-    /// Whether what waits behind it waits with it: the mapping's `on_parked`.
-    fn holds_lane_back(&self, kind: Kind) -> bool {
-        let policy = self.bridge.mapping.policy();
-        let choice = if self.claim.direction == Direction::ToService {
-            return false;
-        } else if self.claim.memory.ticket.is_none() {
-            policy.on_parked_create
-        } else if kind == Kind::Incident(ChangeKind::MessageAdded) {
-            policy.on_parked_message
-        } else {
-            policy.on_parked_change
-        };
-        choice == OnParked::Park
     }
 }

@@ -4,7 +4,7 @@
 //! Never: accepts anything, decides what an answer means (`delivery::verdict`) or knows a status code
 //! (`servicenow::classify`). Fails: by giving the lane back; a worker that dies is replaced when its lease ends.
 //!
-//! * [`dispatcher`] claims lanes and runs each in a task of its own, bounded;
+//! * [`dispatcher`] claims lanes and runs each in a task of its own, bounded by [`slots`], of which slow tenants get a part;
 //! * [`bridges`] holds what a tenant's deliveries need: its mapping, its client, its table; `credentials` is who it says it is there;
 //! * `work` is the pure part: what the head of a lane asks for, and which fields are still to be written;
 //! * `journey` is the protocol: look, map, intend, send, compare, settle;
@@ -30,6 +30,7 @@ mod journey;
 mod looking;
 mod report;
 pub mod sharing;
+pub mod slots;
 pub mod spool;
 mod stop;
 mod there;

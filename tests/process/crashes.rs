@@ -52,9 +52,25 @@ impl Work {
 /// Dies at every point while this is done, at an instance that keeps our key and at one that ignores it. All at once:
 /// most of their time they wait until what was sent has surely settled.
 async fn check(keeping: Keeping, work: Work) {
-    let both = [true, false]
-        .map(|keeps_sys_ids| join_all(POINTS.map(|point| dies_at(Case { keeping, point, work, keeps_sys_ids }))));
-    join_all(both).await;
+    let both = [true, false].into_iter();
+    let cases = both.flat_map(|keeps_sys_ids| POINTS.map(|point| Case { keeping, point, work, keeps_sys_ids }));
+    // Databases are made and dropped while nobody waits for an answer of this thread.
+    let places: Vec<_> = cases.map(|case| (case, Place::of(case))).collect();
+    join_all(places.iter().map(|(case, place)| dies_at(*case, place))).await;
+}
+
+/// Where a case happens.
+struct Place {
+    instance: Instance,
+    home: Home,
+}
+
+impl Place {
+    fn of(case: Case) -> Self {
+        let instance = Instance::with(|switches| switches.sys_id_honoured = case.keeps_sys_ids);
+        let home = Home::kept(case.keeping, &[Tenant::named("contoso", instance.url())]);
+        Self { instance, home }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,10 +81,8 @@ struct Case {
     keeps_sys_ids: bool,
 }
 
-async fn dies_at(case: Case) {
-    let Case { keeping, point, work, keeps_sys_ids } = case;
-    let instance = Instance::with(|switches| switches.sys_id_honoured = keeps_sys_ids);
-    let home = Home::kept(keeping, &[Tenant::named("contoso", instance.url())]);
+async fn dies_at(case: Case, place: &Place) {
+    let (Case { point, work, .. }, Place { instance, home }) = (case, place);
     let at = format!("{point}:{}", work.pass());
     let mut dying = home.start_dying_at(&at).await;
     if work != Work::Create {
@@ -94,7 +108,7 @@ async fn dies_at(case: Case) {
     gateway.quiet().await;
     let again = gateway.post(&work.event()).await.expect(200);
     assert_eq!(again.receipt(), after.receipt(), "{case:?}");
-    settled_once(&gateway, &instance, case).await;
+    settled_once(&gateway, instance, case).await;
 }
 
 async fn settled_once(gateway: &Gateway, instance: &Instance, case: Case) {

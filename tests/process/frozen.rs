@@ -38,7 +38,7 @@ async fn a_worker_frozen_after_its_intent_sends_nothing_when_it_wakes() {
     // It is awake, and done with what it was at, when it takes another event to its end.
     frozen.post(&Event::message("MTR-1", 1, "Good morning.")).await.expect(202);
     frozen.quiet().await;
-    eventually("it says that it lost the lane", async || frozen.log().contains("lost").then_some(())).await;
+    eventually("it says that it lost the lane", async || frozen.log().contains("Lost the lane").then_some(())).await;
     assert_eq!((instance.writes("POST"), instance.writes("PATCH")), (1, 1), "{:#?}", instance.calls());
     assert_eq!(instance.ticket_of("MTR-1").journal("comments"), ["Good morning."]);
     proven(
@@ -70,7 +70,7 @@ async fn a_worker_frozen_before_the_answer_cannot_finish_what_another_has_taken_
     chaos.resets();
     frozen.post(&Event::message("MTR-1", 1, "Good morning.")).await.expect(202);
     frozen.quiet().await;
-    eventually("it says that it lost the lane", async || frozen.log().contains("lost").then_some(())).await;
+    eventually("it says that it lost the lane", async || frozen.log().contains("Lost the lane").then_some(())).await;
     assert_eq!((instance.writes("POST"), instance.writes("PATCH")), (1, 1), "{:#?}", instance.calls());
     let after = other.deliveries("").await.remove(0);
     assert_eq!(after["state"], "delivered");

@@ -16,6 +16,7 @@ mod checks;
 mod day;
 mod echoes;
 mod events;
+mod fairness;
 mod judge;
 mod network;
 mod people;

@@ -10,6 +10,7 @@ use snowgate::delivery::record::Delivery;
 use snowgate::domain::id::TenantId;
 use snowgate::domain::secret::Secret;
 use snowgate::domain::time::{SharedClock, Timestamp};
+use snowgate::limits::WORKER_LANES_MAX;
 use snowgate::mapping::{Mapping, SourceFile, compile};
 use snowgate::peer::oauth::Credentials;
 use snowgate::peer::pace::Limits;
@@ -25,6 +26,7 @@ use snowgate::store::memory::MemoryStore;
 use snowgate::store::{DeliveryQuery, Store, TenantShare};
 use snowgate::worker::bridges::{BackParts, Bridge, BridgeParts, Bridges};
 use snowgate::worker::dispatcher::Worker;
+use snowgate::worker::slots::Slots;
 use tokio::task::JoinHandle;
 
 use super::events::{Event, Life};
@@ -285,6 +287,7 @@ impl World {
             accepted: Wake::default(),
             settled: Wake::default(),
             owner: "simulation".to_owned(),
+            slots: Slots::new(WORKER_LANES_MAX),
             protections: self.plan.protections,
         };
         let mut process: Vec<_> = (0..WORKERS).map(|_| self.start_worker(worker.clone())).collect();

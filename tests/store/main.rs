@@ -5,17 +5,22 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
+mod copying;
 #[path = "../support/faults.rs"]
 mod faults;
 mod harness;
 mod postgres_server;
+mod postgres_sharing;
 mod reopening;
+mod replicas;
 mod same_answers;
 #[path = "../support/postgres.rs"]
 mod server;
 mod sqlite_file;
 mod sync_order;
 mod upgrading;
+#[path = "../support/wait.rs"]
+mod wait;
 
 mod accepting;
 mod audit;
@@ -86,6 +91,14 @@ contract! {
         a_lane_is_as_urgent_as_the_most_urgent_of_what_waits
         a_lane_that_backs_off_is_not_claimed_before_its_time
         a_tenant_no_longer_served_keeps_its_work
+        a_thousand_times_the_work_is_no_earlier_turn
+        slow_tenants_get_no_more_than_their_share_together
+        a_lane_rises_by_one_class_in_ten_minutes
+        the_lowest_class_goes_on_under_a_stream_of_urgent_lanes
+        in_a_jam_of_urgent_lanes_the_newest_go_first_when_asked_for
+        no_order_of_lanes_changes_the_order_inside_one
+        a_tickets_lane_takes_more_than_an_incidents
+        the_longest_due_lane_is_told_by_class
         the_directions_of_an_incident_are_lanes_of_their_own;
     leasing:
         an_expired_lease_offers_the_lane_again

@@ -2,6 +2,7 @@
 //!
 //! Lanes have other names in other engines, so leases are compared by what they are for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -14,7 +15,8 @@ use snowgate::domain::time::{Clock, Timestamp};
 use snowgate::store::audit::AuditQuery;
 use snowgate::store::life_cycle::CheckRecord;
 use snowgate::store::{
-    Claim, ClaimRequest, DeliveryQuery, Learned, NewDelivery, Pause, Postponement, Settlement, SweepCursor, SweepLease,
+    Claim, ClaimRequest, DeliveryQuery, Learned, NewDelivery, Pause, Postponement, Settlement, SlowShare, SweepCursor,
+    SweepLease,
 };
 
 use crate::audit::{verify, whole};
@@ -47,6 +49,8 @@ enum Step {
     Claim {
         lanes: usize,
         waiting: usize,
+        newest_first: bool,
+        slow: Pick,
     },
     Intend {
         claim: Pick,
@@ -144,7 +148,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => prop::collection::vec(one_change(), 1..4).prop_map(Step::Accept),
         1 => prop::array::uniform3(prop::option::weighted(0.8, 0_u32..4)).prop_map(Step::Serve),
-        8 => (0_usize..5, 1_usize..4).prop_map(|(lanes, waiting)| Step::Claim { lanes, waiting }),
+        8 => (0_usize..5, 1_usize..4, any::<bool>(), 0_usize..12)
+            .prop_map(|(lanes, waiting, newest_first, slow)| Step::Claim { lanes, waiting, newest_first, slow }),
         4 => (pick(), 0_u64..3).prop_map(|(claim, upto)| Step::Intend { claim, upto }),
         1 => pick().prop_map(|claim| Step::Renew { claim }),
         6 => (pick(), 0_u64..3, 0_usize..4, prop::collection::vec(one_change(), 0..3), one_link()).prop_map(
@@ -172,6 +177,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u32..40).prop_map(|days_ago| Step::Trim { days_ago }),
         1 => (0_u32..100).prop_map(|days| Step::PassDays { days }),
         3 => (0_u64..100_000).prop_map(|millis| Step::Pass { millis }),
+        1 => (0_u64..4_000_000).prop_map(|millis| Step::Pass { millis }),
         1 => (0_u64..10_000_000).prop_map(|millis| Step::SetBack { millis }),
     ]
 }
@@ -233,8 +239,11 @@ impl Run {
                 self.subject.serve(&shares).await;
                 String::new()
             }
-            Step::Claim { lanes, waiting } => {
-                let request = ClaimRequest { waiting_max: *waiting, ..request(*lanes) };
+            Step::Claim { lanes, waiting, newest_first, slow } => {
+                let tenants = TENANTS.into_iter().take(slow % 3).map(tenant).collect();
+                let slow = SlowShare { tenants: Arc::new(tenants), lanes_max: slow / 3 };
+                let newest_first = *newest_first;
+                let request = ClaimRequest { waiting_max: *waiting, newest_first, slow, ..request(*lanes) };
                 let claims = self.subject.store.claim(&request).await.unwrap();
                 let told = claims.iter().map(told).collect();
                 self.claims.extend(claims);
@@ -419,7 +428,12 @@ impl Run {
     /// Everything that can be read.
     async fn everything(&self) -> String {
         let store = &self.subject.store;
-        let mut told = format!("{:?}\n{}", store.backlog().await.unwrap(), self.audit().await);
+        let mut told = format!(
+            "{:?}\n{:?}\n{}",
+            store.backlog().await.unwrap(),
+            store.oldest_due().await.unwrap(),
+            self.audit().await
+        );
         for name in TENANTS {
             let record = store.tenant(&tenant(name)).await.unwrap();
             told = format!("{told}{record:?}\n");

@@ -78,6 +78,8 @@ struct Weather {
     bytes_per_second: Option<u64>,
     /// Nobody listens.
     shut: bool,
+    /// What new connections are carried to, if not to what was given at first.
+    leads_to: Option<SocketAddr>,
     /// Grows with each order to reset what is open.
     resets: u64,
     /// The trouble, and how often it may still strike.
@@ -164,6 +166,11 @@ impl Chaos {
         self.weather.send_modify(|weather| weather.bytes_per_second = Some(bytes_per_second.max(1)));
     }
 
+    /// New connections are carried there, until it clears up.
+    pub(crate) fn leads_to(&self, target: SocketAddr) {
+        self.weather.send_modify(|weather| weather.leads_to = Some(target));
+    }
+
     /// Resets what is open; new connections are welcome.
     pub(crate) fn resets(&self) {
         self.weather.send_modify(|weather| weather.resets += 1);
@@ -230,6 +237,7 @@ async fn listen(
             Some(ended) = carried.join_next() => drop(ended),
             client = accepted(listener.as_ref()) => {
                 counts.connections.fetch_add(1, Ordering::Relaxed);
+                let target = weather.borrow().leads_to.unwrap_or(target);
                 carried.spawn(carry(client, target, weather.clone(), Arc::clone(&counts)));
             }
         }

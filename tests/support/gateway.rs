@@ -35,7 +35,7 @@ impl Gateway {
         let log = home.next_log();
         let arguments = ["serve", "--config", "snowgate.yaml", "--log-format", "json"];
         let mut command = match start.after {
-            None => home.command(&arguments),
+            None => home.command_of(start.binary.unwrap_or(env!("CARGO_BIN_EXE_snowgate")), &arguments),
             Some(first) => home.command_after(first, &arguments),
         };
         command.stderr(File::create(&log).expect("a log file"));
@@ -222,6 +222,11 @@ impl Gateway {
         self.gone = true;
         self.child.kill().expect("our own child");
         self.child.wait().expect("our own child");
+    }
+
+    /// Ends it while what it would be asked at the end is not there any more.
+    pub(crate) fn kill_quietly(mut self) {
+        self.kill();
     }
 
     /// Sends a signal such as `TERM`.

@@ -45,6 +45,8 @@ pub(crate) enum Keeping {
 pub(crate) struct Start<'a> {
     /// Where it dies: `name:n` or `name:n:manner`.
     pub(crate) crash_at: Option<&'a str>,
+    /// Another version of the program.
+    pub(crate) binary: Option<&'a str>,
     /// More of its environment.
     pub(crate) variables: &'a [(&'a str, &'a str)],
     /// What a shell runs first, with mounts that only this process sees, such as `mount -t tmpfs …`.
@@ -255,7 +257,12 @@ impl Home {
 
     /// `snowgate` with these arguments, in this folder, with the secrets its files name and nothing else of ours.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_snowgate"));
+        self.command_of(env!("CARGO_BIN_EXE_snowgate"), arguments)
+    }
+
+    /// The same of another version of the program.
+    pub(crate) fn command_of(&self, binary: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary);
         command.args(arguments);
         self.furnish(&mut command);
         command

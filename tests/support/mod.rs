@@ -10,6 +10,7 @@ pub(crate) mod bridged;
 pub(crate) mod chaos;
 pub(crate) mod events;
 pub(crate) mod faults;
+pub(crate) mod fleet;
 pub(crate) mod gateway;
 pub(crate) mod history;
 pub(crate) mod home;

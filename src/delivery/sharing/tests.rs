@@ -151,6 +151,18 @@ fn a_dead_prober_is_replaced_and_its_late_word_is_nothing() {
 }
 
 #[test]
+fn who_is_chosen_and_finds_no_call_left_gets_one_later() {
+    let (mut pace, _) = opened();
+    pace.paid_until = at(32 * SECOND).millis() * 1_000;
+    let chosen = probing(&mut pace, 30 * SECOND);
+    assert_eq!((chosen.calls, chosen.passage), (0, Passage::Probe));
+    let again = Ask { chosen: Some(chosen.epoch), ..wanting(3) };
+    let later = pace.exchange(at(32 * SECOND), &again);
+    assert_eq!((later.calls, later.passage, later.epoch), (1, Passage::Probe, chosen.epoch));
+    assert_eq!(pace.exchange(at(32 * SECOND), &wanting(3)).passage, Passage::Probing(PROBE_LOOK), "and no other");
+}
+
+#[test]
 fn a_failed_probe_opens_it_again_and_counts_the_rounds_for_everybody() {
     let (mut pace, _) = opened();
     let chosen = probing(&mut pace, 30 * SECOND);

@@ -207,9 +207,11 @@ impl Breaker {
             Shared::Free if matches!(self.state, State::Closed) => {}
             Shared::Free => drop(self.close()),
             Shared::Closed(left) => self.state = State::Open { until: now.plus(left) },
-            Shared::Probing(look) if !self.is_probing(now) => self.state = State::Elsewhere { until: now.plus(look) },
+            Shared::Probing(look) if !self.is_chosen(now) => self.state = State::Elsewhere { until: now.plus(look) },
             // The store was told something, and not asked: the right that it gave before still stands.
             Shared::Probing(_) => {}
+            // The same right once more: its probe may be under way.
+            Shared::Probe if self.is_chosen(now) => {}
             Shared::Probe => self.state = State::HalfOpen { probing: false, good: 0, right_until },
         }
         self.rounds = answer.rounds;
@@ -219,7 +221,8 @@ impl Breaker {
         self.word() != before
     }
 
-    fn is_probing(&self, now: Timestamp) -> bool {
+    /// Whether the probe is this replica's, and may still begin or is under way.
+    pub fn is_chosen(&self, now: Timestamp) -> bool {
         matches!(self.state, State::HalfOpen { right_until, .. } if now < right_until)
     }
 }

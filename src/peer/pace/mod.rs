@@ -384,4 +384,6 @@ fn left(now: Timestamp, until: Timestamp) -> String {
 }
 
 #[cfg(test)]
+mod shared_tests;
+#[cfg(test)]
 mod tests;

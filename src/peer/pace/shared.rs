@@ -61,7 +61,7 @@ impl Pace {
     pub fn share(&mut self, replica: Arc<str>) {
         self.breaker.share();
         let calls_per_second = self.rate.per_second();
-        self.shared.get_or_insert_with(|| Shared {
+        self.shared.get_or_insert(Shared {
             replica,
             calls_per_second,
             reserved: 0,
@@ -103,6 +103,7 @@ impl Pace {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number from 10 to 100")]
         let share = (self.gate.share(now) * 100.0) as u8;
         let hourly = self.hourly.standing().1;
+        let is_chosen = self.breaker.is_chosen(now);
         let Some(shared) = &mut self.shared else { return Need::Nothing };
         let calls = if waiting == 0 { 0 } else { shared.wanted(now, waiting) };
         // What was reserved before and is over, or makes place for the next, goes back to the hour.
@@ -118,6 +119,7 @@ impl Pace {
             gate: shared.gate.clone(),
             health: shared.health.clone(),
             probe,
+            chosen: is_chosen.then_some(shared.epoch),
         };
         Need::Answer(Box::new(Asked { ask, at: now }))
     }
@@ -160,12 +162,15 @@ impl Pace {
         turned
     }
 
-    /// Whether a call may be made of what is reserved.
+    /// Whether a call may be made of what is reserved. If not, then [`Pace::need`] names something to wait for: whoever asks
+    /// in vain would ask forever.
     pub(super) fn may_use(&self, now: Timestamp) -> Result<(), Halt> {
-        match &self.shared {
-            Some(shared) if !shared.has_calls(now) => Err(Halt::Ask),
-            Some(_) | None => Ok(()),
+        let Some(shared) = &self.shared else { return Ok(()) };
+        if !self.breaker.lets_through() {
+            // It opened while this call waited for the rate.
+            return Err(self.halt(self.breaker_closed(now, self.breaker.open_until())));
         }
+        if shared.has_calls(now) { Ok(()) } else { Err(Halt::Ask) }
     }
 
     /// Until when the probe that was just let through is sent, or not at all; nobody else limits it where nothing is shared.

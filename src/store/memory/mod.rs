@@ -28,6 +28,7 @@ use super::contract::{
 };
 use super::deeds;
 use super::life_cycle::{Check, Release};
+use super::order::{self, Due};
 use super::steady::SteadyClock;
 use crate::delivery::record::{Direction, Ending, State};
 use crate::delivery::sharing::SharedPace;
@@ -123,9 +124,16 @@ impl MemoryStore {
     pub(super) fn claim(&self, request: &ClaimRequest) -> Vec<Claim> {
         let now = self.clock.now();
         let mut tables = self.tables();
-        let turn = tables.tenants_by_turn(now);
-        let mut due: Vec<usize> = turn.iter().flat_map(|tenant| tables.due_lanes(tenant, now)).collect();
-        due.truncate(request.lanes_max);
+        let mut due = Vec::new();
+        let mut slow_left = request.slow.lanes_max;
+        for tenant in tables.tenants_by_turn(now) {
+            let is_slow = request.slow.tenants.contains(&tenant);
+            let left = request.lanes_max - due.len();
+            let left = if is_slow { left.min(slow_left) } else { left };
+            let lanes = tables.due_lanes(&tenant, now, left, request.newest_first);
+            slow_left -= if is_slow { lanes.len() } else { 0 };
+            due.extend(lanes);
+        }
         due.into_iter().map(|index| tables.lease(index, now, request)).collect()
     }
 
@@ -357,16 +365,16 @@ impl Tables {
         turn.into_iter().map(|(_, tenant)| tenant).collect()
     }
 
-    /// The tenant's due lanes, most urgent and longest waiting first, as many as its share has room for.
-    fn due_lanes(&self, tenant: &TenantId, now: Timestamp) -> Vec<usize> {
+    /// The tenant's due lanes that go next, as many as its share has room for.
+    fn due_lanes(&self, tenant: &TenantId, now: Timestamp, left: usize, newest_first: bool) -> Vec<usize> {
         let of_tenant = || self.lanes.iter().enumerate().filter(|(_, lane)| lane.tenant == *tenant);
         let leased = of_tenant().filter(|(_, lane)| lane.leased_until.is_some_and(|until| until > now)).count();
         let share = self.tenants.get(tenant).and_then(|row| row.lanes_max).unwrap_or(0) as usize;
-        let mut due: Vec<_> = of_tenant()
-            .filter_map(|(index, lane)| lane.due.filter(|due| *due <= now).map(|due| (lane.urgency(), due, index)))
-            .collect();
-        due.sort();
-        due.into_iter().map(|(_, _, index)| index).take(share.saturating_sub(leased)).collect()
+        let due = of_tenant().filter_map(|(index, lane)| {
+            let since = lane.due.filter(|due| *due <= now)?;
+            Some(Due { lane: index, urgency: lane.urgency(), since })
+        });
+        order::choose(due.collect(), now, newest_first, left.min(share.saturating_sub(leased)))
     }
 
     fn lease(&mut self, index: usize, now: Timestamp, request: &ClaimRequest) -> Claim {

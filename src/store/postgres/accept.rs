@@ -39,6 +39,8 @@ pub(super) enum Standing {
 }
 
 /// `$13`: how many may wait in a lane. A call with a known event, or one that would overfill a lane, is left out whole.
+/// New lanes are locked in the common order, but numbered in the order of arrival, which decides between two that are due
+/// at the same moment.
 const APPEND: &str = "
 WITH clock AS MATERIALIZED (SELECT coalesce($1::bigint, store_now()) AS now),
 item AS MATERIALIZED (
@@ -49,20 +51,24 @@ known AS MATERIALIZED (
   SELECT item.place, item.call, d.receipt, d.sequence, d.body_hash = item.body_hash AND l.incident = item.incident AS same
   FROM item JOIN delivery d ON d.tenant = item.tenant AND d.event = item.event JOIN lane l ON l.id = d.lane),
 overfull AS MATERIALIZED (
-  SELECT wanted.tenant, wanted.incident, wanted.direction
-  FROM (SELECT tenant, incident, direction, count(*) AS changes FROM item GROUP BY 1, 2, 3) AS wanted
-  LEFT JOIN lane l ON l.tenant = wanted.tenant AND l.incident = wanted.incident AND l.direction = wanted.direction
-  WHERE coalesce(l.tail + 1 - l.head, 0) + wanted.changes > $13::bigint),
+  SELECT more.tenant, more.incident, more.direction
+  FROM (SELECT tenant, incident, direction, count(*) AS changes FROM item GROUP BY 1, 2, 3) AS more
+  LEFT JOIN lane l ON l.tenant = more.tenant AND l.incident = more.incident AND l.direction = more.direction
+  WHERE coalesce(l.tail + 1 - l.head, 0) + more.changes > $13::bigint),
 left_out AS MATERIALIZED (
   SELECT call FROM known UNION SELECT item.call FROM item JOIN overfull USING (tenant, incident, direction)),
 fresh AS MATERIALIZED (
   SELECT item.*, row_number() OVER (PARTITION BY tenant, incident, direction ORDER BY place) AS nth,
          count(*) OVER (PARTITION BY tenant, incident, direction) AS together
   FROM item WHERE NOT EXISTS (SELECT FROM left_out WHERE left_out.call = item.call)),
+wanted AS MATERIALIZED (
+  SELECT nextval('lane_id_seq') AS id, first.* FROM (
+    SELECT tenant, incident, direction, count(*) AS changes, min(rank) AS rank FROM fresh
+    GROUP BY tenant, incident, direction ORDER BY min(place)) AS first),
 lengthened AS (
-  INSERT INTO lane (tenant, incident, direction, tail, rank, due)
-  SELECT tenant, incident, direction, count(*), min(fresh.rank), min(clock.now) FROM fresh, clock
-  GROUP BY tenant, incident, direction ORDER BY tenant, incident COLLATE \"C\", direction
+  INSERT INTO lane (id, tenant, incident, direction, tail, rank, due) OVERRIDING SYSTEM VALUE
+  SELECT id, tenant, incident, direction, changes, rank, clock.now FROM wanted, clock
+  ORDER BY tenant, incident COLLATE \"C\", direction
   ON CONFLICT (tenant, incident, direction) DO UPDATE SET
     tail = lane.tail + excluded.tail,
     rank = CASE WHEN lane.head > lane.tail THEN excluded.rank ELSE least(lane.rank, excluded.rank) END,

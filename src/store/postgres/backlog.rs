@@ -50,13 +50,11 @@ impl PostgresStore {
         for row in &rows {
             let counts = Counts::read(row)?;
             let tenant = tenant_of(row.try_get(0)?)?;
-            for direction in [Direction::ToServicenow, Direction::ToService] {
+            backlogs.extend([Direction::ToServicenow, Direction::ToService].into_iter().filter_map(|direction| {
                 let Standing { waiting, parked, oldest } = counts.of(direction);
-                if waiting + parked > 0 {
-                    let oldest = oldest.filter(|_| waiting > 0);
-                    backlogs.push(Backlog { tenant: tenant.clone(), direction, waiting, parked, oldest });
-                }
-            }
+                let oldest = oldest.filter(|_| waiting > 0);
+                (waiting + parked > 0).then(|| Backlog { tenant: tenant.clone(), direction, waiting, parked, oldest })
+            }));
         }
         Ok(backlogs)
     }

@@ -120,7 +120,7 @@ impl PostgresStore {
             Ok(standings)
         };
         let mut standings = self.timely(work).await?.into_iter();
-        Ok(calls.iter().map(|call| plain_answer(standings.by_ref().take(call.changes.len()))).collect())
+        Ok(calls.iter().map(|call| plain_answer(standings.by_ref().take(call.changes.len()).collect())).collect())
     }
 
     /// Stores one call as [`admit`] says, in a transaction of its own.
@@ -216,15 +216,13 @@ fn apart(group: Vec<Call>) -> (Vec<Call>, Vec<Call>) {
 }
 
 /// The answer of a call that was stored whole, or was accepted whole before.
-fn plain_answer(standings: impl Iterator<Item = Standing>) -> Option<Vec<Accepted>> {
+fn plain_answer(standings: Vec<Standing>) -> Option<Vec<Accepted>> {
     let answer = |standing| match standing {
         Standing::Stored(receipt) => Some(Accepted::Stored(receipt)),
         Standing::Known { receipt, same: true } => Some(Accepted::Repeat(receipt)),
         Standing::Known { same: false, .. } | Standing::LeftOut => None,
     };
-    // Taken whole, also when one of them has no answer: the next call's begin behind them.
-    let answers: Vec<Option<Accepted>> = standings.map(answer).collect();
-    answers.into_iter().collect()
+    standings.into_iter().map(answer).collect()
 }
 
 type LaneKey = (i64, String, i16);

@@ -56,8 +56,7 @@ struct Applied {
 pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
     let work = async {
         let mut client = pool.get().await.map_err(|error| Fault::from(error).into_error())?;
-        while step(&mut client).await? {}
-        Ok(())
+        bring_up(&mut client).await
     };
     let waited = tokio::time::timeout(POSTGRES_MIGRATION_WAIT, work).await;
     waited.unwrap_or_else(|_| {
@@ -66,6 +65,17 @@ pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
             POSTGRES_MIGRATION_WAIT.as_secs() / 60
         )))
     })
+}
+
+/// The same over one connection, however long another one takes.
+pub(super) async fn bring_up(client: &mut tokio_postgres::Client) -> Result<(), StoreError> {
+    while step(client).await? {}
+    Ok(())
+}
+
+/// The number of the schema that this version knows.
+pub(super) fn known_schema() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
 /// Applies the next missing step; answers whether there may be another one.
@@ -123,7 +133,7 @@ fn next(applied: &[Applied]) -> Result<Option<(i32, &'static Migration)>, StoreE
             )));
         }
     }
-    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    let known = known_schema();
     let newer = applied.iter().filter(|row| row.version > known);
     match newer.max_by_key(|row| row.readable_by).filter(|row| row.readable_by > known) {
         Some(row) => Err(StoreError::Refused(format!(

@@ -24,6 +24,7 @@ mod lease;
 mod life_cycle;
 mod links;
 mod migrate;
+pub(super) mod moving;
 mod operate;
 mod pool;
 mod read;
@@ -33,9 +34,11 @@ mod sharing;
 mod sweep;
 mod tenants;
 mod trim;
+mod waits;
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -129,9 +132,13 @@ impl PostgresStore {
         })
     }
 
-    /// The same for a method of the contract.
-    async fn ask<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
-        self.timely(work).await.map_err(Fault::into_error)
+    /// The same for a method of the contract. On the heap, because the statements' parameters make large futures, and
+    /// callers hold them on top of their own.
+    fn ask<'a, T>(
+        &'a self,
+        work: impl Future<Output = Result<T, Fault>> + Send + 'a,
+    ) -> Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>> {
+        Box::pin(async move { self.timely(work).await.map_err(Fault::into_error) })
     }
 
     fn freshness(&self) -> MutexGuard<'_, Freshness> {

@@ -15,6 +15,7 @@ use super::audit::log_deed;
 use super::fault::Fault;
 use super::read::BY_RECEIPT;
 use super::rows::{STATE_NUMBERS, json, plain, receipt_uuid, signed, state_number, unsigned};
+use super::settle::give_back;
 use crate::delivery::record::{Ending, State, Urgency};
 use crate::domain::id::{DeliveryId, EventKey, TenantId};
 use crate::domain::time::Timestamp;
@@ -197,7 +198,7 @@ impl PostgresStore {
         let now = self.now(&transaction).await?;
         let done = if found.blocks {
             set_state(&transaction, &found, State::Waiting, None).await?;
-            self.give_back(&transaction, found.lane, found.sequence, false, now).await?;
+            give_back(&transaction, found.lane, found.sequence, false, now).await?;
             id
         } else {
             let Ok(event) = EventKey::new(REPLAY_SOURCE, id.as_str()) else { return Ok(Replayed::NotParked) };
@@ -228,7 +229,7 @@ impl PostgresStore {
         let dropped: [&(dyn ToSql + Sync); 3] = [&found.lane, &signed(found.sequence), &state_number(State::Dropped)];
         transaction.execute(&statement, &dropped).await?;
         if found.blocks {
-            self.give_back(&transaction, found.lane, found.sequence + 1, false, now).await?;
+            give_back(&transaction, found.lane, found.sequence + 1, false, now).await?;
         }
         log_deed(&transaction, now, &deeds::dropped(tenant, id, found.body, by.clone())).await?;
         transaction.commit().await?;
@@ -253,12 +254,12 @@ impl PostgresStore {
         let delivery: [&(dyn ToSql + Sync); 3] = [&tenant, &STATE_NUMBERS.as_slice(), &receipt_uuid(id)];
         let Some(lane) = transaction.query_opt(&lock, &delivery).await? else { return Ok(None) };
         let lane: i64 = lane.try_get(0)?;
-        let look = format!(
+        let find = format!(
             "SELECT d.sequence, d.state, l.parked AND l.head = d.sequence, d.body_hash \
              FROM {of_tenant} CROSS JOIN LATERAL {BY_RECEIPT} d JOIN lane l ON l.id = d.lane"
         );
-        let look = transaction.prepare_cached(&look).await?;
-        let Some(row) = transaction.query_opt(&look, &delivery).await? else { return Ok(None) };
+        let find = transaction.prepare_cached(&find).await?;
+        let Some(row) = transaction.query_opt(&find, &delivery).await? else { return Ok(None) };
         let hash: &[u8] = row.try_get(3)?;
         let found = Found {
             lane,

@@ -110,7 +110,7 @@ impl PostgresStore {
     async fn delivery_by_id(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Delivery>, Fault> {
         let sql = format!(
             "SELECT {DELIVERY_COLUMNS} FROM (SELECT d.* FROM (SELECT id FROM tenant WHERE name = $1) of_tenant \
-               CROSS JOIN LATERAL {BY_RECEIPT}) d JOIN lane l ON l.id = d.lane"
+               CROSS JOIN LATERAL {BY_RECEIPT} d) d JOIN lane l ON l.id = d.lane"
         );
         let connection = self.connection().await?;
         let statement = connection.prepare_cached(&sql).await?;

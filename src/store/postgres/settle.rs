@@ -11,7 +11,7 @@ use super::PostgresStore;
 use super::accept::Item;
 use super::fault::Fault;
 use super::links::keep_link;
-use super::rows::{direction_number, json, plain, signed, state_number};
+use super::rows::{direction_number, json, signed, state_number};
 use crate::delivery::record::{Ending, State};
 use crate::domain::id::DeliveryId;
 use crate::domain::time::Timestamp;
@@ -142,21 +142,20 @@ impl PostgresStore {
             .await?;
         row.map(|row| Ok((row.try_get(0)?, Timestamp::from_millis(row.try_get(1)?)))).transpose()
     }
+}
 
-    /// Ends the lease of a lane whose head moved, was parked or was woken. What waits decides its rank and its due.
-    /// Whoever calls it has locked the lane, and wakes the tenant after the commit.
-    pub(super) async fn give_back(
-        &self,
-        transaction: &Transaction<'_>,
-        lane: i64,
-        head: u64,
-        parked: bool,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
-        let statement = transaction.prepare_cached(GIVE_BACK).await?;
-        transaction.execute(&statement, &[&lane, &signed(head), &parked, &now.millis()]).await?;
-        Ok(())
-    }
+/// Ends the lease of a lane whose head moved, was parked or was woken. What waits decides its rank and its due.
+/// Whoever calls it has locked the lane, and wakes the tenant after the commit.
+pub(super) async fn give_back(
+    transaction: &Transaction<'_>,
+    lane: i64,
+    head: u64,
+    parked: bool,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let statement = transaction.prepare_cached(GIVE_BACK).await?;
+    transaction.execute(&statement, &[&lane, &signed(head), &parked, &now.millis()]).await?;
+    Ok(())
 }
 
 /// How many tries are remembered, as the database counts.

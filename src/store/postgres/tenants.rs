@@ -38,7 +38,7 @@ pub(super) struct Tenants(Mutex<Turns>);
 
 #[derive(Debug, Default)]
 struct Turns {
-    turns: Vec<Turn>,
+    all: Vec<Turn>,
     by_id: HashMap<TenantId, usize>,
     by_row: HashMap<i64, usize>,
     served: u64,
@@ -68,13 +68,10 @@ impl PostgresStore {
 
     /// The tenant's row number, if it has one.
     pub(super) async fn known_row(&self, client: &impl GenericClient, id: &TenantId) -> Result<Option<i64>, Fault> {
-        match self.tenants.row_of(id) {
-            Some(row) => Ok(Some(row)),
-            None => {
-                let found = self.find_row(client, id).await?;
-                Ok(found)
-            }
+        if let Some(row) = self.tenants.row_of(id) {
+            return Ok(Some(row));
         }
+        self.find_row(client, id).await
     }
 
     async fn find_row(&self, client: &impl GenericClient, id: &TenantId) -> Result<Option<i64>, Fault> {
@@ -109,7 +106,7 @@ impl Tenants {
     /// The row number, if this replica knows it.
     pub(super) fn row_of(&self, id: &TenantId) -> Option<i64> {
         let turns = self.turns();
-        turns.by_id.get(id).map(|index| turns.turns[*index].row)
+        turns.by_id.get(id).map(|index| turns.all[*index].row)
     }
 
     /// Remembers a row number that was committed.
@@ -118,20 +115,20 @@ impl Tenants {
         if turns.by_id.contains_key(id) {
             return;
         }
-        let index = turns.turns.len();
+        let index = turns.all.len();
         turns.by_id.insert(id.clone(), index);
         turns.by_row.insert(row, index);
         // Early is safe: somebody else may have given it work long ago.
         let (next_due, woken) = (Timestamp::EPOCH, turns.mark);
-        turns.turns.push(Turn { id: id.clone(), row, lanes_max: None, last_served: 0, next_due, woken });
+        turns.all.push(Turn { id: id.clone(), row, lanes_max: None, last_served: 0, next_due, woken });
     }
 
     fn serve(&self, shares: &[TenantShare]) {
         let mut turns = self.turns();
-        turns.turns.iter_mut().for_each(|turn| turn.lanes_max = None);
+        turns.all.iter_mut().for_each(|turn| turn.lanes_max = None);
         for share in shares {
             if let Some(index) = turns.by_id.get(&share.tenant).copied() {
-                turns.turns[index].lanes_max = Some(share.lanes_max);
+                turns.all[index].lanes_max = Some(share.lanes_max);
             }
         }
     }
@@ -163,7 +160,7 @@ impl Tenants {
 
     /// Takes over what was read since the mark: when each tenant has work; those that are not named have none.
     pub(super) fn refreshed(&self, next: &HashMap<i64, Timestamp>, mark: u64) {
-        for turn in &mut self.turns().turns {
+        for turn in &mut self.turns().all {
             let fresh = next.get(&turn.row).copied().unwrap_or(Timestamp::NEVER);
             turn.next_due = if turn.woken <= mark { fresh } else { fresh.min(turn.next_due) };
         }
@@ -183,7 +180,7 @@ impl Tenants {
     pub(super) fn by_turn(&self, now: Timestamp) -> Vec<Candidate> {
         let turns = self.turns();
         let mut due: Vec<(&Turn, u32)> = turns
-            .turns
+            .all
             .iter()
             .filter(|turn| turn.next_due <= now)
             .filter_map(|turn| Some((turn, turn.lanes_max?)))
@@ -195,6 +192,6 @@ impl Tenants {
 
 impl Turns {
     fn turn(&mut self, row: i64) -> Option<&mut Turn> {
-        self.by_row.get(&row).and_then(|index| self.turns.get_mut(*index))
+        self.by_row.get(&row).and_then(|index| self.all.get_mut(*index))
     }
 }

@@ -22,6 +22,11 @@ const MIGRATIONS: [Migration; 4] = [
     Migration { name: "0004_shared", sql: include_str!("../../../migrations/sqlite/0004_shared.sql") },
 ];
 
+/// The number of the schema that this version knows.
+pub(super) fn known_schema() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
 /// Brings the file to the newest schema, or says why not.
 pub(super) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(), StoreError> {
     let refused = |error: rusqlite::Error| StoreError::Refused(format!("the schema could not be made: {error}"));
@@ -37,7 +42,7 @@ pub(super) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(),
     let newest: i64 = transaction
         .query_row("SELECT coalesce(max(version), 0) FROM migration", [], |row| row.get(0))
         .map_err(refused)?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = known_schema();
     if newest > known {
         return Err(StoreError::Refused(format!(
             "it was written by a newer Snowgate (schema {newest}, this one knows {known}): start that version, or restore a backup"

@@ -22,6 +22,7 @@ mod lease;
 mod life_cycle;
 mod links;
 mod migrate;
+pub(super) mod moving;
 mod operate;
 mod place;
 mod read;
@@ -53,7 +54,8 @@ use self::thread::Desk;
 use super::audit::{Actor, AuditEnds, AuditEntry, AuditHead, AuditPage, AuditQuery, Hash};
 use super::contract::{
     Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, LaneView, Learned, Lease, NewDelivery,
-    Pause, Postponement, Replayed, Settlement, StoreError, SweepCursor, SweepLease, TenantRecord, TenantShare,
+    OldestDue, Pause, Postponement, Replayed, Settlement, StoreError, SweepCursor, SweepLease, TenantRecord,
+    TenantShare,
 };
 use super::life_cycle::{CheckRecord, Released};
 use super::steady::SteadyClock;
@@ -328,6 +330,10 @@ impl SqliteStore {
 
     pub(super) async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         self.lists.ask(|reader| reader.backlog()).await
+    }
+
+    pub(super) async fn oldest_due(&self) -> Result<Vec<OldestDue>, StoreError> {
+        self.lists.ask(|reader| reader.oldest_due()).await
     }
 
     pub(super) async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
