@@ -1,8 +1,9 @@
 //! Side by side: the gateway beside the least that keeps the same promise, as separate processes on this machine.
 //!
 //! Owns: the command line, the order, the report. `cargo bench --bench gateway` runs everything in about two minutes;
-//! `-- --quick` in half of one, with rounds too short to quote; `-- --references` only the references, which need no
-//! gateway; `-- --files` only what files cost. The references are this very program in another role, so each has a process of its own like the gateway.
+//! `-- --quick` in half of one, with rounds too short to quote; `-- --only=PART` only `intake`, `end`, `idle`, `backlog`,
+//! `files`, or `references`, which need no gateway. The references are this very program in another role, so each has a
+//! process of its own like the gateway.
 //! Never: judges absolute numbers of a shared machine; a ratio within one round is what counts.
 //! Fails: when something could not be measured. A missed target is a result and not a failure.
 
@@ -13,19 +14,15 @@
     reason = "a measuring program reads clocks, starts its own tasks and prints its report"
 )]
 
+#[expect(dead_code, reason = "each bench uses its part of it")]
 mod support;
 
-use std::future::Future;
-use std::io::{self, Write as _};
-use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use support::figures::Figure;
-use support::process::parent_gone;
 use support::runs::{Bench, Plan};
-use support::{Failed, files, machine, references, upstream};
+use support::{Failed, machine, roles};
 
 /// What is worth quoting: about two minutes.
 const FULL: Plan = Plan {
@@ -49,13 +46,11 @@ const QUICK: Plan = Plan {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match words.as_slice() {
-        [role @ ("upstream" | "handler" | "durable" | "proxy" | "files"), argument] => {
-            play(role, argument).map_err(|error| Failed::io(&format!("the role {role}"), &error))
-        }
+    let done = match roles::asked(&words) {
+        Some(played) => played,
         // `cargo test --all-targets` starts benches without this word; a test run is no place to measure.
-        words if !words.contains(&"--bench") => Ok(()),
-        words => measure(words.contains(&"--quick"), words),
+        None if !words.contains(&"--bench") => Ok(()),
+        None => measure(words.contains(&"--quick"), &words),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,19 +69,27 @@ fn measure(quick: bool, words: &[&str]) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failed::io("could not start the runtime", &error))?;
     runtime.block_on(async {
-        if words.contains(&"--files") {
-            print(&bench.files().await?);
-            return Ok(());
-        }
-        if words.contains(&"--references") {
+        let only = words.iter().find_map(|word| word.strip_prefix("--only="));
+        if only == Some("references") {
             print(&bench.references().await?);
             return Ok(());
         }
-        print(&bench.intake().await?);
-        print(&bench.end_to_end().await?);
-        print(&[bench.idle_memory().await?]);
-        print(&bench.backlog_memory().await?);
-        print(&bench.files().await?);
+        let wanted = |part: &str| only.is_none_or(|only| only == part);
+        if wanted("intake") {
+            print(&bench.intake().await?);
+        }
+        if wanted("end") {
+            print(&bench.end_to_end().await?);
+        }
+        if wanted("idle") {
+            print(&[bench.idle_memory().await?]);
+        }
+        if wanted("backlog") {
+            print(&bench.backlog_memory().await?);
+        }
+        if wanted("files") {
+            print(&bench.files().await?);
+        }
         Ok(())
     })
 }
@@ -94,36 +97,5 @@ fn measure(quick: bool, words: &[&str]) -> Result<(), Failed> {
 fn print(figures: &[Figure]) {
     for figure in figures {
         println!("{}", figure.line());
-    }
-}
-
-/// Serves in one role until the process that started this one is gone.
-fn play(role: &str, argument: &str) -> io::Result<()> {
-    if role == "upstream" {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return runtime.block_on(async {
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-            let address = listener.local_addr()?;
-            serve(address, upstream::serve(listener)).await
-        });
-    }
-    actix_web::rt::System::new().block_on(async {
-        let (server, address) = match role {
-            "handler" => references::handler()?,
-            "durable" => references::durable(Path::new(argument))?,
-            "files" => files::peers()?,
-            _ => references::proxy(argument.parse().map_err(io::Error::other)?)?,
-        };
-        serve(address, server).await
-    })
-}
-
-/// Says where it listens, then serves.
-async fn serve(address: SocketAddr, server: impl Future<Output = io::Result<()>>) -> io::Result<()> {
-    writeln!(io::stdout(), "{address}")?;
-    let gone = parent_gone()?;
-    tokio::select! {
-        ended = server => ended,
-        _ = gone => Ok(()),
     }
 }

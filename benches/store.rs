@@ -20,7 +20,7 @@ use snowgate::domain::change::ChangeKind;
 use snowgate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use snowgate::runtime::clock::SystemClock;
 use snowgate::store::sqlite::{Options, SqliteStore};
-use snowgate::store::{Claim, ClaimRequest, NewDelivery, Postponement, Settlement, Store, TenantShare};
+use snowgate::store::{Claim, ClaimRequest, NewDelivery, Postponement, Settlement, SlowShare, Store, TenantShare};
 use tokio::sync::{mpsc, oneshot};
 
 const CLIENTS: u64 = 64;
@@ -186,7 +186,14 @@ async fn serve_all(store: &Store) {
 }
 
 fn request(lanes_max: usize) -> ClaimRequest {
-    ClaimRequest { owner: "bench".to_owned(), lanes_max, lease_for: LEASE, waiting_max: 4 }
+    ClaimRequest {
+        owner: "bench".to_owned(),
+        lanes_max,
+        lease_for: LEASE,
+        waiting_max: 4,
+        newest_first: false,
+        slow: SlowShare::default(),
+    }
 }
 
 async fn whole_lives(directory: &Path) {

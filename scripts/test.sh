@@ -76,6 +76,11 @@ alertmanager() {
   ./scripts/test-alertmanager.sh
 }
 
+# Alerts, dashboard, manifests, units: what other programs can judge of deploy/.
+deployment() {
+  ./scripts/test-deploy.sh
+}
+
 documentation() {
   RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --locked
 }
@@ -87,6 +92,7 @@ step 'test runner' test_runner
 step 'Python clients' python_clients
 step 'Node packages' node_packages
 step 'Alertmanager' alertmanager
+step 'deployment files' deployment
 step 'format' cargo fmt --check
 step 'lints' cargo clippy --locked --all-targets -- -D warnings
 step 'documentation' documentation

@@ -3,7 +3,7 @@
 //! The map of the program, by ring; a module may use the rings below it (see `ARCHITECTURE.md`):
 //!
 //! * ring 0: [`domain`] (values) and [`limits`] (every bound, with its reason)
-//! * ring 1: [`mapping`], [`delivery`], [`security`], [`service_levels`]: pure decisions, no I/O, no clock
+//! * ring 1: [`mapping`], [`delivery`], [`security`], [`service_levels`], [`history`]: pure decisions, no I/O, no clock
 //! * ring 2: [`store`], [`peer`] with [`servicenow`], [`callback`] and [`issuers`] above it, [`tenants`], [`settings`], [`telemetry`],
 //!   [`runtime`]: the edges
 //! * ring 3: [`http`], [`worker`]: the flows
@@ -14,6 +14,7 @@ pub mod callback;
 pub mod cli;
 pub mod delivery;
 pub mod domain;
+pub mod history;
 pub mod http;
 pub mod issuers;
 pub mod limits;

@@ -51,6 +51,12 @@ const MODULES: &[Module] = &[
         owns: "business days, first response, inactivity",
     },
     Module {
+        name: "history",
+        ring: 1,
+        may_use: &["domain", "limits", "delivery"],
+        owns: "whether both sides tell the same story",
+    },
+    Module {
         name: "settings",
         ring: 2,
         may_use: &["domain", "limits", "security", "service_levels"],
@@ -170,6 +176,7 @@ const MODULES: &[Module] = &[
             "domain",
             "limits",
             "delivery",
+            "history",
             "security",
             "telemetry",
             "runtime",

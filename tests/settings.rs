@@ -13,7 +13,7 @@ use snowgate::domain::time::Timestamp;
 use snowgate::security::signature::{HexSignatures, WebhookSecret};
 use snowgate::service_levels::{Activity, Due};
 use snowgate::settings::{
-    Auth, CreateStrategy, Enabled, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl,
+    Auth, CrashManner, CreateStrategy, Enabled, Environment, Finding, Loaded, LogFormat, SenderCredential, StoreUrl,
     UnsignedWebhook, load, load_strict, schema,
 };
 
@@ -370,7 +370,12 @@ fn crash_points_are_read_in_builds_for_tests() {
     if cfg!(debug_assertions) {
         let crash = crash_at("accept.after_commit:3").unwrap().unwrap();
         assert_eq!((crash.point.as_str(), crash.pass.get()), ("accept.after_commit", 3));
-        assert!(crash_at("accept.after_commit:0").is_err());
+        assert_eq!(crash.manner, CrashManner::Abort);
+        assert_eq!(crash_at("worker.after_intent:1:stop").unwrap().unwrap().manner, CrashManner::Stop);
+        assert_eq!(crash_at("worker.working/MTR-1:1:panic").unwrap().unwrap().point, "worker.working/MTR-1");
+        for wrong in ["accept.after_commit:0", "accept.after_commit", "a:1:later", "a:1:stop:2"] {
+            assert!(crash_at(wrong).is_err(), "{wrong}");
+        }
     } else {
         assert_eq!(crash_at("accept.after_commit:3").unwrap(), None);
     }

@@ -13,10 +13,15 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
+use super::upstream::{SENT, micros_now};
+
 /// Stands in the text where the running number goes.
 const NUMBER: &str = "NNNNNNNNNNNN";
 /// Stands in the text where the tenant's number goes.
 const TENANT: &str = "TTTT";
+
+/// Stands in the text where the moment of sending goes, in microseconds.
+const MOMENT: &str = "MMMMMMMMMMMMMMMM";
 
 /// About 750 bytes; an incident with an affected room and a description.
 const BODY: &str = r#"{"specversion":"1.0","id":"e-NNNNNNNNNNNN","source":"bench/soc","type":"incident.opened","time":"2026-11-22T06:00:00Z","data":{"incident":{"id":"MTR-NNNNNNNNNNNN","title":"Front display 1 not detected in Berlin 4.12","description":"The room's compute module reports no signal on HDMI ingest 1 since the last restart.","severity":"high","severity_raw":"Important","state":"needs_customer_action","state_raw":"Needs Action","category":"display","recommended_action":"Check the HDMI cable","affected":[{"kind":"room","id":"r-17","name":"Berlin 4.12","room_group":"Berlin","ring":"Executive","site":"BER","health":"unhealthy"}],"times":{"opened_at":"2026-11-22T05:58:41Z"}}}}"#;
@@ -66,7 +71,9 @@ pub(crate) struct Requests {
     numbers_at: Vec<usize>,
     tenants_at: Vec<usize>,
     tenants: u64,
+    first: u64,
     next: AtomicU64,
+    moments_at: Vec<usize>,
     signing: Option<Signing>,
 }
 
@@ -91,6 +98,20 @@ impl Requests {
             BODY.len()
         );
         Self::of(text, tenants, None)
+    }
+
+    /// Requests for so many tenants from this one on, that say when they were sent.
+    pub(crate) fn timed(first: usize, tenants: usize) -> Self {
+        let plain = Self::for_tenants(tenants);
+        let text = String::from_utf8(plain.template).expect("it was a text");
+        let sentence = "since the last restart.";
+        let timed = format!("{sentence} {SENT}{MOMENT}");
+        let body_bytes = BODY.len();
+        let text = text.replace(sentence, &timed).replace(
+            &format!("content-length: {body_bytes}"),
+            &format!("content-length: {}", body_bytes + timed.len() - sentence.len()),
+        );
+        Self { first: u64::try_from(first).expect("a handful of tenants"), ..Self::of(text, tenants, None) }
     }
 
     /// Webhooks of the first tenant's instance. They are of this moment, so they serve for five minutes.
@@ -119,7 +140,9 @@ impl Requests {
         Self {
             numbers_at: text.match_indices(NUMBER).map(|(at, _)| at).collect(),
             tenants_at: text.match_indices(TENANT).map(|(at, _)| at).collect(),
+            moments_at: text.match_indices(MOMENT).map(|(at, _)| at).collect(),
             template: text.into_bytes(),
+            first: 0,
             tenants: u64::try_from(tenants).expect("a handful of tenants"),
             next: AtomicU64::new(0),
             signing,
@@ -135,7 +158,10 @@ impl Requests {
             write_digits(&mut request[at..at + NUMBER.len()], number);
         }
         for &at in &self.tenants_at {
-            write_digits(&mut request[at..at + TENANT.len()], number % self.tenants);
+            write_digits(&mut request[at..at + TENANT.len()], self.first + number % self.tenants);
+        }
+        for &at in &self.moments_at {
+            write_digits(&mut request[at..at + MOMENT.len()], micros_now());
         }
         if let Some(signing) = &self.signing {
             signing.sign(request);

@@ -52,6 +52,18 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 
 /// The median of the ratios of pairs measured one after the other, so that noise hits both of a pair.
 pub(crate) fn median_ratio(values: &[f64], references: &[f64]) -> f64 {
-    let ratios: Vec<f64> = values.iter().zip(references).map(|(value, reference)| value / reference).collect();
-    median(&ratios)
+    median(&ratios(values, references))
+}
+
+/// The smallest and the largest, such as the ratios of all rounds: what a shared machine made of one and the same thing.
+pub(crate) fn spread(values: &[f64]) -> String {
+    let (least, most) = values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| (least.min(*value), most.max(*value)));
+    format!("{least:.2} to {most:.2}")
+}
+
+/// The ratio of each pair.
+pub(crate) fn ratios(values: &[f64], references: &[f64]) -> Vec<f64> {
+    values.iter().zip(references).map(|(value, reference)| value / reference).collect()
 }

@@ -26,6 +26,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Something awaited that has not moved for this long will not come.
 const STALLED: Duration = Duration::from_secs(45);
 
+/// The store of a gateway that stands alone, in its own directory.
+pub(crate) const SQLITE: &str = "sqlite:data/snowgate.db";
+
 /// The mapping of every tenant: eight fields, two value tables, no look-ups in the instance.
 const MAPPING: &str = r#"version: 1
 name: bench
@@ -68,21 +71,35 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts it in a fresh directory below `scratch`, with so many tenants of one instance, and waits until it is ready.
     pub(crate) async fn start(scratch: &Path, tenants: usize, instance: SocketAddr) -> Result<Self, Failed> {
-        Self::start_of(scratch, |directory| {
+        Self::start_on(scratch, SQLITE, tenants, |_| instance).await
+    }
+
+    /// The same on this store, with an instance for each tenant.
+    pub(crate) async fn start_on(
+        scratch: &Path,
+        store: &str,
+        tenants: usize,
+        instance: impl Fn(usize) -> SocketAddr,
+    ) -> Result<Self, Failed> {
+        Self::start_of(scratch, store, |directory| {
             for tenant in 0..tenants {
                 let name = event::tenant_name(tenant);
-                fs::write(directory.join(format!("tenants/{name}.yaml")), tenant_file(tenant, instance))?;
+                fs::write(directory.join(format!("tenants/{name}.yaml")), tenant_file(tenant, instance(tenant)))?;
             }
             Ok(())
         })
         .await
     }
 
-    async fn start_of(scratch: &Path, tenants: impl FnOnce(&Path) -> io::Result<()>) -> Result<Self, Failed> {
+    async fn start_of(
+        scratch: &Path,
+        store: &str,
+        tenants: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<Self, Failed> {
         let io = |error| Failed::io("could not prepare the gateway's files", &error);
         let directory = tempfile::tempdir_in(scratch).map_err(io)?;
         let (public, admin) = free_addresses().map_err(io)?;
-        write_files(directory.path(), (public, admin)).and_then(|()| tenants(directory.path())).map_err(io)?;
+        write_files(directory.path(), (public, admin), store).and_then(|()| tenants(directory.path())).map_err(io)?;
         let mut command = Command::new(binary());
         command.args(["serve", "--config", "snowgate.yaml"]).current_dir(directory.path()).env_remove("RUST_LOG");
         let process = Process::program("snowgate serve", command, &directory.path().join("gateway.log"))?;
@@ -93,7 +110,7 @@ impl Gateway {
 
     /// Starts it with one tenant whose files pass both ways; both its peers are at one address.
     pub(crate) async fn start_with_files(scratch: &Path, peers: SocketAddr) -> Result<Self, Failed> {
-        Self::start_of(scratch, |directory| {
+        Self::start_of(scratch, SQLITE, |directory| {
             let mapping = format!("{MAPPING}{MAPPED_FILES}");
             fs::write(directory.join("mappings/bench.yaml"), mapping)?;
             fs::write(directory.join("callback"), event::callback_secret())?;
@@ -200,12 +217,12 @@ pub(crate) fn dead_address() -> Result<SocketAddr, Failed> {
     free_addresses().map(|(address, _)| address).map_err(|error| Failed::io("no free address", &error))
 }
 
-fn write_files(directory: &Path, (public, admin): (SocketAddr, SocketAddr)) -> io::Result<()> {
+fn write_files(directory: &Path, (public, admin): (SocketAddr, SocketAddr), store: &str) -> io::Result<()> {
     for name in ["tenants", "mappings", "data"] {
         fs::create_dir(directory.join(name))?;
     }
     let settings = format!(
-        "server: {{listen: \"{public}\", admin_listen: \"{admin}\"}}\nstore: {{url: \"sqlite:data/snowgate.db\"}}\n\
+        "server: {{listen: \"{public}\", admin_listen: \"{admin}\"}}\nstore: {{url: \"{store}\"}}\n\
          tenants: tenants\nmappings: mappings\negress: {{allow_private: [\"127.0.0.0/8\"]}}\nlog: {{level: warn}}\n"
     );
     fs::write(directory.join("snowgate.yaml"), settings)?;

@@ -1,4 +1,5 @@
-//! The load generator: keep-alive connections that each send one request, wait for its answer and send the next.
+//! The load generator: keep-alive connections that each send one request, wait for its answer and send the next; as fast
+//! as it goes, or at a rate.
 //!
 //! Owns: sending, timing, counting. It runs on one thread and does as little as it can, because on a small machine it
 //! takes its share from whoever is being measured. Never: retries; a connection that breaks ends the measurement.
@@ -93,11 +94,19 @@ impl Run<'_> {
 
 /// Sends to `target` over [`CONNECTIONS`] connections; every answer must have the status `expected`.
 pub(crate) async fn run(target: SocketAddr, requests: &Requests, expected: u16, until: Until) -> Result<Seen, Failed> {
+    run_on(&[target], requests, expected, until).await
+}
+
+/// The same, connection by connection to one target after the other.
+pub(crate) async fn run_on(
+    targets: &[SocketAddr],
+    requests: &Requests,
+    expected: u16,
+    until: Until,
+) -> Result<Seen, Failed> {
     let mut streams = Vec::with_capacity(CONNECTIONS);
-    for _ in 0..CONNECTIONS {
-        let stream = TcpStream::connect(target).await.map_err(|error| Failed::io("could not connect", &error))?;
-        stream.set_nodelay(true).map_err(|error| Failed::io("could not set TCP_NODELAY", &error))?;
-        streams.push(stream);
+    for target in targets.iter().cycle().take(CONNECTIONS) {
+        streams.push(connect(*target).await?);
     }
     let started = Instant::now();
     let run = Run { requests, expected, started, until, sent: Cell::new(0), micros: RefCell::default() };
@@ -129,4 +138,41 @@ async fn converse(run: &Run<'_>, mut stream: TcpStream) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+async fn connect(target: SocketAddr) -> Result<TcpStream, Failed> {
+    let stream = TcpStream::connect(target).await.map_err(|error| Failed::io("could not connect", &error))?;
+    stream.set_nodelay(true).map_err(|error| Failed::io("could not set TCP_NODELAY", &error))?;
+    Ok(stream)
+}
+
+/// Sends so many requests a second for a while over so many connections, whatever is answered: a sender that floods is
+/// told to come again later, and does. A connection whose answer is late sends its next request at once.
+pub(crate) async fn steady(
+    targets: &[SocketAddr],
+    requests: &Requests,
+    (per_second, connections): (f64, u32),
+    time: Duration,
+) -> Result<u64, Failed> {
+    let began = tokio::time::Instant::now();
+    let sending = (0..connections).zip(targets.iter().cycle()).map(|(number, target)| async move {
+        let mut stream = connect(*target).await?;
+        let (mut request, mut buffer, mut sent) = (Vec::new(), Vec::new(), 0);
+        loop {
+            let due = f64::from(sent * connections + number) / per_second;
+            if due >= time.as_secs_f64() {
+                return Ok::<_, Failed>(u64::from(sent));
+            }
+            tokio::time::sleep_until(began + Duration::from_secs_f64(due)).await;
+            requests.write_next(&mut request);
+            stream.write_all(&request).await.map_err(|error| Failed::io("could not send", &error))?;
+            let (_, head) =
+                http::read_answer(&mut stream, &mut buffer).await.map_err(|error| Failed::io("no answer", &error))?;
+            sent += 1;
+            if head.closes {
+                stream = connect(*target).await?;
+            }
+        }
+    });
+    Ok(try_join_all(sending).await?.into_iter().sum())
 }

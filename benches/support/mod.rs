@@ -1,14 +1,17 @@
-//! The parts of the side-by-side measurement; `benches/gateway.rs` puts them together.
+//! The parts of the side-by-side measurements; `benches/{gateway,replicas,backlog}.rs` put them together.
 
 pub(crate) mod event;
 pub(crate) mod figures;
 pub(crate) mod files;
 pub(crate) mod gateway;
 pub(crate) mod http;
+pub(crate) mod inserters;
 pub(crate) mod load;
 pub(crate) mod machine;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod references;
+pub(crate) mod roles;
 pub(crate) mod runs;
 pub(crate) mod upstream;
 

@@ -9,6 +9,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -70,6 +71,23 @@ impl Process {
         let text = self.log.as_ref().and_then(|log| fs::read_to_string(log).ok()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Processor time it has used so far, its own and the system's for it.
+    pub(crate) fn processor_time(&mut self) -> Result<Duration, Failed> {
+        self.still_runs()?;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.map_err(|error| Failed::io("could not read a process's times", &error))?;
+        // The name is in brackets and may hold anything; behind it the times are the 12th and the 13th word.
+        let ticks = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        let ticks: Option<u64> = ticks.map(|word| word.parse::<u64>().ok()).sum();
+        // A hundredth of a second, whatever the kernel counts in inside.
+        ticks.map(|ticks| Duration::from_millis(ticks * 10)).ok_or_else(|| Failed::new("no times of a process"))
     }
 
     /// Memory it holds now (`VmRSS`), in MiB.

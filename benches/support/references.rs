@@ -79,11 +79,11 @@ pub(super) fn started(addresses: &[SocketAddr], server: Server) -> io::Result<(S
     Ok((server, address))
 }
 
-fn parsed(body: &[u8]) -> Option<Value> {
+pub(super) fn parsed(body: &[u8]) -> Option<Value> {
     serde_json::from_slice::<Value>(body).ok().filter(|event| event["data"]["incident"]["id"].is_string())
 }
 
-fn receipt(event: &Value) -> HttpResponse {
+pub(super) fn receipt(event: &Value) -> HttpResponse {
     HttpResponse::Accepted().json(json!({
         "delivery": "dlv_0000000000000000000000000",
         "tenant": "bench",
@@ -93,7 +93,7 @@ fn receipt(event: &Value) -> HttpResponse {
     }))
 }
 
-fn refusal() -> HttpResponse {
+pub(super) fn refusal() -> HttpResponse {
     HttpResponse::BadRequest().finish()
 }
 

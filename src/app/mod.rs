@@ -22,7 +22,9 @@ use crate::domain::time::SharedClock;
 use crate::http::operators::Operators;
 use crate::http::{self, Face};
 use crate::issuers::{self, Issuers};
-use crate::limits::{ACCEPT_AFTER_STOP, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE, STORE_CLOSE_WAIT};
+use crate::limits::{
+    ACCEPT_AFTER_STOP, CONNECTIONS_MAX, KEEP_ALIVE, REQUEST_HEAD_WAIT, STOP_GRACE, STORE_CLOSE_WAIT, WORKER_LANES_MAX,
+};
 use crate::peer::transport::Transport;
 use crate::peer::transport::addresses::AddressFilter;
 use crate::peer::transport::http::{Http, HttpOptions, HttpOptionsError};
@@ -43,6 +45,8 @@ use crate::tenants::{Prepared, Registry};
 use crate::worker::Protections;
 use crate::worker::bridges::{Bridges, Surroundings, Ways};
 use crate::worker::dispatcher::Worker;
+use crate::worker::sharing::SharedStore;
+use crate::worker::slots::Slots;
 use crate::worker::spool::{Files, Spool};
 
 use reload::Running;
@@ -123,22 +127,18 @@ impl Gateway {
         let (accepted, settled) = (Wake::default(), Wake::default());
         let spool = spool()?;
         let clock_of_bridges = Arc::clone(&clock);
-        let surroundings =
-            move |settings: &Settings| surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges));
+        let owner = owner();
+        let shared = SharedStore::of(&store, &owner);
+        let surroundings = move |settings: &Settings| {
+            let made = surroundings(settings, Arc::clone(&spool), Arc::clone(&clock_of_bridges))?;
+            Ok(Surroundings { shared: shared.clone(), ..made })
+        };
         let first = surroundings(&settings)?;
         let issuers = Arc::new(issuers(&settings, &first.ways, &clock));
         let bridges = Arc::new(Bridges::new(Arc::clone(&registry), first));
         let (resumed, stood) = (Arc::clone(&bridges), Arc::clone(&bridges));
         let checks = checks::orders(&bridges, &registry, &store, &settings, &clock);
-        let worker = Worker {
-            store: store.clone(),
-            bridges,
-            clock: Arc::clone(&clock),
-            accepted: accepted.clone(),
-            settled: settled.clone(),
-            owner: owner(),
-            protections: Protections::ALL,
-        };
+        let worker = worker(&store, bridges, &clock, (&accepted, &settled), owner);
         let operators = Arc::new(Operators::new(reload::operators(&settings)));
         let reloader = Reloader::new(reload::Parts {
             origin,
@@ -170,6 +170,7 @@ impl Gateway {
             standing: Arc::new(move |tenant| stood.standings(tenant).map(upkeep::standing)),
             configured: reloader.configured(),
             serving,
+            pressure: Arc::default(),
             bursts: Arc::default(),
             checks,
         };
@@ -240,9 +241,28 @@ fn owner() -> String {
     format!("{}/{}/{}", machine.nodename().to_string_lossy(), std::process::id(), entropy::new_word())
 }
 
+fn worker(
+    store: &Store,
+    bridges: Arc<Bridges>,
+    clock: &SharedClock,
+    (accepted, settled): (&Wake, &Wake),
+    owner: String,
+) -> Worker {
+    Worker {
+        store: store.clone(),
+        bridges,
+        clock: Arc::clone(clock),
+        accepted: accepted.clone(),
+        settled: settled.clone(),
+        owner,
+        slots: Slots::new(WORKER_LANES_MAX),
+        protections: Protections::ALL,
+    }
+}
+
 /// What goes on beside the listeners; gives the task of the worker, which ends last.
 fn begin_work(face: Face, worker: Worker, reloader: Reloader, stop: &Stop) -> JoinHandle<()> {
-    drop(tasks::spawn("backlog report", upkeep::report_backlog(face.clone(), stop.clone())));
+    drop(tasks::spawn("backlog report", upkeep::report_backlog(face.clone(), worker.slots.clone(), stop.clone())));
     drop(tasks::spawn("forget old records", upkeep::forget(face, stop.clone())));
     drop(tasks::spawn("watch files", reloader.watch(stop.clone())));
     drop(tasks::spawn("sweep", worker.clone().sweep(stop.clone())));
@@ -386,6 +406,7 @@ fn surroundings(settings: &Settings, spool: Arc<Spool>, clock: SharedClock) -> R
         files: Files { spool, egress: Arc::new(settings.egress.clone()), ways: ways.clone() },
         ways,
         clock,
+        shared: None,
     })
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::delivery::record::Direction;
+use crate::delivery::record::{Direction, Urgency};
 use crate::domain::id::TenantId;
 use crate::http::Face;
 use crate::http::standing::{PeerStanding, Standing, SweepStanding};
@@ -16,10 +16,13 @@ use crate::limits::{
 };
 use crate::peer::pace;
 use crate::runtime::drain::Stop;
-use crate::store::{Store, StoreError};
-use crate::telemetry::events::{RefreshTokenLives, TenantResumed, Waiting};
+use crate::store::{Store, StoreError, sqlite};
+use crate::telemetry::events::{
+    OldestDue, RefreshTokenLives, SlotsInUse, StoreRoom, TenantResumed, TenantStaysPaused, VersionRuns, Waiting,
+};
 use crate::tenants::{Enabled, Registry};
 use crate::worker::bridges::Standings;
+use crate::worker::slots::{Slots, Use};
 
 /// How a tenant's peers stand, in the form in which operators see it.
 pub(super) fn standing(standings: Standings) -> Standing {
@@ -74,12 +77,14 @@ pub(super) async fn forget(face: Face, stop: Stop) {
 }
 
 /// Keeps the gauges of what waits and who is paused true; they are read from the store, so that none can drift.
-pub(super) async fn report_backlog(face: Face, stop: Stop) {
+pub(super) async fn report_backlog(face: Face, slots: Slots, stop: Stop) {
     let mut reported = Reported::default();
+    VersionRuns { version: env!("CARGO_PKG_VERSION") }.emit();
     while !stop.is_requested() {
         if let Err(failed) = report_once(&face, &mut reported).await {
             tracing::warn!(error = %failed, "Cannot read the backlog: {failed}");
         }
+        report_slots(&slots);
         face.metrics.fold_samples();
         tokio::select! {
             () = stop.requested() => {}
@@ -88,12 +93,32 @@ pub(super) async fn report_backlog(face: Face, stop: Stop) {
     }
 }
 
+fn report_slots(slots: &Slots) {
+    let Use { all, held, slow, slow_max, slow_tenants } = slots.in_use();
+    SlotsInUse { all, held, slow, slow_max, slow_tenants }.emit();
+}
+
+/// How long what may be claimed has been due. Who was told of once is told of again when nothing is due any more.
+async fn report_due(face: &Face, told: &mut BTreeSet<(TenantId, Urgency)>) -> Result<(), StoreError> {
+    let oldest = face.store.oldest_due().await?;
+    let now = face.clock.now();
+    let mut ages: HashMap<(TenantId, Urgency), Duration> =
+        told.iter().map(|due| (due.clone(), Duration::ZERO)).collect();
+    ages.extend(oldest.into_iter().map(|due| ((due.tenant, due.urgency), now.since(due.since))));
+    for ((tenant, urgency), age) in &ages {
+        OldestDue { tenant, class: urgency.as_str(), age: *age }.emit();
+    }
+    told.extend(ages.into_keys());
+    Ok(())
+}
+
 /// Whoever was reported once goes on being reported, so that no gauge of what has changed or gone stays as it was.
 #[derive(Default)]
 struct Reported {
     tenants: BTreeSet<TenantId>,
     paused: HashMap<TenantId, String>,
     refresh_tokens: BTreeSet<TenantId>,
+    due: BTreeSet<(TenantId, Urgency)>,
 }
 
 async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreError> {
@@ -103,8 +128,10 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
         turn.tell().await?;
     }
     drop(turn);
-    let Reported { tenants, paused, refresh_tokens } = reported;
+    let Reported { tenants, paused, refresh_tokens, due } = reported;
     let backlog = face.store.backlog().await?;
+    face.pressure.measured(&backlog);
+    report_due(face, due).await?;
     let now = face.clock.now();
     let present = face.registry.all();
     let present = present.iter().map(|tenant| tenant.id()).chain(backlog.iter().map(|waits| &waits.tenant));
@@ -116,6 +143,7 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
                 tenant: id,
                 direction: word,
                 backlog: waits.map_or(0, |waits| waits.waiting),
+                parked: waits.map_or(0, |waits| waits.parked),
                 oldest: waits.and_then(|waits| waits.oldest).map_or(Duration::ZERO, |oldest| now.since(oldest)),
             }
             .emit();
@@ -134,7 +162,14 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
         if let Some(over) = before.filter(|before| Some(before) != pause.as_ref()) {
             TenantResumed { tenant: id, reason: &over }.emit();
         }
-        paused.extend(pause.map(|code| (id.clone(), code)));
+        if let Some(code) = pause {
+            // Whoever paused it said so in its own process, and perhaps before a restart.
+            TenantStaysPaused { tenant: id, reason: &code }.emit();
+            paused.insert(id.clone(), code);
+        }
+    }
+    if let Some(sqlite::Room { database, log, free }) = face.store.room() {
+        StoreRoom { database, log, free }.emit();
     }
     Ok(())
 }

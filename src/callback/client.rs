@@ -16,7 +16,7 @@ use crate::peer::caller::{Attempt, Caller, CallerOptions, Identity, Made};
 use crate::peer::message::{HeaderMap, HeaderValue, Method, Request};
 use crate::peer::oauth::keeper::Pass;
 use crate::peer::pace::{Closed, Limits, Purpose, Standing};
-use crate::peer::permit::Permit;
+use crate::peer::permit::{Exchange, Permit};
 use crate::peer::transport::{Allowance, Transport};
 use crate::security::signature::{WebhookSecret, sign};
 use crate::security::target::Target;
@@ -100,6 +100,11 @@ impl Client {
         self.0.caller.trust_credentials_again();
     }
 
+    /// From now on other replicas call the same receiver; said once. `replica` names this one.
+    pub fn share(&self, replica: Arc<str>, exchange: Exchange) {
+        self.0.caller.share(replica, exchange);
+    }
+
     /// How the calls stand; for metrics and the console.
     pub fn standing(&self) -> Standing {
         self.0.caller.standing()
@@ -138,7 +143,7 @@ impl Client {
         &self.0.secrets
     }
 
-    pub(super) fn origin(&self) -> &Arc<str> {
+    pub(crate) fn origin(&self) -> &Arc<str> {
         &self.0.origin
     }
 }

@@ -10,6 +10,7 @@ mod check;
 mod check_live;
 mod deliveries;
 mod demo;
+mod health;
 mod key;
 mod mapping;
 mod plan;
@@ -21,6 +22,7 @@ mod serve;
 mod simulate;
 mod store;
 mod tenants;
+mod verify_history;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -87,6 +89,10 @@ enum Command {
     Audit(audit::Arguments),
     /// See what waits and what is parked; replay or drop it (asks a running gateway)
     Deliveries(deliveries::Arguments),
+    /// Prove that gateway and instances tell the same story: nothing lost, doubled, reordered, unexpected or astray
+    VerifyHistory(verify_history::Arguments),
+    /// Say whether a running gateway can take work (asks it)
+    Health(health::Arguments),
     /// See what a store holds; copy it from SQLite to PostgreSQL or back, with proof
     Store(store::Arguments),
     /// Make a running gateway read its files now, and say what that changed
@@ -148,6 +154,8 @@ fn run(arguments: &Arguments, printer: &Printer, environment: &Environment) -> a
         Command::Tenants(tenants) => tenants::run(config, tenants, printer, environment),
         Command::Audit(audit) => audit::run(config, audit, printer, environment),
         Command::Deliveries(deliveries) => deliveries::run(config, deliveries, printer, environment),
+        Command::VerifyHistory(verify) => verify_history::run(config, verify, printer, environment),
+        Command::Health(health) => health::run(config, health, printer, environment),
         Command::Store(store) => store::run(store, printer, environment),
         Command::Reload(reload) => reload::run(config, reload, printer, environment),
         Command::Key(key) => key::run(key, printer),

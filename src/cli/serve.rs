@@ -13,7 +13,7 @@ use crate::limits::STOP_GRACE;
 use crate::runtime::clock::SystemClock;
 use crate::runtime::signals::{Hangups, Signals};
 use crate::runtime::{failpoint, tasks};
-use crate::settings::{Environment, LogFormat, codes};
+use crate::settings::{CrashManner, Environment, LogFormat, Settings, codes};
 use crate::store::audit::Actor;
 use crate::telemetry::logging;
 
@@ -49,12 +49,27 @@ pub(super) fn run(
     for warning in warnings.iter().filter(|warning| warning.code == codes::UNSIGNED_WEBHOOK) {
         tracing::warn!(code = warning.code, file = warning.file, "{}", warning.message);
     }
-    if let Some(crash) = &parts.prepared.settings.crash_at
-        && !failpoint::arm(&crash.point, crash.pass)
-    {
-        tracing::warn!("This build cannot die on purpose at {}", crash.point);
-    }
+    prepare_to_die(&parts.prepared.settings);
     runtime()?.block_on(serve(parts))
+}
+
+/// Kill tests say where and how; a release build declines.
+fn prepare_to_die(settings: &Settings) {
+    if let Some(crash) = &settings.crash_at {
+        let manner = match crash.manner {
+            CrashManner::Abort => failpoint::Manner::Abort,
+            CrashManner::Stop => failpoint::Manner::Stop,
+            CrashManner::Panic => failpoint::Manner::Panic,
+        };
+        if !failpoint::arm(&crash.point, crash.pass, manner) {
+            tracing::warn!("This build cannot die on purpose at {}", crash.point);
+        }
+    }
+    if let Some(lease) = settings.lease
+        && !failpoint::shorten_leases(lease)
+    {
+        tracing::warn!("This build cannot shorten its leases");
+    }
 }
 
 /// The HTTP server tells of its threads at `info`; unless somebody asks for it, that is nobody's news.
@@ -64,10 +79,17 @@ fn quieter(filter: &str) -> String {
 
 async fn serve(parts: Parts) -> anyhow::Result<u8> {
     // Before anybody can know that we serve, so that no early signal ends us the hard way.
-    let signals = Signals::catch().context("cannot catch signals")?;
+    let mut signals = Signals::catch().context("cannot catch signals")?;
     let mut hangups = Hangups::catch().context("cannot catch signals")?;
     let tenants = parts.prepared.tenants.len();
-    let gateway = Gateway::start(Parts { clock: Arc::new(SystemClock), ..parts }).await?;
+    let gateway = tokio::select! {
+        started = Gateway::start(Parts { clock: Arc::new(SystemClock), ..parts }) => started?,
+        // It may be waiting for a database, or for another replica that migrates: nothing was begun yet.
+        caught = signals.next() => {
+            tracing::info!(signal = %caught, "Stopped by {caught} before it served");
+            return Ok(caught.exit_code());
+        }
+    };
     tracing::info!(
         public = gateway.public_url(),
         admin = gateway.admin_url(),

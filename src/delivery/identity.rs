@@ -67,6 +67,13 @@ pub fn mark(sequence: u64, delivery: &DeliveryId, subject: &Subject) -> String {
     if whole.chars().count() <= CORRELATION_DISPLAY_CHARS_MAX { whole } else { short }
 }
 
+/// Which write a mark names: its sequence in the lane and the end of its delivery's id.
+pub fn write_of(mark: &str) -> Option<(u64, &str)> {
+    let (sequence, rest) = mark.strip_prefix("sg:")?.split_once(':')?;
+    let tail = rest.split(':').next().unwrap_or(rest);
+    Some((sequence.parse().ok()?, tail))
+}
+
 /// Whose ticket a mark says it is. Anybody can write a mark: it counts only if the ticket also carries the derived keys.
 pub fn subject_of(mark: &str) -> Option<Subject> {
     let mut parts = mark.strip_prefix("sg:")?.splitn(4, ':').skip(2);
@@ -142,6 +149,9 @@ mod tests {
         assert_eq!(mark(3, &one, &of), "sg:3:000000000001:1.0:MTR-1");
         assert_ne!(mark(3, &one, &of), mark(3, &other, &of));
         assert_ne!(mark(3, &one, &of), mark(4, &one, &of));
+        assert_eq!(write_of(&mark(3, &one, &of)), Some((3, "000000000001")));
+        assert_eq!(write_of("sg:7:000000000001"), Some((7, "000000000001")));
+        assert_eq!((write_of("sg:x:1"), write_of("7:1"), write_of("")), (None, None, None));
     }
 
     #[test]

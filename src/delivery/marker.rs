@@ -56,6 +56,11 @@ pub fn same_words(one: &str, other: &str) -> bool {
     one.split_whitespace().eq(other.split_whitespace())
 }
 
+/// The text over a reference, whoever wrote either; `None` if there is none.
+pub fn referenced(entry: &str) -> Option<&str> {
+    split(entry).map(|(text, _)| text)
+}
+
 /// The text and the reference under it.
 fn split(entry: &str) -> Option<(&str, &str)> {
     let (text, reference) = entry.trim_end().strip_suffix(']')?.rsplit_once("[sg ")?;

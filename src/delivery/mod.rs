@@ -13,4 +13,5 @@ pub mod marker;
 pub mod outcome;
 pub mod record;
 pub mod seen;
+pub mod sharing;
 pub mod verdict;

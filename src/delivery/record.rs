@@ -35,6 +35,15 @@ impl Urgency {
     /// All of them, most urgent first.
     pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
 
+    /// The word in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+
     /// The number stored beside a lane; lower goes first.
     pub const fn rank(self) -> i64 {
         match self {

@@ -56,6 +56,12 @@ pub enum Code {
     LaneFull,
     /// Too much already waits for this ticket. Another status than for incidents: ServiceNow's scripts retry on `503`.
     TicketLaneFull,
+    /// Too much work of this tenant waits.
+    TenantFull,
+    /// Too many requests of this tenant wait for the store.
+    TenantBusy,
+    /// New work is refused so that what was accepted goes on; nothing was stored.
+    Overloaded,
     /// The store cannot take work just now; nothing was stored.
     StoreUnavailable,
     /// A defect of ours.
@@ -64,7 +70,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::Unauthorized,
@@ -85,6 +91,9 @@ impl Code {
         Self::EventConflict,
         Self::LaneFull,
         Self::TicketLaneFull,
+        Self::TenantFull,
+        Self::TenantBusy,
+        Self::Overloaded,
         Self::StoreUnavailable,
         Self::Internal,
     ];
@@ -112,6 +121,9 @@ impl Code {
             Self::EventConflict => "event_conflict",
             Self::LaneFull => "lane_full",
             Self::TicketLaneFull => "ticket_lane_full",
+            Self::TenantFull => "tenant_full",
+            Self::TenantBusy => "tenant_busy",
+            Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store_unavailable",
             Self::Internal => "internal",
         }
@@ -130,8 +142,12 @@ impl Code {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::InvalidEvent | Self::InvalidConfiguration | Self::EventConflict => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::LaneFull | Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
-            Self::TicketLaneFull | Self::StoreUnavailable | Self::IssuerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::LaneFull | Self::TenantFull | Self::TenantBusy | Self::TooManyFailures => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::TicketLaneFull | Self::Overloaded | Self::StoreUnavailable | Self::IssuerUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -158,6 +174,9 @@ impl Code {
             Self::EventConflict => "This event id was used for another event",
             Self::LaneFull => "Too many changes of this incident are waiting",
             Self::TicketLaneFull => "Too many webhooks of this ticket are waiting",
+            Self::TenantFull => "Too much work of this tenant is waiting",
+            Self::TenantBusy => "Too many requests of this tenant are waiting",
+            Self::Overloaded => "New work is not taken just now",
             Self::StoreUnavailable => "Work cannot be stored just now",
             Self::Internal => "Something failed inside the gateway",
         }
@@ -343,6 +362,7 @@ impl ResponseError for ApiError {
 impl From<crate::store::StoreError> for ApiError {
     fn from(error: crate::store::StoreError) -> Self {
         tracing::error!(error = %error, "The store failed: {error}");
-        Self::new(Code::StoreUnavailable, "the store does not answer; try again").retry_after(Duration::from_secs(2))
+        Self::new(Code::StoreUnavailable, "the store does not answer; try again")
+            .retry_after(super::pressure::come_again())
     }
 }

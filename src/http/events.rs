@@ -14,6 +14,7 @@ use super::cloudevents::{self, Envelope, Mode, Read};
 use super::deliveries::{self, prefer_wait};
 use super::error::{ApiError, Code, Fault};
 use super::openapi::Sending;
+use super::pressure::{self, Door, Place};
 use super::{Face, extract};
 use crate::delivery::record::Direction;
 use crate::domain::change::Change;
@@ -83,6 +84,7 @@ pub(super) async fn accept(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
+    pressure::check_open(&face)?;
     extract::knock(&face, &tenant, &request)?;
     let body = extract::body(&request, payload, BODY_BYTES_MAX).await?;
     let tenant = extract::authenticate(&face, &tenant, &request, &body)?;
@@ -121,7 +123,7 @@ async fn take(face: &Face, tenant: &Arc<Tenant>, headers: &HeaderMap, body: &[u8
     check_taken(tenant, headers)?;
     let mode = Mode::of(headers)?;
     let wait = prefer_wait(headers)?;
-    let receipts = store(face, tenant.id(), cloudevents::read(mode, headers, body)?, mode == Mode::Batch).await?;
+    let receipts = store(face, tenant, (headers, body), mode).await?;
     face.accepted.one();
     if mode == Mode::Batch {
         return Ok(HttpResponse::Accepted().json(Receipts { receipts }));
@@ -139,14 +141,17 @@ async fn take(face: &Face, tenant: &Arc<Tenant>, headers: &HeaderMap, body: &[u8
 /// Checks every event, commits them together, and gives each its receipt.
 async fn store(
     face: &Face,
-    tenant: &TenantId,
-    items: Vec<Read<'_>>,
-    batch: bool,
+    tenant: &Tenant,
+    (headers, body): (&HeaderMap, &[u8]),
+    mode: Mode,
 ) -> Result<Vec<ReceiptBody>, ApiError> {
+    let place = face.pressure.enter(tenant, Door::Events)?;
+    let batch = mode == Mode::Batch;
+    let items: Vec<Read<'_>> = cloudevents::read(mode, headers, body)?;
     let mut changes = Vec::with_capacity(items.len());
     let mut faults = Vec::new();
     for (item, read) in items.into_iter().enumerate() {
-        match read.and_then(|envelope| new_delivery(tenant, envelope)) {
+        match read.and_then(|envelope| new_delivery(tenant.id(), envelope)) {
             Ok(change) => changes.push(change),
             Err(wrong) => faults.extend(wrong.into_iter().map(|fault| Fault { item: batch.then_some(item), ..fault })),
         }
@@ -154,13 +159,13 @@ async fn store(
     if !faults.is_empty() {
         return Err(ApiError::invalid(faults));
     }
-    commit(face, tenant, changes, batch).await
+    commit(face, &place, changes, batch).await
 }
 
 /// Commits deliveries together, all or none, and gives each its receipt.
 pub(super) async fn commit(
     face: &Face,
-    tenant: &TenantId,
+    place: &Place<'_>,
     changes: Vec<NewDelivery>,
     batch: bool,
 ) -> Result<Vec<ReceiptBody>, ApiError> {
@@ -168,7 +173,8 @@ pub(super) async fn commit(
     failpoint::hit("accept.before_commit");
     let stands = face.store.accept(changes).await?;
     failpoint::hit("accept.after_commit");
-    receipts(tenant, incidents, stands, batch)
+    place.stored(stands.iter().filter(|stand| matches!(stand, Accepted::Stored(_))).count());
+    receipts(place.tenant(), incidents, stands, batch)
 }
 
 /// What becomes of a body, item by item, before anything is stored; for whoever has a body and no request.

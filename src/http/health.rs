@@ -1,10 +1,11 @@
-//! Liveness never touches the store; readiness does.
+//! Liveness never touches the store; readiness does, and does not wait long for it.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde_json::json;
 
 use super::Face;
+use crate::limits::READINESS_WAIT;
 
 #[utoipa::path(
     get,
@@ -36,8 +37,10 @@ pub(super) async fn readyz(face: Data<Face>) -> HttpResponse {
     if face.stop.is_requested() {
         reasons.push("the gateway is stopping".to_owned());
     }
-    if let Err(error) = face.store.ping().await {
-        reasons.push(error.to_string());
+    match tokio::time::timeout(READINESS_WAIT, face.store.ping()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => reasons.push(error.to_string()),
+        Err(_) => reasons.push(format!("the store did not answer within {} s", READINESS_WAIT.as_secs())),
     }
     if reasons.is_empty() {
         HttpResponse::Ok().json(json!({"status": "ready"}))

@@ -20,6 +20,7 @@ mod keys_at_hand;
 mod one_reading;
 pub mod openapi;
 pub mod operators;
+pub mod pressure;
 mod request;
 mod routes;
 pub mod serving;
@@ -49,6 +50,7 @@ use bursts::Bursts;
 pub use events::deliveries_of;
 pub use one_reading::{meet, one_reading};
 use operators::Operators;
+use pressure::Pressure;
 pub use request::track;
 use routes::Served;
 use serving::Serving;
@@ -89,6 +91,8 @@ pub struct Face {
     pub configured: configuration::Configured,
     /// The way to tell the store whom to serve: needed when an operator enables a tenant.
     pub serving: Arc<Serving>,
+    /// Whether new work is taken just now.
+    pub pressure: Arc<Pressure>,
     /// Counts refused credentials.
     pub bursts: Arc<Bursts>,
     /// Checks of a tenant's instance, handed in likewise.

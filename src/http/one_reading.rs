@@ -88,6 +88,7 @@ const fn is_for_anybody(code: Code) -> bool {
         | Code::NotFound
         | Code::MethodNotAllowed
         | Code::RequestTimeout
+        | Code::Overloaded
         | Code::BodyTooLarge => true,
         Code::MalformedJson
         | Code::BadRequest
@@ -102,6 +103,8 @@ const fn is_for_anybody(code: Code) -> bool {
         | Code::EventConflict
         | Code::LaneFull
         | Code::TicketLaneFull
+        | Code::TenantFull
+        | Code::TenantBusy
         | Code::StoreUnavailable
         | Code::Internal => false,
     }

@@ -97,13 +97,13 @@ macro_rules! refusals {
 refusals! {
     /// Of whoever sends events.
     Sending: MalformedJson BadRequest Unauthorized RequestTimeout BodyTooLarge UnsupportedMediaType InvalidEvent EventConflict
-        LaneFull TooManyFailures StoreUnavailable IssuerUnavailable Internal;
+        LaneFull TenantFull TenantBusy TooManyFailures Overloaded StoreUnavailable IssuerUnavailable Internal;
     /// Of a tool that sends its own payload. Some tools take another status than ours as "come again".
     Feeding: MalformedJson BadRequest Unauthorized NotFound RequestTimeout BodyTooLarge UnsupportedMediaType InvalidEvent
-        EventConflict LaneFull TooManyFailures StoreUnavailable IssuerUnavailable Internal;
+        EventConflict LaneFull TenantFull TenantBusy TooManyFailures Overloaded StoreUnavailable IssuerUnavailable Internal;
     /// Of an instance that calls.
     Calling: MalformedJson BadRequest Unauthorized RequestTimeout BodyTooLarge UnsupportedMediaType InvalidEvent EventConflict
-        TicketLaneFull TooManyFailures StoreUnavailable Internal;
+        TicketLaneFull TenantFull TenantBusy TooManyFailures Overloaded StoreUnavailable Internal;
     /// Of whoever asks for what is theirs.
     Asking: Unauthorized NotFound TooManyFailures StoreUnavailable IssuerUnavailable Internal;
     /// Of an operator who looks at everything.

@@ -64,6 +64,7 @@ impl fmt::Debug for Serving {
 mod tests {
     use super::*;
     use crate::runtime::clock::SystemClock;
+    use crate::runtime::tasks;
     use crate::store::memory::MemoryStore;
 
     #[tokio::test]
@@ -72,7 +73,7 @@ mod tests {
         let serving = Arc::new(Serving::new(store, Arc::default(), |_| Vec::new()));
         let turn = serving.turn().await;
         let other = Arc::clone(&serving);
-        let telling = tokio::spawn(async move { other.turn().await.tell().await });
+        let telling = tasks::spawn("tell", async move { other.turn().await.tell().await });
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::error::{ApiError, Code, Fault};
 use super::events::{self, ReceiptBody};
 use super::openapi::Feeding;
+use super::pressure::{self, Door};
 use super::{Face, cloudevents, extract};
 use crate::delivery::record::Direction;
 use crate::domain::id::TenantId;
@@ -73,6 +74,7 @@ async fn receive(
     source: Option<&Source>,
     (request, payload): (&HttpRequest, Payload),
 ) -> Result<HttpResponse, ApiError> {
+    pressure::check_open(face)?;
     let keyed = source.filter(|source| source.has_key());
     if keyed.is_none() || request.headers().contains_key("authorization") {
         extract::knock(face, tenant, request)?;
@@ -99,13 +101,14 @@ async fn receive(
 }
 
 async fn take(face: &Face, tenant: &Arc<Tenant>, source: &Source, payload: &Value) -> Result<HttpResponse, ApiError> {
+    let place = face.pressure.enter(tenant, Door::Events)?;
     let reading = source.read_at(payload, face.clock.now()).map_err(refused)?;
     let skipped = reading.skipped;
     if reading.events.is_empty() {
         return Ok(HttpResponse::Accepted().json(Fed { receipts: Vec::new(), skipped }));
     }
     let deliveries = reading.events.into_iter().map(|event| delivery(tenant.id(), event)).collect();
-    let receipts = events::commit(face, tenant.id(), deliveries, true).await?;
+    let receipts = events::commit(face, &place, deliveries, true).await?;
     face.accepted.one();
     let repeated = receipts.iter().all(|receipt| receipt.duplicate);
     let receipts = Fed { receipts, skipped };
@@ -210,7 +213,15 @@ mod tests {
     #[test]
     fn what_passes_has_the_status_after_which_the_tool_comes_again() {
         for (busy, expected) in [(Busy::TooManyRequests, 429), (Busy::Unavailable, 503)] {
-            for code in [Code::LaneFull, Code::StoreUnavailable, Code::RequestTimeout, Code::Internal] {
+            for code in [
+                Code::LaneFull,
+                Code::TenantFull,
+                Code::TenantBusy,
+                Code::Overloaded,
+                Code::StoreUnavailable,
+                Code::RequestTimeout,
+                Code::Internal,
+            ] {
                 let answer = come_again(busy, ApiError::new(code, "")).error_response();
                 assert_eq!(answer.status().as_u16(), expected, "{code:?}");
                 assert!(answer.headers().contains_key("retry-after"), "{code:?}");

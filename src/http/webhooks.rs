@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::error::{ApiError, Code, Fault};
 use super::openapi::Calling;
+use super::pressure::{self, Door};
 use super::{Face, events, extract};
 use crate::delivery::kind::{Kind, TicketKind};
 use crate::delivery::record::Direction;
@@ -67,6 +68,7 @@ pub(super) async fn servicenow(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
+    pressure::check_open(&face)?;
     extract::knock_as_instance(&face, &tenant, &request)?;
     let body = extract::body(&request, payload, WEBHOOK_BODY_BYTES_MAX).await?;
     let tenant = extract::authenticate_instance(&face, &tenant, &request, &body)?;
@@ -79,6 +81,7 @@ pub(super) async fn servicenow(
 
 async fn take(face: &Face, tenant: &Arc<Tenant>, request: &HttpRequest, body: &[u8]) -> Result<HttpResponse, ApiError> {
     events::check_taken(tenant, request.headers())?;
+    let place = face.pressure.enter(tenant, Door::Webhooks)?;
     let content_type = extract::header(request, "content-type");
     let read = Sighting::read(body, content_type).map_err(|fault| unreadable(&fault))?;
     let ReadSighting { form, flaw, .. } = &read;
@@ -88,6 +91,7 @@ async fn take(face: &Face, tenant: &Arc<Tenant>, request: &HttpRequest, body: &[
     let delivery = delivery_of(tenant.id(), tenant.mapping(), event, read, body);
     let lane = delivery.incident.clone();
     let (receipt, duplicate) = store(face, delivery).await?;
+    place.stored(usize::from(!duplicate));
     face.accepted.one();
     let Receipt { delivery, sequence } = receipt;
     let direction = "to_service";

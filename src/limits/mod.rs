@@ -5,11 +5,15 @@
 mod audit;
 mod callers;
 mod copying;
+mod crashes;
 mod credentials;
+mod fairness;
+mod history;
 mod live_check;
 mod postgres;
 mod postgres_rest;
 mod reload;
+mod sharing;
 mod simulator;
 mod sources;
 mod way_back;
@@ -19,11 +23,15 @@ use std::time::Duration;
 pub use audit::*;
 pub use callers::*;
 pub use copying::*;
+pub use crashes::*;
 pub use credentials::*;
+pub use fairness::*;
+pub use history::*;
 pub use live_check::*;
 pub use postgres::*;
 pub use postgres_rest::*;
 pub use reload::*;
+pub use sharing::*;
 pub use simulator::*;
 pub use sources::*;
 pub use way_back::*;
@@ -220,8 +228,10 @@ pub const TOKEN_ANSWER_BYTES_MAX: usize = 16 * 1024;
 pub const ANSWER_BYTES_RESERVED: usize = 32 * 1024;
 /// ServiceNow sends about twenty; a flood of them is refused by the HTTP parser.
 pub const ANSWER_HEADERS_MAX: usize = 100;
-/// As many as one tenant may use at once by default, so that a busy instance never waits for a handshake.
-pub const IDLE_CONNECTIONS_PER_HOST_MAX: usize = 4;
+/// As many as a tenant may use at once at most, so that no call of a busy instance waits for a handshake: beyond this number
+/// each finished call would close its connection, and the next one make it anew. Those of a quieter time end by themselves
+/// after [`IDLE_CONNECTION_TIME`].
+pub const IDLE_CONNECTIONS_PER_HOST_MAX: usize = CALL_CONCURRENCY_MAX as usize;
 /// Shorter than the 60 s after which an instance ends an idle integration session, so that we close first.
 pub const IDLE_CONNECTION_TIME: Duration = Duration::from_secs(50);
 /// What is kept of a peer's own words: a sentence or two, for people.

@@ -13,7 +13,7 @@ use super::oauth::Credentials;
 use super::oauth::grant::TokenEndpoint;
 use super::oauth::keeper::{Keeper, KeeperNews, KeeperObserver, Pass};
 use super::pace::{Closed, Limits, Pace, Purpose, Standing, Told};
-use super::permit::{BreakerTurned, Permit, Permits, Showing};
+use super::permit::{BreakerTurned, Exchange, Permit, Permits, Showing};
 use super::transport::Transport;
 use super::waits;
 use crate::delivery::outcome::{Class, Outcome};
@@ -152,6 +152,11 @@ impl Caller {
         Self { shows: other.shows, permits, keeper, ..self }
     }
 
+    /// From now on other replicas call the same peer, and one of all of them probes; said once. `replica` names this one.
+    pub fn share(&self, replica: Arc<str>, exchange: Exchange) {
+        self.permits.share(replica, exchange);
+    }
+
     /// The right to make one call. Waits about two seconds at most; otherwise says until when, and why.
     pub async fn permit(&self, purpose: Purpose) -> Result<Permit, Closed> {
         self.permits.take(purpose).await
@@ -204,6 +209,7 @@ impl Caller {
             Err(outcome) => (Err(()), outcome),
         };
         permit.settle(&mut outcome, made.told, self.shows, self.luck.fraction());
+        self.permits.tell_news().await;
         self.tell_of_breaker();
         let millis = u64::try_from(self.clock.now().since(begun).as_millis()).unwrap_or(u64::MAX);
         report(&Made { outcome: &outcome, millis, mark: made.mark.as_deref() });

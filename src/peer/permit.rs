@@ -4,17 +4,21 @@
 //! waiter. An unanswered probe of the breaker goes back as well.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::pace::shared::{Asked, Need};
 use super::pace::{Closed, Halt, Pace, Purpose, Told};
 use crate::delivery::outcome::{Class, Outcome};
+use crate::delivery::sharing::{Answer, Ask};
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::{BUSY_WAIT, PERMIT_WAIT_MAX};
+use crate::runtime::luck;
 
 /// The breaker's word at the beginning.
 const CLOSED: &str = "closed";
@@ -29,7 +33,17 @@ pub(crate) struct Permits {
     showing: AtomicU64,
     /// How the breaker stood when that was last told.
     told: Mutex<&'static str>,
+    /// Where other replicas call the same peer: the way to what is shared with them, one question at a time.
+    sharing: OnceLock<(Exchange, tokio::sync::Mutex<()>)>,
+    /// Calls that wait for the rate.
+    waiting: AtomicU32,
 }
+
+/// Carries a question about a peer to where all replicas ask, and brings the answer; or says why there is none.
+#[derive(Clone)]
+pub struct Exchange(Arc<Carry>);
+
+type Carry = dyn Fn(Ask) -> BoxFuture<'static, Result<Answer, String>> + Send + Sync;
 
 /// Which of the credentials that were shown to a peer one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +69,15 @@ pub struct Permit {
 impl Permits {
     pub(crate) fn new(pace: Pace, clock: SharedClock) -> Arc<Self> {
         let (pace, told) = (Mutex::new(pace), Mutex::new(CLOSED));
-        Arc::new(Self { pace, freed: Notify::new(), clock, showing: AtomicU64::new(0), told })
+        let (sharing, waiting) = (OnceLock::new(), AtomicU32::new(0));
+        Arc::new(Self { pace, freed: Notify::new(), clock, showing: AtomicU64::new(0), told, sharing, waiting })
+    }
+
+    /// From now on other replicas call the same peer; said once.
+    pub(crate) fn share(&self, replica: Arc<str>, exchange: Exchange) {
+        // The way first: a pace that must ask would find none.
+        self.sharing.get_or_init(|| (exchange, tokio::sync::Mutex::default()));
+        self.pace().share(replica);
     }
 
     /// Which credentials are shown at present.
@@ -92,6 +114,7 @@ impl Permits {
     pub(crate) async fn take(self: &Arc<Self>, purpose: Purpose) -> Result<Permit, Closed> {
         let deadline = Instant::now() + PERMIT_WAIT_MAX;
         let permit = self.slot(purpose, deadline).await?;
+        let _waiting = Waiting::of(&self.waiting);
         loop {
             let paid = self.pace().pay(self.clock.now(), purpose);
             match paid {
@@ -103,8 +126,55 @@ impl Permits {
                 }
                 Err(Halt::Soon(wait)) => return Err(self.later(wait, "calls_per_second", "calls a second")),
                 Err(Halt::Busy) => return Err(self.later(BUSY_WAIT, "all_slots_busy", "calls at once")),
+                Err(Halt::Ask) => self.ask(deadline).await?,
             }
         }
+    }
+
+    /// Gets from the store what the pace needs for a call. When it returns, the pace may be asked again.
+    async fn ask(&self, deadline: Instant) -> Result<(), Closed> {
+        let Some((exchange, turn)) = self.sharing.get() else { return Ok(()) };
+        let busy = || self.later(BUSY_WAIT, "calls_per_second", "calls a second");
+        let turn = timeout_at(deadline, turn.lock()).await.map_err(|_| busy())?;
+        // The answer for one who asked before may serve this one too.
+        let need = self.pace().need(self.clock.now(), self.waiting.load(Ordering::Relaxed));
+        match need {
+            Need::Nothing => Ok(()),
+            Need::Time(wait) if Instant::now() + wait <= deadline => {
+                drop(turn);
+                sleep(wait.max(Duration::from_millis(1))).await;
+                Ok(())
+            }
+            Need::Time(wait) => Err(self.later(wait, "calls_per_second", "calls a second")),
+            Need::Answer(asked) => self.exchange(exchange, &asked, deadline).await,
+        }
+    }
+
+    /// Tells others at once what concerns all of them. What cannot be told now goes with the next question, and without
+    /// its answer nothing is sent.
+    pub(crate) async fn tell_news(&self) {
+        let Some((exchange, turn)) = self.sharing.get() else { return };
+        let deadline = Instant::now() + PERMIT_WAIT_MAX;
+        let Ok(_turn) = timeout_at(deadline, turn.lock()).await else { return };
+        let need = self.pace().news(self.clock.now());
+        if let Need::Answer(asked) = need {
+            drop(self.exchange(exchange, &asked, deadline).await);
+        }
+    }
+
+    async fn exchange(&self, exchange: &Exchange, asked: &Asked, deadline: Instant) -> Result<(), Closed> {
+        let answer = timeout_at(deadline, exchange.0(asked.ask.clone())).await;
+        let why = match answer {
+            Ok(Ok(answer)) => {
+                self.pace().adopt(self.clock.now(), asked, &answer, luck::fraction());
+                self.freed.notify_waiters();
+                return Ok(());
+            }
+            Ok(Err(why)) => why,
+            Err(_) => "it does not answer".to_owned(),
+        };
+        let reason = format!("what all replicas may call cannot be read from the store: {why}");
+        Err(Closed { until: self.clock.now().plus(BUSY_WAIT), code: "store_unavailable", reason })
     }
 
     async fn slot(self: &Arc<Self>, purpose: Purpose, deadline: Instant) -> Result<Permit, Closed> {
@@ -114,7 +184,12 @@ impl Permits {
             let entered = self.pace().enter(self.clock.now(), purpose);
             match entered {
                 Ok(probe) => {
-                    return Ok(Permit { permits: Arc::clone(self), probe, answered: false, send_before: None });
+                    let send_before = self.pace().probe_before().filter(|_| probe);
+                    return Ok(Permit { permits: Arc::clone(self), probe, answered: false, send_before });
+                }
+                Err(Halt::Ask) => {
+                    self.ask(deadline).await?;
+                    continue;
                 }
                 Err(Halt::Closed(closed)) => {
                     // What woke this caller may be of use to the next one.
@@ -144,8 +219,8 @@ impl Permit {
     /// The request's first byte leaves before this moment or not at all, whatever a token takes to fetch: whoever waits
     /// for a lost write to settle counts from here.
     #[must_use]
-    pub const fn send_before(mut self, moment: Timestamp) -> Self {
-        self.send_before = Some(moment);
+    pub fn send_before(mut self, moment: Timestamp) -> Self {
+        self.send_before = Some(self.send_before.map_or(moment, |before| before.min(moment)));
         self
     }
 
@@ -184,6 +259,35 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.permits.pace().leave(self.probe && !self.answered);
         self.permits.freed.notify_one();
+    }
+}
+
+/// Counted among the calls that wait for the rate.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn of(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Exchange {
+    /// By way of this function.
+    pub fn new(carry: impl Fn(Ask) -> BoxFuture<'static, Result<Answer, String>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(carry))
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exchange")
     }
 }
 

@@ -60,7 +60,8 @@ impl Signals {
         self.next().await
     }
 
-    async fn next(&mut self) -> Caught {
+    /// Waits for the next one, for as long as there is nothing to stop yet.
+    pub async fn next(&mut self) -> Caught {
         tokio::select! {
             _ = self.terminate.recv() => Caught::Terminate,
             _ = self.interrupt.recv() => Caught::Interrupt,

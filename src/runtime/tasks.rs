@@ -23,6 +23,19 @@ where
     tokio::spawn(watched(name, future).in_current_span())
 }
 
+/// A panic that was reported, and ends here.
+#[derive(Clone, Copy, Debug)]
+pub struct Panicked;
+
+/// Runs work that may panic without taking its task along.
+pub async fn caught<F: Future>(name: &'static str, future: F) -> Result<F::Output, Panicked> {
+    // Unwind safety: the future is dropped right here and nothing of it is looked at again.
+    AssertUnwindSafe(future).catch_unwind().await.map_err(|_| {
+        TaskPanicked { task: name }.emit();
+        Panicked
+    })
+}
+
 /// Starts a named thread for work that blocks, such as a database file's single writer, in the current span.
 pub fn spawn_thread<T>(
     name: &'static str,
@@ -83,6 +96,14 @@ mod tests {
         let ended = spawn("falls", async { panic!("on purpose") }).await;
         assert!(ended.unwrap_err().is_panic());
         assert!(metrics.render().contains(r#"snowgate_task_panics_total{task="falls"} 1"#), "{}", metrics.render());
+    }
+
+    #[tokio::test]
+    async fn a_caught_panic_is_counted_and_the_task_goes_on() {
+        let metrics = Metrics::install().unwrap();
+        assert!(caught("slips", async { panic!("on purpose") }).await.is_err());
+        assert_eq!(caught("slips", async { 1 + 1 }).await.unwrap(), 2);
+        assert!(metrics.render().contains(r#"snowgate_task_panics_total{task="slips"} 1"#), "{}", metrics.render());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::peer::message::{Answer, TransportFault};
 use crate::peer::oauth::Credentials;
 use crate::peer::oauth::keeper::Pass;
 use crate::peer::pace::{Closed, Limits, Purpose, Standing};
-use crate::peer::permit::Permit;
+use crate::peer::permit::{Exchange, Permit};
 use crate::peer::transport::{Allowance, Transport};
 use crate::peer::words;
 
@@ -202,6 +202,11 @@ impl Client {
     /// Somebody mended the credentials, or says so: they are tried with the next call.
     pub fn trust_credentials_again(&self) {
         self.0.caller.trust_credentials_again();
+    }
+
+    /// From now on other replicas call the same instance; said once. `replica` names this one.
+    pub fn share(&self, replica: Arc<str>, exchange: Exchange) {
+        self.0.caller.share(replica, exchange);
     }
 
     /// How the tenant's calls stand; for metrics and the console.

@@ -48,6 +48,8 @@ pub struct Settings {
     pub reload_every: Every,
     /// Where to die on purpose; never set in release builds.
     pub crash_at: Option<CrashAt>,
+    /// How long a lease lasts in a process for kill tests.
+    pub lease: Option<Duration>,
 }
 
 /// Where the gateway listens.
@@ -124,6 +126,19 @@ pub struct CrashAt {
     pub point: String,
     /// At which pass.
     pub pass: NonZeroU64,
+    /// How.
+    pub manner: CrashManner,
+}
+
+/// How a process for kill tests dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashManner {
+    /// `abort`, or nothing: as `kill -9` would end it.
+    Abort,
+    /// `stop`: it is frozen until somebody continues it.
+    Stop,
+    /// `panic`: the task panics, from this pass on.
+    Panic,
 }
 
 impl Settings {
@@ -208,6 +223,7 @@ pub(super) fn parts(reader: &mut Reader<'_>, environment: &Environment) -> Parts
     let tenants = reader.part("tenants", || tenants).map(|tenants| environment.resolve(&tenants));
     let mappings = reader.part("mappings", || mappings).map(|mappings| environment.resolve(&mappings));
     let crash_at = crash_at(reader, environment);
+    let lease = lease(reader, environment);
     if let (Some(server), Some(operators)) = (&server, &operators) {
         check_admin(reader, server, operators);
     }
@@ -223,6 +239,7 @@ pub(super) fn parts(reader: &mut Reader<'_>, environment: &Environment) -> Parts
             operators: operators?,
             reload_every: reload?,
             crash_at,
+            lease,
         })
     };
     let trusts_a_proxy = server.as_ref().is_some_and(|server| !server.trusted_proxies.networks.is_empty());
@@ -405,14 +422,26 @@ fn reload(reader: &mut Reader<'_>) -> Option<Every> {
 /// Release builds do not even look.
 fn crash_at(reader: &mut Reader<'_>, environment: &Environment) -> Option<CrashAt> {
     let text = environment.variable("SNOWGATE_CRASH_AT").filter(|_| cfg!(debug_assertions))?;
-    let parsed = text
-        .rsplit_once(':')
-        .and_then(|(point, pass)| Some(CrashAt { point: point.to_owned(), pass: pass.parse().ok()? }));
-    reader.check(
-        codes::CRASH_POINT,
-        "",
-        parsed.ok_or("`SNOWGATE_CRASH_AT` is not `name:n`, such as `accept.after_commit:3`"),
-    )
+    let wrong = "`SNOWGATE_CRASH_AT` is not `name:n` or `name:n:manner`, such as `accept.after_commit:3:stop`";
+    reader.check(codes::CRASH_POINT, "", parsed_crash(text).ok_or(wrong))
+}
+
+fn parsed_crash(text: &str) -> Option<CrashAt> {
+    let mut parts = text.split(':');
+    let (point, pass) = (parts.next()?.to_owned(), parts.next()?.parse().ok()?);
+    let manner = match parts.next() {
+        None | Some("abort") => CrashManner::Abort,
+        Some("stop") => CrashManner::Stop,
+        Some("panic") => CrashManner::Panic,
+        Some(_) => return None,
+    };
+    parts.next().is_none().then_some(CrashAt { point, pass, manner })
+}
+
+/// As above.
+fn lease(reader: &mut Reader<'_>, environment: &Environment) -> Option<Duration> {
+    let text = environment.variable("SNOWGATE_LEASE").filter(|_| cfg!(debug_assertions))?;
+    reader.check(codes::CRASH_POINT, "", duration::parse(text).map_err(|_| "`SNOWGATE_LEASE` is not a duration"))
 }
 
 #[cfg(test)]

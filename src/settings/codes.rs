@@ -42,7 +42,7 @@ codes! {
     DATA_LOSS = "S039", "A promise about durability is given up on purpose (warning).";
     IGNORED_FILE = "S040", "A file beside the tenants is not read because of its name (warning).";
     MAPPING_FILE = "S041", "The mapping file that a tenant names is missing or unreadable.";
-    CRASH_POINT = "S042", "`SNOWGATE_CRASH_AT` is not `name:n` (only builds for tests look at it).";
+    CRASH_POINT = "S042", "`SNOWGATE_CRASH_AT` is not `name:n`, or `SNOWGATE_LEASE` no duration (only builds for tests look at them).";
     UNSIGNED_WEBHOOK = "S043", "The webhook takes calls that are not signed (warning).";
     WEBHOOK = "S044", "A webhook needs `secrets` or `unsigned`, and `unsigned` exactly one of `basic` and `header`.";
     NO_CALLBACK = "S045", "What ServiceNow tells, or what is due, is told to nobody: there is no `callback` (warning).";

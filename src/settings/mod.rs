@@ -35,7 +35,9 @@ mod tokens;
 mod tree;
 
 pub use auth::{Account, AssertionSettings, Auth, OAuthClient};
-pub use checked::{CrashAt, Every, LogSettings, Operator, ServerSettings, Settings, StoreSettings, StoreUrl};
+pub use checked::{
+    CrashAt, CrashManner, Every, LogSettings, Operator, ServerSettings, Settings, StoreSettings, StoreUrl,
+};
 pub use environment::Environment;
 pub use excerpt::Excerpt;
 pub use exchange::{CallbackOAuth, CallbackSettings, UnsignedWebhook, WebhookSettings};

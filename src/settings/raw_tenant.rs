@@ -12,7 +12,7 @@ use super::raw_senders::RawSender;
 use super::raw_service_levels::RawServiceLevels;
 use crate::limits::{
     CALL_CONCURRENCY_MAX, CALLS_PER_HOUR_MAX, CALLS_PER_SECOND_MAX, CLAIM_CHARS_MAX, REFRESH_TOKEN_DAYS,
-    REFRESH_TOKEN_DAYS_MAX, USER_NAME_CHARS_MAX,
+    REFRESH_TOKEN_DAYS_MAX, TENANT_WAITING_LEAST, TENANT_WAITING_MAX, TENANT_WAITING_MOST, USER_NAME_CHARS_MAX,
 };
 
 /// One customer: `config/tenants/NAME.yaml`.
@@ -38,8 +38,17 @@ pub(super) struct RawTenant {
     webhook: Option<RawWebhook>,
     /// We call the managed service.
     callback: Option<RawCallback>,
+    /// Deliveries that may wait before senders are told to wait too.
+    #[serde(default = "waiting_max")]
+    #[schemars(range(min = TENANT_WAITING_LEAST, max = TENANT_WAITING_MOST))]
+    waiting_max: u64,
     /// What is promised about time; nothing, unless it stands here.
     service_levels: Option<RawServiceLevels>,
+}
+
+/// What may wait of a tenant whose file does not say.
+pub(super) const fn waiting_max() -> u64 {
+    TENANT_WAITING_MAX
 }
 
 /// Who decides whether a tenant is served.

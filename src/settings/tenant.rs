@@ -15,7 +15,7 @@ use super::codes;
 use super::duration;
 use super::exchange::{CallbackSettings, WebhookSettings, callback, webhook};
 use super::finding::Place;
-use super::raw_tenant::{CreateStrategy, RawAfterCheck, RawEnabled, RawLimits, RawSweep};
+use super::raw_tenant::{CreateStrategy, RawAfterCheck, RawEnabled, RawLimits, RawSweep, waiting_max};
 use super::reader::Reader;
 use super::senders::{Sender, senders};
 use super::service_levels::service_levels;
@@ -47,6 +47,8 @@ pub struct TenantSettings {
     pub webhook: Option<WebhookSettings>,
     /// We call the managed service.
     pub callback: Option<CallbackSettings>,
+    /// Deliveries that may wait before senders are told to wait too.
+    pub waiting_max: u64,
     /// What is promised about time.
     pub service_levels: Option<Arc<ServiceLevels>>,
     /// The file it came from, as it was named.
@@ -141,6 +143,7 @@ pub(super) fn tenant(reader: &mut Reader<'_>, against: &Against<'_>, file: &str)
     let senders = senders(reader, against);
     let webhook = webhook(reader, servicenow.as_ref().map(|servicenow| &servicenow.instance));
     let callback = callback(reader, egress);
+    let waiting_max = reader.part("waiting_max", waiting_max);
     let service_levels = service_levels(reader);
     check_callback(reader);
     Some(TenantSettings {
@@ -152,6 +155,7 @@ pub(super) fn tenant(reader: &mut Reader<'_>, against: &Against<'_>, file: &str)
         senders: senders?,
         webhook: webhook?,
         callback: callback?,
+        waiting_max: waiting_max?,
         service_levels: service_levels?,
         file: file.into(),
         digest: [0; 32],

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::contract::{Accepted, NewDelivery, Receipt};
 use crate::delivery::record::Direction;
 use crate::domain::id::{EventKey, IncidentId, TenantId};
-use crate::limits::LANE_WAITING_MAX;
+use crate::limits::{LANE_WAITING_MAX, TICKET_LANE_WAITING_MAX};
 
 /// What an engine knows of a change before it is stored.
 #[derive(Debug)]
@@ -67,7 +67,11 @@ pub(super) fn admit<E>(
                 Known::New { waiting } => {
                     let added = added.entry((&change.tenant, change.direction, &change.incident)).or_default();
                     *added += 1;
-                    if waiting + *added > LANE_WAITING_MAX { Err(Accepted::LaneFull) } else { Ok(Place::Append) }
+                    if waiting + *added > waiting_max(change.direction) {
+                        Err(Accepted::LaneFull)
+                    } else {
+                        Ok(Place::Append)
+                    }
                 }
             },
         };
@@ -77,6 +81,14 @@ pub(super) fn admit<E>(
         return Ok(Admission::Refuse(stands.into_iter().map(refused).collect()));
     }
     Ok(Admission::Store(stands.into_iter().flatten().collect()))
+}
+
+/// What a lane may hold. Of tickets more is taken: most instances never send a webhook again.
+const fn waiting_max(direction: Direction) -> usize {
+    match direction {
+        Direction::ToServicenow => LANE_WAITING_MAX,
+        Direction::ToService => TICKET_LANE_WAITING_MAX,
+    }
 }
 
 fn stand_of_twin(first: usize, twin: &NewDelivery, change: &NewDelivery) -> Result<Place, Accepted> {

@@ -1,5 +1,6 @@
 //! What every engine takes and gives: the vocabulary of the store's contract, without an engine.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::life_cycle::{Check, Release};
 use crate::delivery::kind::Kind;
 use crate::delivery::lane::LaneMemory;
-use crate::delivery::record::{Attempt, Delivery, Direction, Ending, State};
+use crate::delivery::record::{Attempt, Delivery, Direction, Ending, State, Urgency};
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, SysId, TenantId};
 use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
@@ -98,6 +99,19 @@ pub struct ClaimRequest {
     pub lease_for: Duration,
     /// How many waiting deliveries of a lane are handed out with its head, for folding; at least 1.
     pub waiting_max: usize,
+    /// Whether the urgent lanes of a tenant in which they jam go newest first (`store::order`).
+    pub newest_first: bool,
+    /// Whose instances are slow, and how many lanes these tenants may get together.
+    pub slow: SlowShare,
+}
+
+/// Tenants that may only have so many lanes of a claim together.
+#[derive(Clone, Debug, Default)]
+pub struct SlowShare {
+    /// These.
+    pub tenants: Arc<BTreeSet<TenantId>>,
+    /// Lanes of theirs, all counted.
+    pub lanes_max: usize,
 }
 
 /// The right to work on one lane until it ends or is taken away; every later write proves it.
@@ -128,6 +142,8 @@ pub struct Claim {
     pub now: Timestamp,
     /// What is remembered of the ticket.
     pub memory: LaneMemory,
+    /// What was learned of the tenant's instance, as it stood at the claim: what another replica disproved before is known.
+    pub learned: Learned,
     /// The head and what follows it, in order; never empty.
     pub waiting: Vec<Waiting>,
 }
@@ -319,6 +335,17 @@ pub struct Backlog {
     pub parked: u64,
     /// When the oldest of the waiting was accepted.
     pub oldest: Option<Timestamp>,
+}
+
+/// The lane of one tenant and urgency that may be claimed and has waited longest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldestDue {
+    /// Whose.
+    pub tenant: TenantId,
+    /// How urgent its most urgent delivery is.
+    pub urgency: Urgency,
+    /// Since when it may be claimed.
+    pub since: Timestamp,
 }
 
 /// Which deliveries to list.

@@ -23,6 +23,8 @@ pub mod copy;
 mod deeds;
 pub mod life_cycle;
 pub mod memory;
+mod order;
+mod pace_row;
 pub mod postgres;
 pub mod sqlite;
 mod steady;
@@ -36,6 +38,7 @@ pub use contract::*;
 use life_cycle::{CheckRecord, Released};
 
 use crate::delivery::record::Direction;
+use crate::delivery::sharing::{Answer, Ask};
 use crate::domain::id::{DeliveryId, IncidentId, SysId, TenantId};
 use crate::domain::ticket::Link;
 use crate::domain::time::Timestamp;
@@ -111,6 +114,12 @@ impl Store {
         }
     }
 
+    /// How much room it takes, and has left, where it lies on a disk of ours.
+    pub fn room(&self) -> Option<sqlite::Room> {
+        let Self::Sqlite(engine) = self else { return None };
+        engine.room()
+    }
+
     /// Commits changes, all or none, and gives each its place in its lane. Durable when it returns.
     ///
     /// If any of them conflicts or finds its lane full, nothing is stored and every item says how it stands.
@@ -128,7 +137,8 @@ impl Store {
         on_engine!(self, serve_tenants(shares))
     }
 
-    /// Leases due lanes: least recently served tenant first, most urgent lane first, never a lane twice.
+    /// Leases due lanes: least recently served tenant first, of each tenant in the order of `store::order`, never a lane
+    /// twice, and of slow tenants no more than their share.
     pub async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
         on_engine!(self, claim(request))
     }
@@ -223,9 +233,25 @@ impl Store {
         on_engine!(self, trim_audit(keep, most))
     }
 
-    /// Remembers what an instance taught us.
-    pub async fn learn(&self, tenant: &TenantId, learned: Learned) -> Result<(), StoreError> {
-        on_engine!(self, learn(tenant, learned))
+    /// Remembers what an instance taught us, if what is known of it is still what the teaching was held against; answers
+    /// whether it was. So a replica that knows less cannot take back what another one just found out.
+    pub async fn learn(&self, tenant: &TenantId, known: &Learned, learned: Learned) -> Result<bool, StoreError> {
+        on_engine!(self, learn(tenant, known, learned))
+    }
+
+    /// Whether other processes work on this store too: then what a tenant may use of its peers is shared with them
+    /// through [`share_pace`](Self::share_pace).
+    pub const fn is_shared(&self) -> bool {
+        match self {
+            Self::Memory(_) | Self::Sqlite(_) => false,
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// Tells and asks how a tenant's peer stands, and reserves calls of the budget that all replicas share, in one commit.
+    /// `peer` names it, its address included: what is known of one address says nothing of another.
+    pub async fn share_pace(&self, tenant: &TenantId, peer: &str, ask: &Ask) -> Result<Answer, StoreError> {
+        on_engine!(self, share_pace(tenant, peer, ask))
     }
 
     /// How a tenant stands.
@@ -299,6 +325,11 @@ impl Store {
     /// What waits, per tenant and direction; where nothing waits and nothing is parked is left out.
     pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         on_engine!(self, backlog())
+    }
+
+    /// The longest waiting lane that may be claimed, per tenant and urgency; the age to watch.
+    pub async fn oldest_due(&self) -> Result<Vec<OldestDue>, StoreError> {
+        on_engine!(self, oldest_due())
     }
 
     /// One delivery of a tenant.

@@ -94,6 +94,18 @@ metrics! {
         "Age in seconds of the oldest delivery that is waiting; 0 when none is.";
     BACKLOG = "snowgate_backlog_deliveries" Kind::Gauge, ["tenant", "direction"],
         "Deliveries that are waiting.";
+    OLDEST_DUE = "snowgate_oldest_due_seconds" Kind::Gauge, ["tenant", "class"],
+        "How long the longest waiting lane that may be claimed has been due, by the urgency of what waits in it: `high`, `normal` or `low`; 0 when none is.";
+    SLOTS = "snowgate_worker_slots" Kind::Gauge, ["use"],
+        "Slots of this replica's worker: `all`, those `held` by a lane, of these `slow` by lanes of slow tenants, and `slow_max` that those may hold.";
+    SLOW_TENANTS = "snowgate_slow_tenants" Kind::Gauge, [],
+        "Tenants of which more than one in twenty lanes held a slot for over 10 s; together they hold at most a quarter of the slots.";
+    SHED = "snowgate_requests_shed_total" Kind::Counter, ["reason"],
+        "Requests refused before any work was done for them, to be sent again: `starting`, `store_slow`, `crowded`, `store_full`, `tenant_full` or `tenant_crowded`.";
+    PARKED_NOW = "snowgate_parked_deliveries" Kind::Gauge, ["tenant", "direction"],
+        "Deliveries that are parked and wait for a person.";
+    DUPLICATE_TICKETS = "snowgate_duplicate_tickets_total" Kind::Counter, ["tenant"],
+        "Looks that found more than one ticket for one incident; the log names them.";
     CALLS = "snowgate_servicenow_calls_total" Kind::Counter, ["tenant", "class"],
         "Calls to ServiceNow by how the answer was classified.";
     CALL_SECONDS = "snowgate_servicenow_call_seconds" Kind::Histogram { buckets: CALL_BUCKETS }, ["tenant", "class"],
@@ -112,6 +124,10 @@ metrics! {
         "Seconds one durable commit took.";
     STORE_COMMIT_ROWS = "snowgate_store_commit_rows" Kind::Histogram { buckets: BATCH_BUCKETS }, [],
         "Operations that shared one durable commit.";
+    STORE_FILE_BYTES = "snowgate_store_file_bytes" Kind::Gauge, ["file"],
+        "Size of the embedded store: its `database`, and its `log` of commits that are not copied into it yet.";
+    STORE_DISK_FREE = "snowgate_store_disk_free_bytes" Kind::Gauge, [],
+        "Room left on the disk of the embedded store; below a twentieth of the disk (256 MiB to 2 GiB) nothing is accepted.";
     SETTINGS_RELOADS = "snowgate_settings_reloads_total" Kind::Counter, ["outcome"],
         "Reloads of settings, tenants and mappings: `applied`, or `refused` because of errors.";
     SETTINGS_CURRENT = "snowgate_settings_last_reload_successful" Kind::Gauge, [],
@@ -120,6 +136,8 @@ metrics! {
         "When the configuration that is running was read, in seconds since 1970.";
     TASK_PANICS = "snowgate_task_panics_total" Kind::Counter, ["task"],
         "Tasks and threads of ours that ended in a panic; every one is a defect.";
+    BUILD = "snowgate_build_info" Kind::Gauge, ["version"],
+        "1, with the version that runs.";
 }
 
 /// The table of the documentation, as Markdown.

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::back::sweep::Found;
 use super::credentials;
+use super::sharing::SharedStore;
 use super::spool::Files;
 use crate::callback;
 use crate::callback::client::CallbackOptions;
@@ -60,8 +61,6 @@ pub struct Bridge {
     /// Turns for files on their way, either way.
     pub(super) files_at_once: Semaphore,
     tenant: TenantId,
-    /// What is known of the instance, as the store had it when first asked.
-    learned: Mutex<Option<Learned>>,
     /// When this process last swept the instance, and what came of it.
     swept: Mutex<Option<(Timestamp, Found)>>,
 }
@@ -129,6 +128,16 @@ impl Bridge {
         Self::made(parts, None)
     }
 
+    /// The same where other replicas call the tenant's peers too: what may be called is shared with them.
+    #[must_use]
+    pub fn shared_over(self, store: &SharedStore) -> Self {
+        self.client.share(store.replica(), store.exchange(&self.tenant, &format!("servicenow {}", self.origin)));
+        if let Some(callback) = &self.callback {
+            callback.share(store.replica(), store.exchange(&self.tenant, &format!("callback {}", callback.origin())));
+        }
+        self
+    }
+
     /// A bridge in place of another one, when the tenant's files changed. What leads to the same peer goes on with its
     /// budgets, its calls under way and what it asked for.
     fn succeeding(parts: BridgeParts, other: &Self, kept: Kept) -> Self {
@@ -184,7 +193,6 @@ impl Bridge {
             settle,
             sends_sys_id: parts.sends_sys_id,
             tenant,
-            learned: Mutex::default(),
             swept: Mutex::new(before.and_then(|(other, _)| other.swept())),
         }
     }
@@ -206,29 +214,23 @@ impl Bridge {
         self.callback.is_some()
     }
 
-    /// What is known of the instance. Asked of the store once: what this process learns later, it notes here too. What was
-    /// learned of another instance, table or deployment key is void.
-    pub(super) async fn learned(&self, store: &Store) -> Result<Learned, StoreError> {
-        let known = self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(learned) = known {
-            return Ok(learned);
+    /// What was learned of this very instance; what was learned of another instance, table or deployment key is void.
+    pub(super) fn of_this_instance(&self, learned: &Learned) -> Learned {
+        if learned.fingerprint == self.fingerprint {
+            return learned.clone();
         }
-        let learned = Some(store.tenant(&self.tenant).await?.learned);
-        let learned = learned.filter(|learned| learned.fingerprint == self.fingerprint);
-        let learned =
-            learned.unwrap_or_else(|| Learned { fingerprint: self.fingerprint.clone(), ..Learned::default() });
-        self.note(learned.clone());
-        Ok(learned)
+        Learned { fingerprint: self.fingerprint.clone(), ..Learned::default() }
+    }
+
+    /// What is known of the instance, as the store has it now.
+    pub(super) async fn learned(&self, store: &Store) -> Result<Learned, StoreError> {
+        let known = store.tenant(&self.tenant).await?.learned;
+        Ok(self.of_this_instance(&known))
     }
 
     /// Notes what a sweep came to.
     pub(super) fn note_sweep(&self, began: Timestamp, found: Found) {
         *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some((began, found));
-    }
-
-    /// Notes what was just learned.
-    pub(super) fn note(&self, learned: Learned) {
-        *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = Some(learned);
     }
 }
 
@@ -270,6 +272,8 @@ pub struct Surroundings {
     pub files: Files,
     /// The time.
     pub clock: SharedClock,
+    /// Where other replicas call the same peers.
+    pub shared: Option<SharedStore>,
 }
 
 impl Bridges {
@@ -359,7 +363,8 @@ impl Bridges {
         // Found under the lock: whoever looked before a reload must not put its older bridge in place of a newer one.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let tenant = registry.find(id)?;
-        let parts = |tenant| surroundings.load().parts_of(tenant);
+        let surroundings = surroundings.load();
+        let parts = |tenant| surroundings.parts_of(tenant);
         let bridge = match made.get(id) {
             Some((of, bridge)) if Arc::ptr_eq(of, &tenant) => return Some(Arc::clone(bridge)),
             Some((of, before)) => {
@@ -369,6 +374,10 @@ impl Bridges {
                 bridge
             }
             None => Bridge::new(parts(&tenant)),
+        };
+        let bridge = match &surroundings.shared {
+            Some(store) => bridge.shared_over(store),
+            None => bridge,
         };
         let bridge = Arc::new(bridge);
         made.insert(id.clone(), (tenant, Arc::clone(&bridge)));

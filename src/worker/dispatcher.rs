@@ -7,19 +7,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::error;
 
 use super::Protections;
 use super::bridges::Bridges;
 use super::journey::Journey;
+use super::slots::{Slot, Slots};
 use crate::delivery::record::Direction;
 use crate::domain::time::SharedClock;
-use crate::limits::{CLAIM_POLL, FOLD_MAX, LEASE, WORKER_LANES_MAX};
+use crate::limits::{CLAIM_POLL, FOLD_MAX, JAM_OLDEST_EVERY, LEASE};
 use crate::runtime::drain::Stop;
 use crate::runtime::wake::Wake;
-use crate::runtime::{failpoint, tasks};
-use crate::store::{Claim, ClaimRequest, Postponement, Store, StoreError};
+use crate::runtime::{failpoint, luck, tasks};
+use crate::store::{Claim, ClaimRequest, Postponement, SlowShare, Store, StoreError};
 
 /// How long to leave a store alone that just failed.
 const STORE_REST: Duration = Duration::from_secs(1);
@@ -39,6 +39,8 @@ pub struct Worker {
     pub settled: Wake,
     /// Names this worker in the store.
     pub owner: String,
+    /// How many lanes it works on at once, and for whom.
+    pub slots: Slots,
     /// Everything on, outside of simulations.
     pub protections: Protections,
 }
@@ -46,13 +48,12 @@ pub struct Worker {
 impl Worker {
     /// Works until a stop is requested, then until the last lane is given back.
     pub async fn run(self, stop: Stop) {
-        let slots = Arc::new(Semaphore::new(WORKER_LANES_MAX));
         while !stop.is_requested() {
-            let free = slots.available_permits();
-            let claimed = if free == 0 { Ok(Vec::new()) } else { self.claim(free).await };
+            let (free, slow) = self.slots.free();
+            let claimed = if free == 0 { Ok(Vec::new()) } else { self.claim(free, slow).await };
             match claimed {
                 Ok(claims) if claims.is_empty() => self.rest(&stop, CLAIM_POLL).await,
-                Ok(claims) => self.start_all(claims, &slots, &stop).await,
+                Ok(claims) => claims.into_iter().for_each(|claim| self.start(claim, &stop)),
                 Err(failed) => {
                     error!(error = %failed, "Cannot claim work: {failed}");
                     self.rest(&stop, STORE_REST).await;
@@ -63,34 +64,36 @@ impl Worker {
 
     /// Claims lanes and works through them one after the other; for simulations that step a worker by hand.
     pub async fn turn(&self, lanes_max: usize) -> Result<usize, StoreError> {
-        let claims = self.claim(lanes_max).await?;
+        let claims = self.claim(lanes_max, self.slots.free().1).await?;
         let count = claims.len();
         for claim in claims {
-            Box::pin(self.work(claim)).await;
+            let _slot = self.slots.take(&claim.tenant);
+            self.work_or_record_panic(&claim).await;
         }
         Ok(count)
     }
 
-    async fn claim(&self, lanes_max: usize) -> Result<Vec<Claim>, StoreError> {
-        let request = ClaimRequest { owner: self.owner.clone(), lanes_max, lease_for: LEASE, waiting_max: FOLD_MAX };
+    async fn claim(&self, lanes_max: usize, slow: SlowShare) -> Result<Vec<Claim>, StoreError> {
+        let request = ClaimRequest {
+            owner: self.owner.clone(),
+            lanes_max,
+            lease_for: failpoint::lease(LEASE),
+            waiting_max: FOLD_MAX,
+            // Drawn, not counted: a count would keep step with the turns of the tenants, and meet some of them always.
+            newest_first: luck::fraction() * f64::from(JAM_OLDEST_EVERY) >= 1.0,
+            slow,
+        };
         self.store.claim(&request).await
     }
 
-    async fn start_all(&self, claims: Vec<Claim>, slots: &Arc<Semaphore>, stop: &Stop) {
-        for claim in claims {
-            // As many were asked for as there were free slots, and only the dispatcher takes them.
-            if let Ok(slot) = Arc::clone(slots).acquire_owned().await {
-                self.start(claim, slot, stop);
-            }
-        }
-    }
-
-    fn start(&self, claim: Claim, slot: OwnedSemaphorePermit, stop: &Stop) {
+    fn start(&self, claim: Claim, stop: &Stop) {
+        // As many were asked for as there were free slots, and only the dispatcher takes them.
+        let slot: Slot = self.slots.take(&claim.tenant);
         let worker = self.clone();
         let listed = stop.in_flight("delivery");
         // Whoever stops the process waits for the list, not for the handle.
         drop(tasks::spawn("delivery", async move {
-            Box::pin(worker.work(claim)).await;
+            worker.work_or_record_panic(&claim).await;
             // The slot is free before the dispatcher is woken, or it would look in vain.
             drop(slot);
             worker.accepted.one();
@@ -98,31 +101,34 @@ impl Worker {
         }));
     }
 
-    async fn work(&self, claim: Claim) {
+    pub(super) async fn work(&self, claim: &Claim) {
         let begun = self.clock.now();
         failpoint::hit("worker.after_claim");
         let Some(bridge) = self.bridges.of(&claim.tenant) else {
-            return self.give_back(&claim).await;
+            return self.give_back(claim).await;
         };
-        let learned = match bridge.learned(&self.store).await {
-            Ok(learned) => learned,
-            Err(failed) => {
-                error!(tenant.id = %claim.tenant, error = %failed, "Cannot read what is known of the tenant: {failed}");
-                return;
-            }
-        };
+        // As it stood at the claim: nothing that another replica disproved before is acted on.
+        let learned = bridge.of_this_instance(&claim.learned);
         let journey = Journey {
             bridge: &bridge,
             store: &self.store,
             clock: &self.clock,
-            claim: &claim,
+            claim,
             begun,
+            known: claim.learned.clone(),
             learned,
             protections: self.protections,
         };
-        let ended = match claim.direction {
-            Direction::ToServicenow => Box::pin(journey.run()).await,
-            Direction::ToService => Box::pin(journey.run_back()).await,
+        let ended = match journey.parked_as_killer().await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                failpoint::hit_of("worker.working", claim.incident.as_str());
+                match claim.direction {
+                    Direction::ToServicenow => Box::pin(journey.run()).await,
+                    Direction::ToService => Box::pin(journey.run_back()).await,
+                }
+            }
+            Err(failed) => Err(failed),
         };
         if let Err(failed) = ended {
             error!(tenant.id = %claim.tenant, incident.id = %claim.incident, error = %failed,

@@ -28,6 +28,7 @@ use crate::domain::incident::{Attachment, Visibility, Word};
 use crate::domain::ticket::Ticket;
 use crate::limits::{ATTEMPTS_MAX, FILE_REST, FILE_TIMEOUT, LEASE};
 use crate::mapping::AttachmentRule;
+use crate::runtime::failpoint;
 use crate::security::target::Extent;
 use crate::servicenow::attachments::{FileToAttach, find_attached};
 use crate::store::{Held, NewDelivery, Postponement, Settlement, StoreError, Waiting};
@@ -238,13 +239,13 @@ impl Journey<'_> {
             self.hold().await?;
             tokio::select! {
                 done = &mut call => return Ok(done),
-                () = tokio::time::sleep(LEASE / 2) => {}
+                () = tokio::time::sleep(failpoint::lease(LEASE) / 2) => {}
             }
         }
     }
 
     async fn hold(&self) -> Result<(), Stop> {
-        match self.store.renew(&self.claim.lease, LEASE).await? {
+        match self.store.renew(&self.claim.lease, failpoint::lease(LEASE)).await? {
             Held::Yes(()) => Ok(()),
             Held::Lost => Err(Stop::Lost),
         }

@@ -38,7 +38,10 @@ pub(super) struct Journey<'a> {
     pub(super) claim: &'a Claim,
     /// The machine's time when the claim was taken: the store's clock may differ from it.
     pub(super) begun: Timestamp,
+    /// What was learned of the instance, if it was learned of this one.
     pub(super) learned: Learned,
+    /// The same as the store has it, whatever it was learned of.
+    pub(super) known: Learned,
     pub(super) protections: Protections,
 }
 
@@ -65,7 +68,7 @@ impl Journey<'_> {
                 report::held(&self, held.is_yes());
                 Ok(())
             }
-            Err(stop) => self.stop(self.head_of(&work), stop).await,
+            Err(stop) => Box::pin(self.stop(self.head_of(&work), stop)).await,
         }
     }
 

@@ -4,8 +4,6 @@
 //! `correlation_id` must really carry it, because an instance ignores a query part it does not understand and then
 //! returns strangers (`facts/servicenow.md` 1.2).
 
-use tracing::warn;
-
 use super::journey::Journey;
 use super::stop::Stop;
 use super::work::Work;
@@ -17,6 +15,7 @@ use crate::limits::{CLOCKS_APART, JOURNAL_ROWS_MAX, OPENING_WAIT, WRITE_REST};
 use crate::mapping::{Operation, TicketPhase};
 use crate::servicenow::journal::parse_history;
 use crate::servicenow::wire::rows::Row;
+use crate::telemetry::events::DuplicateTickets;
 
 /// How the ticket stands when work on it begins.
 #[derive(Debug)]
@@ -97,6 +96,9 @@ impl Journey<'_> {
 
     /// One read, and what it says about this work.
     pub(super) async fn look(&self, work: &Work) -> Result<Standing, Stop> {
+        if !self.protections.one_read {
+            return self.look_twice(work).await;
+        }
         let row = match work.adopts.as_ref().or(work.memory.ticket.as_ref()) {
             Some(ticket) => match self.find_by_sys_id(&ticket.sys_id).await? {
                 Some(row) => Some(row),
@@ -110,6 +112,16 @@ impl Journey<'_> {
             None if work.memory.ticket.is_some() => Err(Stop::ticket_missing()),
             None => Ok(Standing::New),
         }
+    }
+
+    /// What must not be done: whether it was applied from one read, whether there is a ticket from a second one.
+    async fn look_twice(&self, work: &Work) -> Result<Standing, Stop> {
+        let row = self.find_by_sys_id(&work.identity.sys_id).await?;
+        if let Some(row) = row.filter(|row| row.get("correlation_display") == Some(work.mark().as_str())) {
+            return Ok(Standing::Applied(Box::new(row)));
+        }
+        let row = self.find_by_correlation(work).await?;
+        Ok(row.map_or(Standing::New, |row| Standing::Known(self.ticket(&row))))
     }
 
     /// Whether a row carries this work's mark. A closed ticket takes text and keeps no mark: then its journal says.
@@ -184,8 +196,7 @@ impl Journey<'_> {
         }
         if rows.len() > 1 {
             let numbers: Vec<_> = rows.iter().map(|row| row.number.as_str()).collect();
-            warn!(tenant.id = %self.claim.tenant, incident.id = %self.claim.incident, tickets = ?numbers,
-                "Found {} tickets for one incident; the oldest is used, merge the others by hand", rows.len());
+            DuplicateTickets { tenant: &self.claim.tenant, incident: &self.claim.incident, tickets: &numbers }.emit();
         }
         Ok(rows.into_iter().next())
     }

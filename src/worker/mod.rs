@@ -4,13 +4,15 @@
 //! Never: accepts anything, decides what an answer means (`delivery::verdict`) or knows a status code
 //! (`servicenow::classify`). Fails: by giving the lane back; a worker that dies is replaced when its lease ends.
 //!
-//! * [`dispatcher`] claims lanes and runs each in a task of its own, bounded;
+//! * [`dispatcher`] claims lanes and runs each in a task of its own, bounded by [`slots`], of which slow tenants get a part;
 //! * [`bridges`] holds what a tenant's deliveries need: its mapping, its client, its table; `credentials` is who it says it is there;
 //! * `work` is the pure part: what the head of a lane asks for, and which fields are still to be written;
 //! * `journey` is the protocol: look, map, intend, send, compare, settle;
+//! * `crash` parks deliveries that kill whoever works on them;
 //! * `stop` is how a journey that does not end delivered is recorded;
 //! * `looking` reads what became of an earlier send and decides from that one read;
 //! * `writing` sends, and decides what an answer means that was no success;
+//! * [`sharing`] asks the store what all replicas together may call;
 //! * `files` copies the managed service's files, by way of [`spool`];
 //! * `there` knows how the ticket stands as far as it was seen;
 //! * [`back`] is the other direction: sightings, callbacks and the sweep.
@@ -20,12 +22,15 @@
 
 pub mod back;
 pub mod bridges;
+mod crash;
 mod credentials;
 pub mod dispatcher;
 mod files;
 mod journey;
 mod looking;
 mod report;
+pub mod sharing;
+pub mod slots;
 pub mod spool;
 mod stop;
 mod there;
@@ -42,6 +47,8 @@ pub struct Protections {
     pub settle_time: bool,
     /// Look for what an earlier send left behind before sending again.
     pub look_up: bool,
+    /// Decide from that one look: what a second one finds may have come in between.
+    pub one_read: bool,
     /// Take the mark on the ticket as the proof that a write was applied.
     pub mark: bool,
     /// Do not send when the intent is older than [`crate::limits::SELF_FENCE`].
@@ -63,6 +70,7 @@ impl Protections {
     pub const ALL: Self = Self {
         settle_time: true,
         look_up: true,
+        one_read: true,
         mark: true,
         self_fence: true,
         actor: true,

@@ -6,7 +6,7 @@ use super::report;
 use super::work::Work;
 use crate::delivery::lane::LaneMemory;
 use crate::delivery::outcome::{Class, Outcome};
-use crate::delivery::record::{Attempt, Ending, Owner, Parking, State};
+use crate::delivery::record::{Attempt, Direction, Ending, Owner, Parking, State};
 use crate::delivery::verdict::{self, Verdict};
 use crate::domain::change::ChangeKind;
 use crate::domain::id::DeliveryId;
@@ -14,7 +14,7 @@ use crate::domain::ticket::Ticket;
 use crate::domain::time::Timestamp;
 use crate::limits::{TOLD_TIMES_MAX, TOLD_WINDOW};
 use crate::mapping::OnParked;
-use crate::store::{Pause, Postponement, Settlement, StoreError};
+use crate::store::{Pause, Postponement, Settlement, StoreError, Waiting};
 
 /// Why a journey ended before the delivery did.
 #[derive(Debug)]
@@ -211,7 +211,7 @@ impl Journey<'_> {
         Ok(())
     }
 
-    async fn park(&self, head: Head, parking: Parking, attempt: Option<Attempt>) -> Result<(), StoreError> {
+    pub(super) async fn park(&self, head: Head, parking: Parking, attempt: Option<Attempt>) -> Result<(), StoreError> {
         report::parked(self, &head.delivery, &parking);
         let follows = self.told_parked(&head, &parking);
         let Head { upto, memory, blocks, .. } = head;
@@ -240,6 +240,19 @@ impl Journey<'_> {
             policy.on_parked_message
         } else {
             policy.on_parked_change
+        };
+        choice == OnParked::Park
+    }
+
+    /// The mapping's `on_parked` for a head whose body nobody looks at.
+    pub(super) fn blocks_unseen(&self, first: &Waiting) -> bool {
+        let policy = self.bridge.mapping.policy();
+        let choice = match (self.claim.direction, first.kind.change()) {
+            // What a ticket says does not wait for what it said before.
+            (Direction::ToService, _) => return false,
+            (Direction::ToServicenow, _) if self.claim.memory.ticket.is_none() => policy.on_parked_create,
+            (Direction::ToServicenow, Some(ChangeKind::MessageAdded)) => policy.on_parked_message,
+            (Direction::ToServicenow, _) => policy.on_parked_change,
         };
         choice == OnParked::Park
     }

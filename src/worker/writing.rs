@@ -174,7 +174,7 @@ impl<'j> Journey<'j> {
         let permit = self.permit().await?;
         failpoint::hit("worker.before_intent");
         let send_before = self.clock.now().plus(SELF_FENCE);
-        let started = match self.store.intend(&self.claim.lease, upto, LEASE).await? {
+        let started = match self.store.intend(&self.claim.lease, upto, failpoint::lease(LEASE)).await? {
             Held::Yes(started) => started,
             Held::Lost => return Err(Stop::Lost),
         };
@@ -290,11 +290,14 @@ impl<'j> Journey<'j> {
     }
 
     async fn learn(&mut self, learned: Learned) -> Result<(), Stop> {
-        if learned != self.learned {
-            self.store.learn(&self.claim.tenant, learned.clone()).await?;
-            self.bridge.note(learned.clone());
-            self.learned = learned;
+        if learned == self.learned {
+            return Ok(());
         }
+        if self.store.learn(&self.claim.tenant, &self.known, learned.clone()).await? {
+            self.known = learned.clone();
+        }
+        // Another replica learned something meanwhile: its word stays until a claim has shown it to who teaches next.
+        self.learned = learned;
         Ok(())
     }
 

@@ -22,6 +22,7 @@ fn every_command_explains_itself() {
         "audit verify",
         "deliveries",
         "deliveries list",
+        "health",
         "reload",
         "store",
         "store copy",
@@ -32,6 +33,7 @@ fn every_command_explains_itself() {
         "key sign",
         "mapping new",
         "schema",
+        "verify-history",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let name = format!("help {command}").trim_end().replace(' ', "-");

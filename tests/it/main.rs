@@ -26,6 +26,7 @@ mod matrix;
 mod operators;
 mod outages;
 mod parking;
+mod pressure;
 mod receipts;
 mod reload;
 mod source_route;

@@ -6,7 +6,10 @@ use snowgate::sim::switches::AbortRule;
 use crate::support::gateway::parking;
 use crate::support::mappings::{PLAIN, plain_with};
 use crate::support::reply::text;
-use crate::support::{Event, Gateway, Home, Instance, Tenant};
+use crate::support::{Event, Gateway, Home, Instance, Tenant, eventually, faults};
+
+/// Incidents beside the one that is held up.
+const OTHERS: usize = 300;
 
 async fn replay(gateway: &Gateway, delivery: &str) {
     gateway.ask(Method::POST, &format!("/v1/tenants/contoso/deliveries/{delivery}/replay")).await.expect(200);
@@ -142,6 +145,37 @@ async fn a_poisonous_message_is_skipped_recorded_and_can_be_replayed_later() {
     replay(&gateway, &poison).await;
     gateway.quiet().await;
     assert_eq!(instance.ticket_of("MTR-1").journal("comments"), ["one", "three", "POISON"]);
+    let seen = "1 note of 3 refused and skipped, the one behind it written; its replay came last under a new sequence";
+    faults::proven("F50", "a_poisonous_message_is_skipped_recorded_and_can_be_replayed_later", seen);
+}
+
+#[tokio::test]
+async fn behind_a_create_that_is_refused_for_good_fifty_updates_wait_in_order() {
+    let instance = Instance::with(|switches| switches.abort_rule = Some(rule("short_description", "of POISON")));
+    let home = Home::contoso(instance.url());
+    let gateway = home.start().await;
+    let first = gateway.post(&Event::opened("POISON")).await.expect(202).delivery();
+    gateway.record_once(&first, "parked").await;
+    let notes: Vec<String> = (1..=50).map(|number| format!("note {number}")).collect();
+    let behind: Vec<Event> =
+        notes.iter().zip(1..).map(|(note, number)| Event::message("POISON", number, note)).collect();
+    gateway.post_batch(&behind).await.expect(202);
+    let others: Vec<Event> = (0..OTHERS).map(|number| Event::opened(&format!("MTR-{number}"))).collect();
+    gateway.post_batch(&others).await.expect(202);
+    eventually("all others are delivered", async || (instance.tickets().len() == OTHERS).then_some(())).await;
+    eventually("nothing but the lane waits", async || {
+        (gateway.get("/v1/tenants/contoso").await["waiting"] == 50).then_some(())
+    })
+    .await;
+
+    instance.turn(|switches| switches.abort_rule = None);
+    replay(&gateway, &first).await;
+    gateway.quiet().await;
+    assert_eq!(instance.ticket_of("POISON").journal("comments"), notes, "in order, each once");
+    let seen = format!(
+        "50 updates waited behind the parked create, {OTHERS} other lanes were delivered; after the replay all 51 were applied in order"
+    );
+    faults::proven("F49", "behind_a_create_that_is_refused_for_good_fifty_updates_wait_in_order", &seen);
 }
 
 #[tokio::test]

@@ -286,17 +286,35 @@ async fn a_tenant_that_is_switched_off_takes_no_webhooks_now() {
 }
 
 #[tokio::test]
-async fn a_full_lane_is_told_and_other_tickets_go_on() {
+async fn a_tickets_lane_takes_more_than_a_thousand_webhooks() {
     let (_instance, _home, gateway) = gateway().await;
     let post = async |number: usize| Hook::hint(&format!("msg_{number}"), TICKET).sent(&gateway).await;
     for round in 0..10 {
         let replies = join_all((0..100).map(|number| post(round * 100 + number))).await;
         assert!(replies.iter().all(|reply| reply.status == 202));
     }
-    let full = Hook::hint("msg_full", TICKET).sent(&gateway).await.expect(503);
-    assert_eq!((full.code().as_str(), full.header("retry-after").as_str()), ("ticket_lane_full", "30"));
+    Hook::hint("msg_over", TICKET).sent(&gateway).await.expect(202);
     Hook::hint("msg_other", OTHER).sent(&gateway).await.expect(202);
     Hook::hint("msg_0", TICKET).sent(&gateway).await.expect(200);
+}
+
+#[tokio::test]
+async fn webhooks_have_a_reserve_when_the_tenant_is_full() {
+    let instance = Instance::start();
+    let home = Home::of(&[Tenant::named("contoso", instance.url()).and(&format!("waiting_max: 100\n{WEBHOOK}"))]);
+    home.write("now.secret", &hook_secret_of("now"));
+    home.write("coming.secret", &hook_secret_of("coming"));
+    let gateway = home.start().await;
+    gateway.ask(Method::POST, "/v1/tenants/contoso/pause").await.expect(200);
+    gateway.leaves_work();
+    let events: Vec<Event> = (0..100).map(|number| Event::opened(&format!("MTR-{number}"))).collect();
+    gateway.post_batch(&events).await.expect(202);
+    assert_eq!(gateway.post(&Event::opened("MTR-100")).await.expect(429).code(), "tenant_full");
+    for number in 0..10 {
+        Hook::hint(&format!("msg_{number}"), TICKET).sent(&gateway).await.expect(202);
+    }
+    let full = Hook::hint("msg_full", TICKET).sent(&gateway).await.expect(429);
+    assert_eq!((full.code().as_str(), full.header("retry-after").as_str()), ("tenant_full", "30"));
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use snowgate::sim::server::{Options, OutageKind};
 
-use crate::support::{Event, Home, Instance, eventually, within};
+use crate::support::chaos::{Chaos, Deed, Trouble, Way, When};
+use crate::support::{Event, Home, Instance, Tenant, eventually, faults, within};
 
 /// The grace, the time for load balancers, and a busy machine.
 const DEADLINE: Duration = Duration::from_secs(75);
@@ -61,25 +62,45 @@ async fn a_stopping_gateway_is_not_ready_and_still_takes_events_for_a_moment() {
 #[tokio::test]
 async fn an_instance_that_hangs_does_not_keep_a_stopping_gateway_beyond_its_deadline() {
     let instance = Instance::start();
-    let home = Home::contoso(instance.url());
+    let slow = Instance::started(Options { work_ms: 700, ..Options::default() });
+    let home = Home::of(&[Tenant::named("contoso", instance.url()), Tenant::named("fabrikam", slow.url())]);
     let mut gateway = home.start().await;
     instance.fails(OutageKind::Hang);
-    gateway.post(&Event::opened("MTR-1")).await.expect(202);
-    eventually("the delivery is taken up", async || {
-        let state = gateway.get("/v1/tenants/contoso").await;
-        (state["waiting"] == 1).then_some(())
+    let hanging = ["MTR-1", "MTR-2", "MTR-3"];
+    gateway.post_all(&hanging.map(Event::opened)).await;
+    for number in 0..17 {
+        gateway.post_for("fabrikam", &Event::opened(&format!("FAB-{number}"))).await.expect(202);
+    }
+    eventually("all calls are under way", async || {
+        let is_called = |instance: &Instance| !instance.calls().is_empty();
+        (is_called(&slow) && gateway.get("/v1/tenants/contoso").await["waiting"] == 3).then_some(())
     })
     .await;
     gateway.signal("TERM");
+    let begun = tokio::time::Instant::now();
     let status = gateway.ended(DEADLINE).await;
+    let took = begun.elapsed();
     assert_eq!(status.code(), Some(0), "{}", gateway.log());
     assert!(gateway.log().contains("Stopped"), "{}", gateway.log());
+    assert!(took < Duration::from_mins(1), "{took:?}");
+    let finished = slow.tickets().len();
     drop(gateway);
 
     instance.recovers();
     let gateway = home.start().await;
     gateway.quiet().await;
-    drop(instance.ticket_of("MTR-1"));
+    for incident in hanging {
+        drop(instance.ticket_of(incident));
+    }
+    assert_eq!(slow.tickets().len(), 17, "what was not begun is done after the start, each once");
+    faults::proven(
+        "F24",
+        "an_instance_that_hangs_does_not_keep_a_stopping_gateway_beyond_its_deadline",
+        &format!(
+            "exit code 0 after {} s; {finished} of 17 creates of a slow instance done before, the others and the 3 of the hung one after the next start, each once",
+            took.as_secs()
+        ),
+    );
 }
 
 #[tokio::test]
@@ -118,4 +139,54 @@ async fn a_signal_is_heeded_from_the_first_moment_on() {
         assert_eq!(status.code(), Some(0), "{status:?}: {}", gateway.log());
     };
     futures_util::future::join_all((0..4).map(|_| started_and_stopped())).await;
+}
+
+#[tokio::test]
+async fn of_twenty_sends_in_flight_seventeen_finish_and_three_are_found_by_the_next_start() {
+    let instance = Instance::started(Options { work_ms: 4_000, ..Options::default() });
+    let chaos = Chaos::before_url(instance.url());
+    let home = Home::of(&["contoso", "fabrikam"].map(|name| Tenant::named(name, &chaos.url())));
+    // One of each is through, so that nobody waits for what a first create teaches.
+    let mut gateway = home.start().await;
+    for tenant in ["contoso", "fabrikam"] {
+        gateway.post_for(tenant, &Event::opened("FIRST")).await.expect(202);
+    }
+    gateway.quiet().await;
+    // The instance takes three requests and never says another word.
+    chaos.strikes(Trouble { way: Way::There, when: When::Seen(b"Fault of STUCK"), deed: Deed::Swallow, times: 3 });
+    for number in 0..10 {
+        let name = if number < 3 { "STUCK" } else { "MTR" };
+        gateway.post_for("contoso", &Event::opened(&format!("{name}-{number}"))).await.expect(202);
+        gateway.post_for("fabrikam", &Event::opened(&format!("ROOM-{number}"))).await.expect(202);
+    }
+    let sending = async || instance.calls().iter().filter(|call| call.verb == "POST").count();
+    eventually("twenty are being sent", async || (chaos.struck() == 3 && sending().await >= 19).then_some(())).await;
+    gateway.signal("TERM");
+    let begun = tokio::time::Instant::now();
+    let during = gateway.post(&Event::opened("LATE")).await;
+    assert!(during.status == 202 || (during.status == 503 && !during.header("retry-after").is_empty()));
+    let status = gateway.ended(DEADLINE).await;
+    let took = begun.elapsed();
+    assert_eq!(status.code(), Some(0), "{}", gateway.log());
+    drop(gateway);
+    assert_eq!(
+        instance.tickets().iter().filter(|ticket| !ticket.field("short_description").contains("LATE")).count(),
+        19
+    );
+
+    chaos.clears_up();
+    let gateway = home.start().await;
+    gateway.quiet().await;
+    for number in 0..3 {
+        drop(instance.ticket_of(&format!("STUCK-{number}")));
+    }
+    assert!(took < Duration::from_mins(1), "{took:?}");
+    faults::proven(
+        "F24",
+        "of_twenty_sends_in_flight_seventeen_finish_and_three_are_found_by_the_next_start",
+        &format!(
+            "17 of 20 finished, exit 0 after {} s; the next start gave the other 3 one ticket each",
+            took.as_secs()
+        ),
+    );
 }

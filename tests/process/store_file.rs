@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
 
+use crate::support::faults::proven;
 use crate::support::{Event, Home, Instance};
 
 /// What `snowgate serve` says in this folder before it gives up, and its exit code.
@@ -21,6 +22,11 @@ async fn a_second_process_on_the_same_store_is_refused_and_told_who_has_it() {
     assert!(said.contains(&gateway.pid().to_string()), "names the process that has it: {said}");
     gateway.post(&Event::opened("MTR-1")).await.expect(202);
     gateway.quiet().await;
+    proven(
+        "F18",
+        "a_second_process_on_the_same_store_is_refused_and_told_who_has_it",
+        "exit 3, and the message names the process that has it; that one goes on",
+    );
 }
 
 #[tokio::test]
@@ -47,6 +53,11 @@ async fn a_damaged_store_is_refused_and_never_served() {
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("snowgate.db"), "names the file: {said}");
     assert!(said.contains("damaged") || said.contains("corrupt") || said.contains("malformed"), "{said}");
+    proven(
+        "F17",
+        "a_damaged_store_is_refused_and_never_served",
+        "every page but the first overwritten: exit 3 with the name of the file, nothing served",
+    );
 }
 
 #[tokio::test]
@@ -77,4 +88,9 @@ async fn a_store_in_memory_is_refused_unless_losing_work_is_accepted() {
     let gateway = home.start().await;
     gateway.post(&Event::opened("MTR-1")).await.expect(202);
     gateway.quiet().await;
+    proven(
+        "F16",
+        "a_store_in_memory_is_refused_unless_losing_work_is_accepted",
+        "exit 3, and the message says which setting would let it run; network file systems are told apart by their number",
+    );
 }

@@ -34,6 +34,7 @@ fn check(reply: &Result<Answer, TransportFault>, class: Class, code: &str) {
 
 #[tokio::test]
 async fn a_head_that_drips_is_cut_at_the_deadline_and_the_connection_is_given_up() {
+    // proves F36: a head at 50 bytes a second is cut at the deadline, unclear, and the connection ends
     let peer = Peer::start(|mut connection, _| async move {
         connection.read_request().await;
         connection.write(b"HTTP/1.1 201 Created\r\nX-Slow: ").await;
@@ -47,6 +48,7 @@ async fn a_head_that_drips_is_cut_at_the_deadline_and_the_connection_is_given_up
 
 #[tokio::test]
 async fn a_body_that_drips_is_cut_at_the_deadline() {
+    // proves F36: a body at 50 bytes a second is cut at the deadline, unclear, and the connection ends
     let peer = Peer::start(|mut connection, _| async move {
         connection.read_request().await;
         connection
@@ -64,6 +66,7 @@ async fn a_body_that_drips_is_cut_at_the_deadline() {
 
 #[tokio::test]
 async fn endless_bodies_are_cut_at_the_cap() {
+    // proves F37: 2 GiB announced and chunks without end are cut at 1 MiB, unclear
     for head in ["Content-Length: 2147483648\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"] {
         let peer = Peer::start(move |mut connection, _| async move {
             connection.read_request().await;
@@ -84,6 +87,7 @@ async fn endless_bodies_are_cut_at_the_cap() {
 
 #[tokio::test]
 async fn floods_of_headers_and_of_interim_answers_end() {
+    // proves F37: 1,000 headers and interim answers without end are given up, unclear
     let peer = Peer::start(|mut connection, number| async move {
         connection.read_request().await;
         if number == 1 {
@@ -107,6 +111,7 @@ async fn an_answer_that_is_not_http_is_unclear() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed_anywhere() {
+    // proves F40: a 302 to another host: 0 connections there, the tenant needs a person
     let attacker = Peer::answering(ROW).await;
     let location = attacker.origin();
     let peer = Peer::start(move |mut connection, _| {
@@ -128,6 +133,7 @@ async fn a_redirect_is_not_followed_anywhere() {
 
 #[tokio::test]
 async fn a_page_instead_of_json_is_no_success() {
+    // proves F39: 200 with a page is unclear, never a success; its title is told
     let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 50\r\n\r\n\
                 <html><title>Log in with SSO</title>secret</html>\n";
     let peer = Peer::answering(page).await;
@@ -137,6 +143,7 @@ async fn a_page_instead_of_json_is_no_success() {
 
 #[tokio::test]
 async fn a_zipped_answer_that_nobody_asked_for_is_not_unzipped() {
+    // proves F38: nothing is ever unpacked: a gzip answer is no JSON and unclear, and none is asked for
     let bomb = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\
                 \u{1f}x\u{8}\n";
     let peer = Peer::answering(bomb).await;
@@ -206,6 +213,7 @@ async fn nothing_listens_there() {
 
 #[tokio::test]
 async fn a_name_that_does_not_exist_was_not_reached() {
+    // proves F51: a name that does not resolve was not reached: safe to send again
     // A resolver without a network may take its time to say so.
     let patient = HttpOptions { connect_time: Duration::from_mins(1), ..HttpOptions::new(any_address()) };
     let request = request(Method::Post, "http://no-such-host.invalid", "/", "{}");
@@ -233,6 +241,7 @@ async fn forbidden_addresses_are_not_dialled_by_name_or_by_number() {
 
 #[tokio::test]
 async fn a_proxy_that_is_down_is_our_trouble_and_not_the_tenants() {
+    // proves F52: an egress proxy that is down is no fault of the instance: its breaker does not count it
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
     let proxy = format!("http://{}", listener.local_addr().expect("bound"));
     drop(listener);
@@ -246,6 +255,7 @@ async fn a_proxy_that_is_down_is_our_trouble_and_not_the_tenants() {
 
 #[tokio::test]
 async fn a_handshake_that_fails_has_sent_nothing() {
+    // proves F51: TLS that breaks or hangs has sent nothing: safe to send again
     let broken = Peer::start(|mut connection, _| async move {
         connection.stream.shutdown().await.unwrap_or_default();
     })

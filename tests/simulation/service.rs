@@ -15,12 +15,13 @@ use snowgate::delivery::record::Direction;
 use snowgate::domain::change::ChangeKind;
 use snowgate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use snowgate::domain::time::{SharedClock, Timestamp};
+use snowgate::history::{Certainty, Receipt};
 use snowgate::peer::message as wire;
 use snowgate::peer::message::TransportFault;
 use snowgate::peer::transport::{Exchange, Replying};
 use snowgate::runtime::{luck, tasks};
 use snowgate::security::signature::{HexSignatures, SignedHeaders, WebhookSecret, verify};
-use snowgate::store::{NewDelivery, Store};
+use snowgate::store::{Accepted, NewDelivery, Store};
 
 use super::network::{reset, silence, travel};
 
@@ -91,6 +92,7 @@ struct Book {
     answers: HashMap<String, Value>,
     views: BTreeMap<String, View>,
     violations: Vec<String>,
+    receipts: Vec<Receipt>,
     received: usize,
 }
 
@@ -146,6 +148,11 @@ impl Service {
 
     pub(crate) fn violations(&self) -> Vec<String> {
         self.book.lock().unwrap().violations.clone()
+    }
+
+    /// What it was answered to its events.
+    pub(crate) fn receipts(&self) -> Vec<Receipt> {
+        self.book.lock().unwrap().receipts.clone()
     }
 
     pub(crate) fn received(&self) -> usize {
@@ -297,7 +304,8 @@ impl Service {
             }
             new_delivery(&self.tenant, incident, &event, &saying)
         };
-        self.store.accept(vec![change; saying.times]).await.unwrap();
+        let answers = self.store.accept(vec![change.clone(); saying.times]).await.unwrap();
+        self.book.lock().unwrap().receipts.extend(answers.iter().map(|answer| receipt(&change, answer)));
     }
 }
 
@@ -326,6 +334,23 @@ impl View {
             let internal = data["message"]["visibility"] == "internal";
             self.notes.push((if internal { "work_notes" } else { "comments" }, text.to_owned()));
         }
+    }
+}
+
+/// What a sender holds after this answer.
+fn receipt(change: &NewDelivery, answer: &Accepted) -> Receipt {
+    let (certainty, delivery) = match answer {
+        Accepted::Stored(receipt) | Accepted::Repeat(receipt) => (Certainty::Stored, Some(receipt.delivery.clone())),
+        Accepted::Conflict(_) | Accepted::LaneFull | Accepted::NotStored => (Certainty::Refused, None),
+    };
+    let (source, event) = change.event.parts();
+    Receipt {
+        tenant: change.tenant.clone(),
+        incident: change.incident.clone(),
+        source: source.to_owned(),
+        event: event.to_owned(),
+        certainty,
+        delivery,
     }
 }
 

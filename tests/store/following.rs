@@ -2,7 +2,7 @@
 
 use snowgate::delivery::record::{Direction, State};
 use snowgate::domain::change::ChangeKind;
-use snowgate::limits::LANE_WAITING_MAX;
+use snowgate::limits::TICKET_LANE_WAITING_MAX;
 use snowgate::store::{Accepted, DeliveryQuery, Held, NewDelivery, Receipt, Settlement};
 
 use crate::harness::{CONTOSO, LEASE, Subject, again, by, changed, delivered, incident, link, parked, tenant};
@@ -142,12 +142,12 @@ pub(crate) async fn no_lane_is_too_full_for_what_follows(subject: Subject) {
     subject.serve(&[(CONTOSO, 1)]).await;
     subject.update("MTR-1").await;
     let claim = subject.claim_one().await;
-    let full = (0..LANE_WAITING_MAX).map(|_| back(&subject, "MTR-1")).collect();
+    let full = (0..TICKET_LANE_WAITING_MAX).map(|_| back(&subject, "MTR-1")).collect();
     subject.store.accept(full).await.unwrap();
     let over = back(&subject, "MTR-1");
     assert_eq!(subject.store.accept(vec![over.clone()]).await.unwrap(), [Accepted::LaneFull]);
     subject.settle(&claim.lease, told(&[&over])).await;
-    assert_eq!(subject.delivery(&over.id).await.sequence, LANE_WAITING_MAX as u64 + 1);
+    assert_eq!(subject.delivery(&over.id).await.sequence, TICKET_LANE_WAITING_MAX as u64 + 1);
 }
 
 pub(crate) async fn what_follows_stays_with_its_tenant(subject: Subject) {

@@ -19,7 +19,8 @@ use snowgate::store::memory::MemoryStore;
 use snowgate::store::postgres::{self, PostgresStore};
 use snowgate::store::sqlite::{Options, SqliteStore};
 use snowgate::store::{
-    Accepted, Claim, ClaimRequest, Held, Lease, NewDelivery, Postponement, Receipt, Settlement, Store, TenantShare,
+    Accepted, Claim, ClaimRequest, Held, Lease, NewDelivery, Postponement, Receipt, Settlement, SlowShare, Store,
+    TenantShare,
 };
 use tempfile::TempDir;
 
@@ -41,6 +42,11 @@ impl ManualClock {
 
     pub(crate) fn pass(&self, time: Duration) {
         self.0.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// How much it was moved on.
+    pub(crate) fn passed(&self) -> Duration {
+        self.now().since(Self::new().now())
     }
 
     pub(crate) fn set_back(&self, time: Duration) {
@@ -202,6 +208,10 @@ impl Subject {
     pub(crate) fn pass(&self, time: Duration) {
         self.clock.pass(time);
     }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
 }
 
 pub(crate) fn open(path: &Path, clock: &Arc<ManualClock>) -> Store {
@@ -254,7 +264,14 @@ pub(crate) fn changed(change: &NewDelivery, id: DeliveryId) -> NewDelivery {
 }
 
 pub(crate) fn request(lanes_max: usize) -> ClaimRequest {
-    ClaimRequest { owner: "worker".to_owned(), lanes_max, lease_for: LEASE, waiting_max: 10 }
+    ClaimRequest {
+        owner: "worker".to_owned(),
+        lanes_max,
+        lease_for: LEASE,
+        waiting_max: 10,
+        newest_first: false,
+        slow: SlowShare::default(),
+    }
 }
 
 pub(crate) fn delivered(upto: u64) -> Settlement {

@@ -12,6 +12,7 @@ mod harness;
 mod postgres_server;
 mod postgres_sharing;
 mod reopening;
+mod replicas;
 mod same_answers;
 #[path = "../support/postgres.rs"]
 mod server;
@@ -30,6 +31,7 @@ mod life_cycle;
 mod linking;
 mod parking;
 mod reading;
+mod sharing;
 mod sweeping;
 mod tenants;
 mod trimming;
@@ -89,6 +91,14 @@ contract! {
         a_lane_is_as_urgent_as_the_most_urgent_of_what_waits
         a_lane_that_backs_off_is_not_claimed_before_its_time
         a_tenant_no_longer_served_keeps_its_work
+        a_thousand_times_the_work_is_no_earlier_turn
+        slow_tenants_get_no_more_than_their_share_together
+        a_lane_rises_by_one_class_in_ten_minutes
+        the_lowest_class_goes_on_under_a_stream_of_urgent_lanes
+        in_a_jam_of_urgent_lanes_the_newest_go_first_when_asked_for
+        no_order_of_lanes_changes_the_order_inside_one
+        a_tickets_lane_takes_more_than_an_incidents
+        the_longest_due_lane_is_told_by_class
         the_directions_of_an_incident_are_lanes_of_their_own;
     leasing:
         an_expired_lease_offers_the_lane_again
@@ -134,6 +144,17 @@ contract! {
         an_unfinished_sweep_does_not_count
         an_expired_sweep_holds_until_someone_else_takes_it
         a_tenant_that_comes_back_is_swept_from_where_it_was;
+    sharing:
+        a_second_is_reserved_at_most_whoever_asks
+        many_replicas_at_once_get_the_rate_and_no_more
+        an_hour_is_counted_once_for_all
+        a_time_that_was_asked_for_holds_for_all
+        one_of_all_probes_and_good_answers_close_it_for_all
+        a_dead_prober_is_replaced_and_its_late_word_changes_nothing
+        tenants_and_addresses_do_not_share
+        what_another_replica_disproved_is_known_at_the_next_claim
+        replicas_with_other_files_teach_each_other_nothing
+        a_pause_is_seen_by_the_next_claim_of_any_replica;
     parking:
         a_blocking_head_holds_its_lane_in_order
         a_skipped_delivery_lets_the_lane_go_on

@@ -52,7 +52,7 @@ async fn memory_pauses_and_lessons_are_there_after_a_restart() {
     subject.settle(&claim.lease, delivered(1)).await;
     subject.update("MTR-1").await;
     let learned = Learned { fingerprint: "f".to_owned(), honours_sys_id: Some(true), keeps_mark: None, user: None };
-    subject.store.learn(&tenant(CONTOSO), learned.clone()).await.unwrap();
+    subject.store.learn(&tenant(CONTOSO), &Learned::default(), learned.clone()).await.unwrap();
     let pause = Pause { until: Timestamp::NEVER, code: "operator".to_owned(), reason: "a change window".to_owned() };
     subject.store.pause_tenant(&tenant(CONTOSO), pause.clone()).await.unwrap();
 

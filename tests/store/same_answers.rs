@@ -2,6 +2,7 @@
 //!
 //! Lanes have other names in other engines, so leases are compared by what they are for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -14,7 +15,8 @@ use snowgate::domain::time::{Clock, Timestamp};
 use snowgate::store::audit::AuditQuery;
 use snowgate::store::life_cycle::CheckRecord;
 use snowgate::store::{
-    Claim, ClaimRequest, DeliveryQuery, Learned, NewDelivery, Pause, Postponement, Settlement, SweepCursor, SweepLease,
+    Claim, ClaimRequest, DeliveryQuery, Learned, NewDelivery, Pause, Postponement, Settlement, SlowShare, SweepCursor,
+    SweepLease,
 };
 
 use crate::audit::{verify, whole};
@@ -47,6 +49,8 @@ enum Step {
     Claim {
         lanes: usize,
         waiting: usize,
+        newest_first: bool,
+        slow: Pick,
     },
     Intend {
         claim: Pick,
@@ -101,6 +105,7 @@ enum Step {
     Learn {
         tenant: Pick,
         yes: bool,
+        knows: bool,
     },
     Replay {
         tenant: Pick,
@@ -143,7 +148,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => prop::collection::vec(one_change(), 1..4).prop_map(Step::Accept),
         1 => prop::array::uniform3(prop::option::weighted(0.8, 0_u32..4)).prop_map(Step::Serve),
-        8 => (0_usize..5, 1_usize..4).prop_map(|(lanes, waiting)| Step::Claim { lanes, waiting }),
+        8 => (0_usize..5, 1_usize..4, any::<bool>(), 0_usize..12)
+            .prop_map(|(lanes, waiting, newest_first, slow)| Step::Claim { lanes, waiting, newest_first, slow }),
         4 => (pick(), 0_u64..3).prop_map(|(claim, upto)| Step::Intend { claim, upto }),
         1 => pick().prop_map(|claim| Step::Renew { claim }),
         6 => (pick(), 0_u64..3, 0_usize..4, prop::collection::vec(one_change(), 0..3), one_link()).prop_map(
@@ -162,7 +168,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(tenant, digest, force)| Step::Release { tenant, digest, force }),
         1 => (0_usize..3).prop_map(|tenant| Step::Withdraw { tenant }),
         2 => (1_usize..4).prop_map(|most| Step::TrimAudit { most }),
-        1 => (0_usize..3, any::<bool>()).prop_map(|(tenant, yes)| Step::Learn { tenant, yes }),
+        1 => (0_usize..3, any::<bool>(), any::<bool>()).prop_map(|(tenant, yes, knows)| Step::Learn { tenant, yes, knows }),
         2 => (0_usize..3, pick()).prop_map(|(tenant, delivery)| Step::Replay { tenant, delivery }),
         1 => (0_usize..3, pick()).prop_map(|(tenant, delivery)| Step::Drop { tenant, delivery }),
         2 => (0_usize..3, 0_u64..200).prop_map(|(tenant, seconds)| Step::LeaseSweep { tenant, seconds }),
@@ -171,6 +177,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u32..40).prop_map(|days_ago| Step::Trim { days_ago }),
         1 => (0_u32..100).prop_map(|days| Step::PassDays { days }),
         3 => (0_u64..100_000).prop_map(|millis| Step::Pass { millis }),
+        1 => (0_u64..4_000_000).prop_map(|millis| Step::Pass { millis }),
         1 => (0_u64..10_000_000).prop_map(|millis| Step::SetBack { millis }),
     ]
 }
@@ -232,8 +239,11 @@ impl Run {
                 self.subject.serve(&shares).await;
                 String::new()
             }
-            Step::Claim { lanes, waiting } => {
-                let request = ClaimRequest { waiting_max: *waiting, ..request(*lanes) };
+            Step::Claim { lanes, waiting, newest_first, slow } => {
+                let tenants = TENANTS.into_iter().take(slow % 3).map(tenant).collect();
+                let slow = SlowShare { tenants: Arc::new(tenants), lanes_max: slow / 3 };
+                let newest_first = *newest_first;
+                let request = ClaimRequest { waiting_max: *waiting, newest_first, slow, ..request(*lanes) };
                 let claims = self.subject.store.claim(&request).await.unwrap();
                 let told = claims.iter().map(told).collect();
                 self.claims.extend(claims);
@@ -352,9 +362,10 @@ impl Run {
                 store.pause_tenant(&tenant(TENANTS[*of]), pause).await.unwrap();
             }
             Step::Resume { tenant: of } => store.resume_tenant(&tenant(TENANTS[*of])).await.unwrap(),
-            Step::Learn { tenant: of, yes } => {
+            Step::Learn { tenant: of, yes, knows } => {
                 let learned = Learned { honours_sys_id: Some(*yes), ..Learned::default() };
-                store.learn(&tenant(TENANTS[*of]), learned).await.unwrap();
+                let known = Learned { honours_sys_id: knows.then_some(!yes), ..Learned::default() };
+                return store.learn(&tenant(TENANTS[*of]), &known, learned).await.unwrap().to_string();
             }
             _ => {}
         }
@@ -417,7 +428,12 @@ impl Run {
     /// Everything that can be read.
     async fn everything(&self) -> String {
         let store = &self.subject.store;
-        let mut told = format!("{:?}\n{}", store.backlog().await.unwrap(), self.audit().await);
+        let mut told = format!(
+            "{:?}\n{:?}\n{}",
+            store.backlog().await.unwrap(),
+            store.oldest_due().await.unwrap(),
+            self.audit().await
+        );
         for name in TENANTS {
             let record = store.tenant(&tenant(name)).await.unwrap();
             told = format!("{told}{record:?}\n");
@@ -465,9 +481,9 @@ async fn listed(store: &snowgate::store::Store, query: &DeliveryQuery) -> String
 
 /// A claim without the engine's own name of the lane.
 fn told(claim: &Claim) -> String {
-    let Claim { lease, tenant, direction, incident, attempts, now, memory, waiting } = claim;
+    let Claim { lease, tenant, direction, incident, attempts, now, memory, learned, waiting } = claim;
     let (fence, head) = (lease.fence, lease.head);
-    format!("{fence} {head} {tenant} {direction:?} {incident} {attempts} {now} {memory:?} {waiting:?}\n")
+    format!("{fence} {head} {tenant} {direction:?} {incident} {attempts} {now} {memory:?} {learned:?} {waiting:?}\n")
 }
 
 async fn compare(engine: Subject, steps: &[Step]) -> Result<(), TestCaseError> {

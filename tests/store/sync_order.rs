@@ -5,6 +5,7 @@ use std::process::Command;
 use snowgate::domain::change::ChangeKind;
 use snowgate::store::Store;
 
+use crate::faults::proven;
 use crate::harness::{CONTOSO, ManualClock, change, options};
 
 const BEFORE: &str = "marker-before";
@@ -44,4 +45,9 @@ fn a_receipt_is_given_only_after_the_log_was_synced() {
     let written = between.iter().rposition(|line| line.contains("pwrite64") && line.contains("traced.db-wal"));
     let synced = between.iter().rposition(|line| line.contains("sync(") && line.contains("traced.db-wal"));
     assert!(written.is_some() && synced > written, "the log is written, then synced, then the receipt:\n{between:#?}");
+    proven(
+        "F14",
+        "a_receipt_is_given_only_after_the_log_was_synced",
+        "strace of one accept: the log is written, then synced, and only then told",
+    );
 }

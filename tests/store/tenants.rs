@@ -94,14 +94,14 @@ pub(crate) async fn a_pause_is_ended_unless_its_code_is_named(subject: Subject) 
 
 pub(crate) async fn what_was_learned_is_kept(subject: Subject) {
     let learned = Learned { fingerprint: "f1".to_owned(), honours_sys_id: Some(true), keeps_mark: None, user: None };
-    subject.store.learn(&tenant(CONTOSO), learned.clone()).await.unwrap();
+    subject.store.learn(&tenant(CONTOSO), &Learned::default(), learned.clone()).await.unwrap();
     assert_eq!(
         subject.store.tenant(&tenant(CONTOSO)).await.unwrap(),
-        TenantRecord { learned, ..TenantRecord::default() }
+        TenantRecord { learned: learned.clone(), ..TenantRecord::default() }
     );
     let newer =
         Learned { fingerprint: "f2".to_owned(), honours_sys_id: Some(false), keeps_mark: Some(true), user: None };
-    subject.store.learn(&tenant(CONTOSO), newer.clone()).await.unwrap();
+    subject.store.learn(&tenant(CONTOSO), &learned, newer.clone()).await.unwrap();
     assert_eq!(subject.store.tenant(&tenant(CONTOSO)).await.unwrap().learned, newer);
 }
 

@@ -13,14 +13,15 @@ const FIRST: &str = include_str!("../../migrations/sqlite/0001_lanes.sql");
 /// Takes a file back to the first schema, with what it holds.
 fn taken_back(file: &Connection) {
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
-                  AND name NOT IN ('migration', 'link', 'sweep', 'audit', 'audit_anchor', 'tenant_check')";
+                  AND name NOT IN ('migration', 'link', 'sweep', 'audit', 'audit_anchor', 'tenant_check', 'peer_pace')";
     let mut statement = file.prepare(tables).unwrap();
     let tables: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     file.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON; DROP TABLE link; DROP TABLE sweep")
         .unwrap();
     file.execute_batch(
         "DROP TRIGGER audit_never_changes; DROP TRIGGER audit_is_kept; DROP TRIGGER audit_anchor_stays; \
-         DROP TABLE audit; DROP TABLE audit_anchor; DROP TABLE tenant_check",
+         DROP TABLE audit; DROP TABLE audit_anchor; DROP TABLE tenant_check; \
+         DROP TABLE peer_pace",
     )
     .unwrap();
     file.execute_batch("DROP INDEX delivery_opening; DROP INDEX lane_back; ALTER TABLE delivery DROP COLUMN is_echo")

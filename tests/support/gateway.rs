@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::events::Event;
-use super::home::{Home, key_of};
+use super::home::{Home, Start, key_of};
 use super::last_look::{Declared, last_look};
 use super::reply::{Reply, text};
 use super::wait::{eventually, within};
@@ -31,13 +31,18 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(super) async fn started(home: &Home, crash_at: Option<&str>) -> Self {
+    pub(super) async fn started(home: &Home, start: Start<'_>) -> Self {
         let log = home.next_log();
-        let mut command = home.command(&["serve", "--config", "snowgate.yaml", "--log-format", "json"]);
+        let arguments = ["serve", "--config", "snowgate.yaml", "--log-format", "json"];
+        let mut command = match start.after {
+            None => home.command_of(start.binary.unwrap_or(env!("CARGO_BIN_EXE_snowgate")), &arguments),
+            Some(first) => home.command_after(first, &arguments),
+        };
         command.stderr(File::create(&log).expect("a log file"));
-        if let Some(point) = crash_at {
+        if let Some(point) = start.crash_at {
             command.env("SNOWGATE_CRASH_AT", point);
         }
+        command.envs(start.variables.iter().copied());
         let child = command.spawn().expect("the binary was built");
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -219,6 +224,11 @@ impl Gateway {
         self.child.wait().expect("our own child");
     }
 
+    /// Ends it while what it would be asked at the end is not there any more.
+    pub(crate) fn kill_quietly(mut self) {
+        self.kill();
+    }
+
     /// Sends a signal such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
@@ -258,6 +268,11 @@ impl Gateway {
     /// Lines of level ERROR that contain this are expected.
     pub(crate) fn logs_error(&self, text: &str) {
         self.declare(|declared| declared.errors.push(text.to_owned()));
+    }
+
+    /// Workers of it panic on purpose.
+    pub(crate) fn panics(&self) {
+        self.declare(|declared| declared.panics = true);
     }
 
     pub(crate) fn log_file(&self) -> &Path {

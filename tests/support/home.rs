@@ -1,4 +1,7 @@
 //! A gateway's folder: settings, tenants, mappings and the store, on a real disk. It outlives the processes in it.
+//!
+//! The store is a file in the folder, or a database of its own on the tests' PostgreSQL: then several replicas may be
+//! started on the folder, each on ports of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 
 use super::gateway::Gateway;
 use super::instance::{CLIENT_SECRET, CLIENT_SECRET_NEXT, PASSWORD};
 use super::mappings;
+use super::postgres::{self, Database};
 
 /// The authority that the machine trusts, if there is this file.
 pub(crate) const AUTHORITY: &str = "authority.pem";
@@ -22,7 +27,35 @@ pub(crate) struct Home {
     folder: tempfile::TempDir,
     tenants: Vec<String>,
     starts: AtomicUsize,
+    lease: Option<&'static str>,
+    database: Option<Database>,
 }
+
+/// Where the work is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// A file.
+    Sqlite,
+    /// A database of its own on the shared server. A dead process's leases run out there, so they are short.
+    Postgres,
+}
+
+/// What is special about one process.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Start<'a> {
+    /// Where it dies: `name:n` or `name:n:manner`.
+    pub(crate) crash_at: Option<&'a str>,
+    /// Another version of the program.
+    pub(crate) binary: Option<&'a str>,
+    /// More of its environment.
+    pub(crate) variables: &'a [(&'a str, &'a str)],
+    /// What a shell runs first, with mounts that only this process sees, such as `mount -t tmpfs …`.
+    pub(crate) after: Option<&'a str>,
+}
+
+/// How long leases last where nothing releases those of a dead process: longer than our own part of any call takes on a
+/// busy machine, and short enough to wait for.
+const SHORT_LEASE: &str = "8s";
 
 /// One tenant's file.
 #[derive(Clone, Debug)]
@@ -119,15 +152,11 @@ impl Home {
         let folder =
             tempfile::Builder::new().prefix("home-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let names = tenants.iter().map(|tenant| tenant.name.clone()).collect();
-        let home = Self { folder, tenants: names, starts: AtomicUsize::new(0) };
+        let home = Self { folder, tenants: names, starts: AtomicUsize::new(0), lease: None, database: None };
         for name in ["tenants", "mappings"] {
             fs::create_dir(home.path().join(name)).expect("a new folder");
         }
-        home.write(
-            "snowgate.yaml",
-            "server: {listen: \"127.0.0.1:0\", admin_listen: \"127.0.0.1:0\"}\nstore: {url: \"sqlite:snowgate.db\"}\n\
-             tenants: tenants\nmappings: mappings\negress: {allow_private: [127.0.0.0/8]}\n",
-        );
+        home.keep_at("sqlite:snowgate.db");
         for tenant in tenants {
             home.write(&format!("tenants/{}.yaml", tenant.name), &tenant.file());
             home.write(&format!("mappings/{}.yaml", tenant.name), &tenant.mapping);
@@ -138,6 +167,42 @@ impl Home {
     /// A folder for the tenant `contoso` at this instance.
     pub(crate) fn contoso(instance: &str) -> Self {
         Self::of(&[Tenant::named("contoso", instance)])
+    }
+
+    /// A folder for these tenants, whose work is kept there.
+    pub(crate) fn kept(keeping: Keeping, tenants: &[Tenant]) -> Self {
+        let home = Self::of(tenants);
+        match keeping {
+            Keeping::Sqlite => home,
+            Keeping::Postgres => home.in_database(postgres::database()).leasing(SHORT_LEASE),
+        }
+    }
+
+    /// Keeps its work in this database.
+    pub(crate) fn in_database(self, database: Database) -> Self {
+        self.keep_at(database.url());
+        Self { database: Some(database), ..self }
+    }
+
+    /// Keeps its work under this URL from the next start on.
+    pub(crate) fn keep_at(&self, url: &str) {
+        self.write(
+            "snowgate.yaml",
+            &format!(
+                "server: {{listen: \"127.0.0.1:0\", admin_listen: \"127.0.0.1:0\"}}\nstore: {{url: \"{url}\"}}\n\
+                 tenants: tenants\nmappings: mappings\negress: {{allow_private: [127.0.0.0/8]}}\n",
+            ),
+        );
+    }
+
+    /// Makes every lease so long.
+    pub(crate) fn leasing(self, lease: &'static str) -> Self {
+        Self { lease: Some(lease), ..self }
+    }
+
+    /// Its database on the tests' PostgreSQL.
+    pub(crate) fn database(&self) -> &Database {
+        self.database.as_ref().expect("it is kept in PostgreSQL")
     }
 
     /// Puts the shipped sources into the folder.
@@ -173,18 +238,47 @@ impl Home {
 
     /// Starts a gateway and waits until both of its listeners answer.
     pub(crate) async fn start(&self) -> Gateway {
-        Gateway::started(self, None).await
+        self.start_as(Start::default()).await
     }
 
     /// Starts one that aborts at the n-th pass of a point, `name:n`.
     pub(crate) async fn start_dying_at(&self, point: &str) -> Gateway {
-        Gateway::started(self, Some(point)).await
+        self.start_as(Start { crash_at: Some(point), ..Start::default() }).await
+    }
+
+    pub(crate) async fn start_as(&self, start: Start<'_>) -> Gateway {
+        Gateway::started(self, start).await
+    }
+
+    /// Starts so many at once, on the same files and the same store.
+    pub(crate) async fn replicas(&self, count: usize) -> Vec<Gateway> {
+        join_all((0..count).map(|_| self.start())).await
     }
 
     /// `snowgate` with these arguments, in this folder, with the secrets its files name and nothing else of ours.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_snowgate"));
-        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        self.command_of(env!("CARGO_BIN_EXE_snowgate"), arguments)
+    }
+
+    /// The same of another version of the program.
+    pub(crate) fn command_of(&self, binary: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary);
+        command.args(arguments);
+        self.furnish(&mut command);
+        command
+    }
+
+    /// The same by way of a shell that runs something first; what that mounts goes with the process.
+    pub(crate) fn command_after(&self, first: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "bash", "-ec", &format!("{first}; exec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_snowgate")).args(arguments);
+        self.furnish(&mut command);
+        command
+    }
+
+    fn furnish(&self, command: &mut Command) {
+        command.current_dir(self.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("SNOWGATE") {
                 command.env_remove(name);
@@ -200,7 +294,9 @@ impl Home {
         for tenant in &self.tenants {
             command.env(hook_variable(tenant), hook_secret_of(tenant));
         }
-        command
+        if let Some(lease) = self.lease {
+            command.env("SNOWGATE_LEASE", lease);
+        }
     }
 
     /// Everything that must never be seen outside of this folder.

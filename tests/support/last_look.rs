@@ -13,6 +13,7 @@ pub(crate) struct Declared {
     pub(crate) parked: u64,
     pub(crate) waiting: bool,
     pub(crate) closed: bool,
+    pub(crate) panics: bool,
     pub(crate) errors: Vec<String>,
 }
 
@@ -31,7 +32,7 @@ pub(crate) fn last_look(admin: Option<&str>, log: &Path, secrets: &[String], dec
             continue;
         };
         let panicked = record["message"].as_str().is_some_and(|text| text.to_lowercase().contains("panicked"));
-        if panicked || (record["level"] == "ERROR" && !expected) {
+        if (panicked && !declared.panics) || (record["level"] == "ERROR" && !panicked && !expected) {
             left.push(line.to_owned());
         }
     }

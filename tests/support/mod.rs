@@ -7,9 +7,12 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 
 pub(crate) mod bridged;
+pub(crate) mod chaos;
 pub(crate) mod events;
 pub(crate) mod faults;
+pub(crate) mod fleet;
 pub(crate) mod gateway;
+pub(crate) mod history;
 pub(crate) mod home;
 pub(crate) mod instance;
 pub(crate) mod last_look;
@@ -24,7 +27,8 @@ pub(crate) mod wire;
 pub(crate) use bridged::{Bridged, Sweeps};
 pub(crate) use events::{Event, event};
 pub(crate) use gateway::Gateway;
-pub(crate) use home::{Home, Tenant};
+pub(crate) use history::Story;
+pub(crate) use home::{Home, Keeping, Start, Tenant};
 pub(crate) use instance::Instance;
 pub(crate) use receiver::{Answer, Callback, Receiver};
 pub(crate) use reply::Reply;

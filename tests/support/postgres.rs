@@ -2,8 +2,9 @@
 //!
 //! The shared server is made by the first test that wants it and ends by itself some twenty seconds after the last one:
 //! every test process holds a lock on a file while it lives, and the shell that started the server watches that file. So
-//! the tests need no set-up, and nothing is left running. Each test works in a database of its own. Commits reach the disk
-//! as in production (`fsync` stays on). A server that died, or that another boot left behind, is noticed and started anew.
+//! the tests need no set-up, and nothing is left running. Each test works in a database of its own. `fsync`
+//! stays on as in production; where there is room the files lie in memory, since what dies here is processes and never
+//! the machine. A server that died, or that another boot left behind, is noticed and started anew.
 //!
 //! Needs Debian's package `postgresql`; the service which that package sets up is not used. PostgreSQL refuses to run as
 //! root, so root's tests run it as the user `postgres`. `SNOWGATE_TEST_POSTGRES=postgres://user:password@host:port` makes
@@ -14,7 +15,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -25,9 +27,9 @@ use std::time::Duration;
 /// A server of this address is used instead of a shared one of our own.
 const ANOTHER: &str = "SNOWGATE_TEST_POSTGRES";
 
-/// Runs the shared server, and stops it when for twenty seconds nobody has held a lock on the file.
+/// Runs the shared server, and when for twenty seconds nobody has held a lock on the file, stops it and clears it away.
 const KEEPER: &str = r#"
-users=$1 log=$2; shift 2
+users=$1 log=$2 data=$3; shift 3
 "$@" >"$log" 2>&1 &
 server=$!
 exec 9<"$users"
@@ -36,7 +38,7 @@ while kill -0 "$server" 2>/dev/null; do
   sleep 1
   if flock --nonblock 9; then
     unused=$((unused + 1))
-    if [ "$unused" -ge 20 ]; then kill -INT "$server"; wait "$server"; exit; fi
+    if [ "$unused" -ge 20 ]; then kill -INT "$server"; wait "$server"; rm -rf "$data"; exit; fi
     flock --unlock 9
   else
     unused=0
@@ -92,6 +94,10 @@ pub(crate) enum Stop {
     Immediate,
 }
 
+/// A session that does what it is told and stays open, as a person's would who went to lunch.
+#[derive(Debug)]
+pub(crate) struct Session(Child);
+
 /// A fresh database on the shared server.
 pub(crate) fn database() -> Database {
     Server::shared().database()
@@ -123,7 +129,7 @@ impl Server {
 
     /// The same on a data directory that the caller fills, such as the copy of another server's.
     pub(crate) fn own_from(settings: &[&str], fill: impl FnOnce(&Path)) -> Self {
-        let folder = tempfile::Builder::new().prefix("own-").tempdir_in(base()).expect("a folder");
+        let folder = tempfile::Builder::new().prefix("own-").tempdir_in(quick(&base())).expect("a folder");
         give_to_postgres(folder.path());
         fill(&folder.path().join("data"));
         let options = settings.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]).collect();
@@ -209,7 +215,7 @@ impl Server {
     }
 
     /// `127.0.0.1:PORT`, to put a proxy before it.
-    pub(crate) fn socket(&self) -> std::net::SocketAddr {
+    pub(crate) fn socket(&self) -> SocketAddr {
         let Kind::Own(own) = &self.kind else { panic!("a server of one's own") };
         (Ipv4Addr::LOCALHOST, own.port).into()
     }
@@ -269,6 +275,37 @@ impl Drop for Database {
     }
 }
 
+impl Session {
+    pub(crate) fn open(url: &str) -> Self {
+        let mut command = Command::new(program("psql"));
+        command.args(["--no-psqlrc", "--quiet", "--no-password", "--dbname", url]);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Self(command.spawn().expect("the package `postgresql` is installed"))
+    }
+
+    /// Says something, and waits until the server has done it.
+    pub(crate) fn says(&mut self, statements: &str) {
+        // A shell's word comes at once; psql keeps its own for later.
+        writeln!(self.0.stdin.as_mut().expect("a pipe"), "{statements}\n\\! echo done").expect("psql listens");
+        let mut lines = BufReader::new(self.0.stdout.as_mut().expect("a pipe")).lines();
+        assert!(lines.any(|line| line.is_ok_and(|line| line == "done")), "psql ended");
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Copies a running server's data directory, with all that was committed so far and nothing after.
+pub(crate) fn base_backup(source: SocketAddr, data: &Path) {
+    let mut command = as_postgres(program("pg_basebackup"));
+    command.args(["-h", "127.0.0.1", "-p", &source.port().to_string(), "-U", "postgres"]);
+    run(command.args(["--checkpoint=fast", "--wal-method=stream", "-D"]).arg(data));
+}
+
 // ── the shared server ──
 
 fn another() -> Option<String> {
@@ -299,11 +336,11 @@ fn open_lock(path: &Path) -> File {
 fn running(base: &Path) -> Option<u16> {
     let port = fs::read_to_string(base.join("port")).ok()?.trim().parse().ok()?;
     let data = query(&format!("{}/postgres", address(port)), "show data_directory").ok()?;
-    (Path::new(data.trim()) == base.join("shared")).then_some(port)
+    (Path::new(data.trim()) == quick(base).join("shared")).then_some(port)
 }
 
 fn start_shared(base: &Path, users: &Path) -> u16 {
-    let data = base.join("shared");
+    let data = quick(base).join("shared");
     end_what_is_left(&data);
     for attempt in 0..3 {
         if attempt > 0 || !data.join("PG_VERSION").exists() {
@@ -314,7 +351,7 @@ fn start_shared(base: &Path, users: &Path) -> u16 {
         }
         let port = free_port();
         let mut keeper = as_postgres("setsid");
-        keeper.args(["sh", "-c", KEEPER, "keeper"]).arg(users).arg(data.with_extension("log"));
+        keeper.args(["sh", "-c", KEEPER, "keeper"]).arg(users).arg(data.with_extension("log")).arg(&data);
         keeper.arg(program("postgres")).args(arguments(&data, port));
         let mut keeper =
             keeper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("`setsid`");
@@ -358,6 +395,26 @@ fn base() -> PathBuf {
         give_to_postgres(&base);
     }
     base
+}
+
+/// Where data directories lie: in memory if there is plenty, since each of hundreds of databases costs some hundred syncs.
+fn quick(base: &Path) -> PathBuf {
+    static ROOM: OnceLock<bool> = OnceLock::new();
+    let room = *ROOM.get_or_init(|| {
+        let df = Command::new("df").args(["--output=avail", "--block-size=1M", "/dev/shm"]).output();
+        let free =
+            df.ok().and_then(|output| String::from_utf8_lossy(&output.stdout).lines().nth(1)?.trim().parse().ok());
+        free.is_some_and(|mebibytes: u64| mebibytes >= 4_096)
+    });
+    if !room {
+        return base.to_owned();
+    }
+    let quick = Path::new("/dev/shm").join(format!("snowgate-{}", base.file_name().unwrap_or_default().display()));
+    if !quick.exists() {
+        fs::create_dir_all(&quick).expect("a folder in memory");
+        give_to_postgres(&quick);
+    }
+    quick
 }
 
 /// A data directory as `initdb` leaves it, made once.

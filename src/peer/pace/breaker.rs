@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use crate::delivery::sharing::{Answer, Passage as Shared};
 use crate::domain::time::Timestamp;
 use crate::limits::{
     BREAKER_CALLS_MIN, BREAKER_FAILURES_IN_A_ROW, BREAKER_GOOD_ANSWERS, BREAKER_OPEN_MAX, BREAKER_OPEN_MIN,
-    BREAKER_WINDOW,
+    BREAKER_ROUNDS_MAX, BREAKER_WINDOW,
 };
 
 /// What the breaker says to a call that wants to begin.
@@ -22,6 +23,8 @@ pub enum Passage {
     Probe,
     /// Not before; `None` when a probe is under way and its answer decides.
     Closed(Option<Timestamp>),
+    /// Other replicas must be asked whether this one may find out.
+    Ask,
 }
 
 /// The breaker of one tenant.
@@ -30,8 +33,11 @@ pub struct Breaker {
     state: State,
     in_a_row: u32,
     recent: Recent,
-    pauses: Option<ExponentialBackoff>,
+    /// How often in a row it opened.
+    rounds: u32,
     last_failure: String,
+    /// Whether other replicas share it: then one of all of them probes, and the store says who.
+    is_shared: bool,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +50,12 @@ enum State {
     HalfOpen {
         probing: bool,
         good: u32,
+        /// Until when a probe may begin; never ends where it is nobody else's turn.
+        right_until: Timestamp,
+    },
+    /// Another replica finds out, or none is chosen: worth asking again then.
+    Elsewhere {
+        until: Timestamp,
     },
 }
 
@@ -56,6 +68,8 @@ pub enum Turned {
     Open,
     /// It closed.
     Closed,
+    /// Its probe was answered well; what that makes of it is for the store to say.
+    Answering,
 }
 
 impl Breaker {
@@ -64,8 +78,11 @@ impl Breaker {
         match &mut self.state {
             State::Closed => Passage::Free,
             State::Open { until } if now < *until => Passage::Closed(Some(*until)),
-            State::Open { .. } => {
-                self.state = State::HalfOpen { probing: true, good: 0 };
+            State::Elsewhere { until } if now < *until => Passage::Closed(None),
+            State::Open { .. } | State::Elsewhere { .. } if self.is_shared => Passage::Ask,
+            State::HalfOpen { right_until, .. } if now >= *right_until => Passage::Ask,
+            State::Open { .. } | State::Elsewhere { .. } => {
+                self.state = State::HalfOpen { probing: true, good: 0, right_until: Timestamp::NEVER };
                 Passage::Probe
             }
             State::HalfOpen { probing, .. } if *probing => Passage::Closed(None),
@@ -104,12 +121,16 @@ impl Breaker {
                 }
             }
             (State::HalfOpen { .. }, Some(_)) if probe => self.open(now, luck),
-            (State::HalfOpen { probing, good }, None) if probe => {
+            (State::HalfOpen { .. }, None) if probe && self.is_shared => {
+                self.state = State::Elsewhere { until: now };
+                Turned::Answering
+            }
+            (State::HalfOpen { probing, good, .. }, None) if probe => {
                 *probing = false;
                 *good += 1;
                 if *good >= BREAKER_GOOD_ANSWERS { self.close() } else { Turned::Not }
             }
-            (State::Open { .. } | State::HalfOpen { .. }, _) => Turned::Not,
+            (State::Open { .. } | State::HalfOpen { .. } | State::Elsewhere { .. }, _) => Turned::Not,
         }
     }
 
@@ -123,7 +144,7 @@ impl Breaker {
         match self.state {
             State::Closed => "closed",
             State::Open { .. } => "open",
-            State::HalfOpen { .. } => "half_open",
+            State::HalfOpen { .. } | State::Elsewhere { .. } => "half_open",
         }
     }
 
@@ -131,12 +152,14 @@ impl Breaker {
     pub const fn open_until(&self) -> Option<Timestamp> {
         match self.state {
             State::Open { until } => Some(until),
-            State::Closed | State::HalfOpen { .. } => None,
+            State::Closed | State::HalfOpen { .. } | State::Elsewhere { .. } => None,
         }
     }
 
     fn open(&mut self, now: Timestamp, luck: f64) -> Turned {
-        let pause = self.pauses.get_or_insert_with(pauses).next().unwrap_or(BREAKER_OPEN_MAX);
+        let rounds = usize::try_from(self.rounds.min(BREAKER_ROUNDS_MAX)).unwrap_or(0);
+        let pause = pauses().nth(rounds).unwrap_or(BREAKER_OPEN_MAX);
+        self.rounds = self.rounds.saturating_add(1);
         // A fifth more or less, so that replicas and tenants of one instance do not probe together.
         let pause = pause.mul_f64(0.8 + 0.4 * luck.clamp(0.0, 1.0));
         self.state = State::Open { until: now.plus(pause) };
@@ -145,8 +168,62 @@ impl Breaker {
 
     fn close(&mut self) -> Turned {
         let last_failure = std::mem::take(&mut self.last_failure);
-        *self = Self { last_failure, ..Self::default() };
+        *self = Self { last_failure, is_shared: self.is_shared, ..Self::default() };
         Turned::Closed
+    }
+
+    /// From now on one of all replicas probes, and the store says who.
+    pub const fn share(&mut self) {
+        self.is_shared = true;
+    }
+
+    /// Whether the store is to be asked who finds out if the peer is back.
+    pub fn wants_probe(&self, now: Timestamp) -> bool {
+        let from = match &self.state {
+            State::Closed => return false,
+            State::Open { until } | State::Elsewhere { until } => *until,
+            State::HalfOpen { right_until, .. } => *right_until,
+        };
+        self.is_shared && now >= from
+    }
+
+    /// Whether a call may go out, be it as a probe.
+    pub const fn lets_through(&self) -> bool {
+        matches!(self.state, State::Closed | State::HalfOpen { .. })
+    }
+
+    /// Until when a probe may begin.
+    pub const fn probe_before(&self) -> Option<Timestamp> {
+        match self.state {
+            State::HalfOpen { right_until, .. } => Some(right_until),
+            State::Closed | State::Open { .. } | State::Elsewhere { .. } => None,
+        }
+    }
+
+    /// Takes over how the breaker stands for all; says whether it turned here.
+    pub fn adopt(&mut self, now: Timestamp, right_until: Timestamp, answer: &Answer) -> bool {
+        let before = self.word();
+        match answer.passage {
+            Shared::Free if matches!(self.state, State::Closed) => {}
+            Shared::Free => drop(self.close()),
+            Shared::Closed(left) => self.state = State::Open { until: now.plus(left) },
+            Shared::Probing(look) if !self.is_chosen(now) => self.state = State::Elsewhere { until: now.plus(look) },
+            // The store was told something, and not asked: the right that it gave before still stands.
+            Shared::Probing(_) => {}
+            // The same right once more: its probe may be under way.
+            Shared::Probe if self.is_chosen(now) => {}
+            Shared::Probe => self.state = State::HalfOpen { probing: false, good: 0, right_until },
+        }
+        self.rounds = answer.rounds;
+        if !answer.failure.is_empty() {
+            self.last_failure.clone_from(&answer.failure);
+        }
+        self.word() != before
+    }
+
+    /// Whether the probe is this replica's, and may still begin or is under way.
+    pub fn is_chosen(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::HalfOpen { right_until, .. } if now < right_until)
     }
 }
 

@@ -3,6 +3,7 @@
 //! The limit is the configured one or what the instance tells (`X-RateLimit-Limit`), of which we use 80 %: its nodes count
 //! separately and agree only every 30 s. A tenth is kept for reading, so that a storm of writes cannot blind look-ups.
 
+use crate::delivery::sharing::Hour;
 use crate::domain::time::Timestamp;
 use crate::limits::{HOURLY_READING_PERCENT, HOURLY_SHARE_PERCENT, HOURLY_WINDOW};
 
@@ -40,6 +41,13 @@ impl HourlyBudget {
             }
             self.ends = ends;
         }
+    }
+
+    /// What all replicas used of this hour, but for the calls that are reserved for this one and not made yet.
+    pub fn adopt(&mut self, ends: Timestamp, hour: Hour, not_made: u32) {
+        let Hour { used, limit, told, .. } = hour;
+        (self.ends, self.used) = (ends, used.saturating_sub(u64::from(not_made)));
+        (self.learned, self.told) = (limit, told);
     }
 
     /// Whether the budget is spent: then until when, and of how many calls.

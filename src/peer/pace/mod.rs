@@ -12,6 +12,7 @@ pub mod gate;
 pub mod hourly;
 pub mod rate;
 pub mod retries;
+pub mod shared;
 pub mod steady;
 
 use std::time::Duration;
@@ -23,8 +24,10 @@ use self::gate::{Gate, in_words};
 use self::hourly::HourlyBudget;
 use self::rate::Rate;
 use self::retries::RetryBudget;
+use self::shared::Shared;
 use self::steady::Steady;
 use crate::delivery::outcome::{Class, Outcome};
+use crate::delivery::sharing::{Cause, Found, GateTold, HourTold};
 use crate::delivery::verdict::rounded_up;
 use crate::domain::time::Timestamp;
 use crate::limits::{AUTH_PAUSES, BUSY_WAIT, CROWDED_WAIT_MIN, THROTTLED_WAIT};
@@ -72,6 +75,8 @@ pub enum Halt {
     Soon(Duration),
     /// Not before a time.
     Closed(Closed),
+    /// Not before the other replicas' use of the peer is known; see [`Pace::need`].
+    Ask,
 }
 
 /// What is known of a call beside its outcome.
@@ -116,6 +121,8 @@ pub struct Pace {
     rate: Rate,
     refusals: usize,
     hour_spent_until: Option<Timestamp>,
+    /// Where other replicas call the same peer.
+    shared: Option<Shared>,
 }
 
 impl Pace {
@@ -132,6 +139,7 @@ impl Pace {
             rate: Rate::new(limits.calls_per_second),
             refusals: 0,
             hour_spent_until: None,
+            shared: None,
         }
     }
 
@@ -147,6 +155,9 @@ impl Pace {
         self.slots.limit_to(concurrency);
         self.hourly.limit_to(calls_per_hour);
         self.rate.limit_to(calls_per_second);
+        if let Some(shared) = &mut self.shared {
+            shared.limit_to(calls_per_second);
+        }
     }
 
     /// Takes a slot; says whether the call is the breaker's probe.
@@ -160,6 +171,10 @@ impl Pace {
             Passage::Free => return Ok(false),
             Passage::Probe => return Ok(true),
             Passage::Closed(until) => self.breaker_closed(now, until),
+            Passage::Ask => {
+                self.slots.leave();
+                return Err(Halt::Ask);
+            }
         };
         self.slots.leave();
         Err(self.halt(closed))
@@ -169,8 +184,12 @@ impl Pace {
     pub fn pay(&mut self, clock: Timestamp, purpose: Purpose) -> Result<(), Halt> {
         let now = self.steady.at(clock);
         self.open_for(now, purpose)?;
+        self.may_use(now)?;
         self.rate.take(now, self.gate.share(now)).map_err(Halt::Soon)?;
         self.hourly.pay(now);
+        if let Some(shared) = &mut self.shared {
+            shared.pay(now);
+        }
         match purpose {
             Purpose::FirstTry => self.retries.first_try(now),
             Purpose::Retry => self.retries.pay(now),
@@ -193,17 +212,20 @@ impl Pace {
         let now = self.steady.at(clock);
         let ends = told.window_ends.map(|ends| now.plus(ends.since(clock)));
         self.hourly.learn(told.limit, ends);
+        if let Some(shared) = self.shared.as_mut().filter(|_| told.limit.is_some() || ends.is_some()) {
+            shared.hour_was_told(HourTold { limit: told.limit, ends_in: ends.map(|ends| ends.since(now)) });
+        }
         let asked = outcome.not_before.map(|at| now.plus(at.since(clock)));
         match outcome.class {
             Class::Throttled => {
                 let until = rounded_up(now, asked.unwrap_or_else(|| now.plus(THROTTLED_WAIT)), luck);
-                self.close(now, until, THROTTLED, "counted us out");
+                self.close(now, until, Cause::Throttled);
                 self.give_back(told.probe);
                 return Some(self.steady.shown(until));
             }
             Class::Crowded => {
                 let until = rounded_up(now, now.plus(self.slots.crowded(now).max(CROWDED_WAIT_MIN)), luck);
-                self.close(now, until, CROWDED, "has a full queue");
+                self.close(now, until, Cause::Crowded);
                 self.give_back(told.probe);
                 return Some(self.steady.shown(until));
             }
@@ -283,7 +305,18 @@ impl Pace {
         match self.breaker.record(now, failure, probe, luck) {
             Turned::Closed => self.slots.restart(now),
             Turned::Not if failure.is_none() => self.slots.good(now),
-            Turned::Not | Turned::Open => {}
+            Turned::Not => {}
+            Turned::Open => self.found(Found::Failing {
+                wait: self.breaker.open_until().map_or(Duration::ZERO, |until| until.since(now)),
+                failure: self.breaker.last_failure().to_owned(),
+            }),
+            Turned::Answering => self.found(Found::Answering),
+        }
+    }
+
+    fn found(&mut self, found: Found) {
+        if let Some(shared) = &mut self.shared {
+            shared.found(found);
         }
     }
 
@@ -299,8 +332,15 @@ impl Pace {
         self.gate.close(Closed { until: now.plus(pause), code: REFUSED, reason }, false);
     }
 
-    fn close(&mut self, now: Timestamp, until: Timestamp, code: &'static str, why: &str) {
+    fn close(&mut self, now: Timestamp, until: Timestamp, cause: Cause) {
+        let (code, why) = match cause {
+            Cause::Throttled => (THROTTLED, "counted us out"),
+            Cause::Crowded => (CROWDED, "has a full queue"),
+        };
         let reason = format!("{} {why}; it is left alone for {}", self.peer, left(now, until));
+        if let Some(shared) = &mut self.shared {
+            shared.gate_closed(GateTold { wait: until.since(now), cause, reason: reason.clone() });
+        }
         self.gate.close(Closed { until, code, reason }, true);
     }
 
@@ -343,5 +383,7 @@ fn left(now: Timestamp, until: Timestamp) -> String {
     in_words(until.since(now))
 }
 
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;

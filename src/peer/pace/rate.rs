@@ -36,6 +36,11 @@ impl Rate {
         Self { limiter: RateLimiter::direct_with_clock(quota, hand.clone()), hand, per_second: rate, burst }
     }
 
+    /// Calls a second.
+    pub const fn per_second(&self) -> u32 {
+        self.per_second.get()
+    }
+
     /// Another rate. It begins without a burst, as if the old one were used up: a second is what that costs at most, and
     /// no second ever sees both bursts.
     pub fn limit_to(&mut self, calls_per_second: u32) {

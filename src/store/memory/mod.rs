@@ -8,6 +8,7 @@ mod lane;
 mod life_cycle;
 mod links;
 mod read;
+mod sharing;
 mod sweep;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,8 +28,10 @@ use super::contract::{
 };
 use super::deeds;
 use super::life_cycle::{Check, Release};
+use super::order::{self, Due};
 use super::steady::SteadyClock;
 use crate::delivery::record::{Direction, Ending, State};
+use crate::delivery::sharing::SharedPace;
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::limits::EVENTS_REMEMBERED;
@@ -49,10 +52,13 @@ struct Tables {
     tenants: BTreeMap<TenantId, TenantRow>,
     links: Links,
     sweeps: HashMap<TenantId, Sweep>,
+    paces: HashMap<(TenantId, String), SharedPace>,
     audit: Log,
     served: u64,
     /// Only for proving that a simulation notices what the fence prevents.
     unfenced: bool,
+    /// The same of recognising repeats.
+    forgetful: bool,
 }
 
 /// A lane's index and a sequence in it.
@@ -78,6 +84,13 @@ impl MemoryStore {
     pub fn without_fence(clock: SharedClock) -> Self {
         let store = Self::new(clock);
         store.tables().unfenced = true;
+        store
+    }
+
+    /// A store that takes every repeat for something new: likewise.
+    pub fn without_repeats(clock: SharedClock) -> Self {
+        let store = Self::new(clock);
+        store.tables().forgetful = true;
         store
     }
 
@@ -111,9 +124,16 @@ impl MemoryStore {
     pub(super) fn claim(&self, request: &ClaimRequest) -> Vec<Claim> {
         let now = self.clock.now();
         let mut tables = self.tables();
-        let turn = tables.tenants_by_turn(now);
-        let mut due: Vec<usize> = turn.iter().flat_map(|tenant| tables.due_lanes(tenant, now)).collect();
-        due.truncate(request.lanes_max);
+        let mut due = Vec::new();
+        let mut slow_left = request.slow.lanes_max;
+        for tenant in tables.tenants_by_turn(now) {
+            let is_slow = request.slow.tenants.contains(&tenant);
+            let left = request.lanes_max - due.len();
+            let left = if is_slow { left.min(slow_left) } else { left };
+            let lanes = tables.due_lanes(&tenant, now, left, request.newest_first);
+            slow_left -= if is_slow { lanes.len() } else { 0 };
+            due.extend(lanes);
+        }
         due.into_iter().map(|index| tables.lease(index, now, request)).collect()
     }
 
@@ -217,8 +237,14 @@ impl MemoryStore {
         Some(pause)
     }
 
-    pub(super) fn learn(&self, tenant: &TenantId, learned: Learned) {
-        self.tables().tenants.entry(tenant.clone()).or_default().learned = learned;
+    pub(super) fn learn(&self, tenant: &TenantId, known: &Learned, learned: Learned) -> bool {
+        let mut tables = self.tables();
+        let row = tables.tenants.entry(tenant.clone()).or_default();
+        let agrees = row.learned == *known;
+        if agrees {
+            row.learned = learned;
+        }
+        agrees
     }
 
     pub(super) fn replay(&self, tenant: &TenantId, id: &DeliveryId, new: DeliveryId, by: Actor) -> Replayed {
@@ -291,7 +317,7 @@ impl Tables {
 
     /// What is known of a change before it is stored.
     fn known(&self, change: &NewDelivery) -> Known {
-        let place = self.by_key.get(&(change.tenant.clone(), change.event.clone()));
+        let place = self.by_key.get(&(change.tenant.clone(), change.event.clone())).filter(|_| !self.forgetful);
         if let Some((sequence, event)) = place.and_then(|(lane, at)| Some((*at, self.lanes[*lane].event(*at)?))) {
             let receipt = Receipt { delivery: event.change.id.clone(), sequence };
             let same = event.change.body_hash == change.body_hash && event.change.incident == change.incident;
@@ -339,16 +365,16 @@ impl Tables {
         turn.into_iter().map(|(_, tenant)| tenant).collect()
     }
 
-    /// The tenant's due lanes, most urgent and longest waiting first, as many as its share has room for.
-    fn due_lanes(&self, tenant: &TenantId, now: Timestamp) -> Vec<usize> {
+    /// The tenant's due lanes that go next, as many as its share has room for.
+    fn due_lanes(&self, tenant: &TenantId, now: Timestamp, left: usize, newest_first: bool) -> Vec<usize> {
         let of_tenant = || self.lanes.iter().enumerate().filter(|(_, lane)| lane.tenant == *tenant);
         let leased = of_tenant().filter(|(_, lane)| lane.leased_until.is_some_and(|until| until > now)).count();
         let share = self.tenants.get(tenant).and_then(|row| row.lanes_max).unwrap_or(0) as usize;
-        let mut due: Vec<_> = of_tenant()
-            .filter_map(|(index, lane)| lane.due.filter(|due| *due <= now).map(|due| (lane.urgency(), due, index)))
-            .collect();
-        due.sort();
-        due.into_iter().map(|(_, _, index)| index).take(share.saturating_sub(leased)).collect()
+        let due = of_tenant().filter_map(|(index, lane)| {
+            let since = lane.due.filter(|due| *due <= now)?;
+            Some(Due { lane: index, urgency: lane.urgency(), since })
+        });
+        order::choose(due.collect(), now, newest_first, left.min(share.saturating_sub(leased)))
     }
 
     fn lease(&mut self, index: usize, now: Timestamp, request: &ClaimRequest) -> Claim {
@@ -357,9 +383,8 @@ impl Tables {
         lane.fence += 1;
         lane.attempts += 1;
         lane.lease_until(now.plus(request.lease_for));
-        if let Some(row) = self.tenants.get_mut(&lane.tenant) {
-            row.last_served = self.served;
-        }
+        let row = self.tenants.entry(lane.tenant.clone()).or_default();
+        row.last_served = self.served;
         let from = usize::try_from(lane.head - 1).unwrap_or(usize::MAX);
         Claim {
             lease: Lease { lane: i64::try_from(index).unwrap_or(i64::MAX), fence: lane.fence, head: lane.head },
@@ -369,6 +394,7 @@ impl Tables {
             attempts: lane.attempts,
             now,
             memory: lane.memory.clone(),
+            learned: row.learned.clone(),
             waiting: (lane.head..).zip(lane.events.iter().skip(from).take(request.waiting_max)).map(waiting).collect(),
         }
     }

@@ -7,9 +7,10 @@ use serde_json::value::RawValue;
 use super::lane::Event;
 use super::{MemoryStore, Place, Tables};
 use crate::delivery::kind::TicketKind;
-use crate::delivery::record::{Delivery, Direction, State};
+use crate::delivery::record::{Delivery, Direction, State, Urgency};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
-use crate::store::contract::{Backlog, DeliveryPage, DeliveryQuery, LaneView, TenantRecord};
+use crate::domain::time::Timestamp;
+use crate::store::contract::{Backlog, DeliveryPage, DeliveryQuery, LaneView, OldestDue, TenantRecord};
 
 impl MemoryStore {
     pub(in crate::store) fn tenant(&self, tenant: &TenantId) -> TenantRecord {
@@ -43,6 +44,24 @@ impl MemoryStore {
             }
         }
         backlogs.into_values().filter(|backlog| backlog.waiting + backlog.parked > 0).collect()
+    }
+
+    pub(in crate::store) fn oldest_due(&self) -> Vec<OldestDue> {
+        let now = self.clock.now();
+        let tables = self.tables();
+        let mut oldest: BTreeMap<(Urgency, &TenantId), Timestamp> = BTreeMap::new();
+        for lane in &tables.lanes {
+            if let Some(due) = lane.due.filter(|due| *due <= now) {
+                let since = oldest.entry((lane.urgency(), &lane.tenant)).or_insert(due);
+                *since = (*since).min(due);
+            }
+        }
+        let named = |((urgency, tenant), since): ((Urgency, &TenantId), Timestamp)| OldestDue {
+            tenant: tenant.clone(),
+            urgency,
+            since,
+        };
+        oldest.into_iter().map(named).collect()
     }
 
     pub(in crate::store) fn lane(

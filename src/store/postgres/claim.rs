@@ -1,8 +1,9 @@
 //! Claiming: who may work on what, over all replicas. The cost depends on what is claimed, never on what waits.
 //!
 //! Owns: the one statement that leases. It locks the rows of the tenants whose turn it is, which makes the count of
-//! their leased lanes exact over all replicas; then it takes due lanes from the front of `(tenant, rank, due)`, as many
-//! as each has room for. What another replica is looking at just now is skipped, not waited for.
+//! their leased lanes exact over all replicas; then it takes due lanes from the front of `(tenant, rank, due)`, of a jam
+//! from its other end too, as many as each has room for, in the order of [`order`](crate::store::order), which it repeats
+//! in SQL. What another replica is looking at just now is skipped, not waited for.
 //! Never: leases a lane twice: the lane's row is locked, seen as it is by then, and its fence grows.
 //!
 //! A statement sees what was committed when it began, and a row it waited for as it is. Where the two differ (a lane
@@ -23,45 +24,65 @@ use super::tenants::Candidate;
 use crate::delivery::record::Urgency;
 use crate::domain::id::TenantId;
 use crate::domain::time::Timestamp;
-use crate::limits::{POSTGRES_CLAIM_TENANTS_MAX, POSTGRES_HINTS_AGE_MAX, POSTGRES_HINTS_SHARE};
+use crate::limits::{AGING_STEP, POSTGRES_CLAIM_TENANTS_MAX, POSTGRES_HINTS_AGE_MAX, POSTGRES_HINTS_SHARE, URGENT_JAM};
 use crate::store::contract::{Claim, ClaimRequest, Lease, Waiting};
 
 /// One row per waiting delivery of each leased lane; and one, with nothing but a tenant, for each that was looked at.
 const CLAIM: &str = "
 WITH clock AS MATERIALIZED (SELECT coalesce($1::bigint, store_now()) AS now),
 free AS MATERIALIZED (
-  SELECT t.id, asked.lanes_max, asked.turn
-  FROM unnest($2::bigint[], $3::bigint[]) WITH ORDINALITY AS asked(tenant, lanes_max, turn)
+  SELECT t.id, t.learned, asked.lanes_max, asked.is_slow, asked.turn
+  FROM unnest($2::bigint[], $3::bigint[], $8::boolean[]) WITH ORDINALITY AS asked(tenant, lanes_max, is_slow, turn)
   JOIN tenant t ON t.id = asked.tenant CROSS JOIN clock
   WHERE t.paused_until IS NULL OR t.paused_until <= clock.now
   FOR NO KEY UPDATE OF t SKIP LOCKED),
 room AS MATERIALIZED (
-  SELECT id, turn, greatest(0, least($4::bigint, lanes_max - lanes_leased(id, clock.now))) AS room FROM free, clock),
-due AS MATERIALIZED (
-  SELECT room.turn, room.room, lane.id, lane.rank, lane.due
+  SELECT id, turn, is_slow, greatest(0, least($4::bigint, lanes_max - lanes_leased(id, clock.now))) AS room FROM free, clock),
+oldest AS MATERIALIZED (
+  SELECT room.turn, room.is_slow, room.room, lane.id, lane.rank, lane.due
   FROM room CROSS JOIN clock CROSS JOIN unnest($5::smallint[]) AS urgency(rank)
   CROSS JOIN LATERAL (
     SELECT id, rank, due FROM lane WHERE tenant = room.id AND rank = urgency.rank AND due <= clock.now
     ORDER BY due, id LIMIT room.room FOR NO KEY UPDATE SKIP LOCKED) AS lane),
+jam AS MATERIALIZED (
+  SELECT DISTINCT turn FROM oldest, clock
+  WHERE $10::boolean AND rank = ($5::smallint[])[1] AND due < clock.now - $11::bigint),
+newest AS MATERIALIZED (
+  SELECT room.turn, room.is_slow, room.room, lane.id, lane.rank, lane.due
+  FROM jam JOIN room ON room.turn = jam.turn CROSS JOIN clock
+  CROSS JOIN LATERAL (
+    SELECT id, rank, due FROM lane WHERE tenant = room.id AND rank = ($5::smallint[])[1] AND due <= clock.now
+    ORDER BY due DESC, id DESC LIMIT room.room FOR NO KEY UPDATE SKIP LOCKED) AS lane),
+classed AS (
+  SELECT due.*, CASE WHEN jam.turn IS NOT NULL AND rank = ($5::smallint[])[1] THEN 0
+    ELSE greatest(($5::smallint[])[1], rank - (clock.now - due) / $12::bigint) END AS class
+  FROM (SELECT * FROM oldest UNION SELECT * FROM newest) AS due CROSS JOIN clock LEFT JOIN jam ON jam.turn = due.turn),
+placed AS (
+  SELECT *, row_number() OVER (PARTITION BY turn ORDER BY class,
+    CASE WHEN class = 0 THEN -due ELSE due END, CASE WHEN class = 0 THEN -id ELSE id END) AS nth FROM classed),
+fitting AS (
+  SELECT *, row_number() OVER (PARTITION BY is_slow ORDER BY turn, nth) AS among_slow FROM placed WHERE nth <= room),
 chosen AS MATERIALIZED (
-  SELECT id, row_number() OVER (ORDER BY turn, rank, due, id) AS place
-  FROM (SELECT *, row_number() OVER (PARTITION BY turn ORDER BY rank, due, id) AS nth FROM due) AS ranked
-  WHERE nth <= room ORDER BY turn, rank, due, id LIMIT $4),
+  SELECT id, row_number() OVER (ORDER BY turn, nth) AS place
+  FROM fitting WHERE NOT is_slow OR among_slow <= $9::bigint ORDER BY turn, nth LIMIT $4),
 leased AS (
   UPDATE lane SET fence = fence + 1, attempts = attempts + 1, leased_until = clock.now + $6::bigint, due = clock.now + $6
   FROM chosen, clock WHERE lane.id = chosen.id
   RETURNING chosen.place, lane.id, lane.tenant, lane.direction, lane.incident, lane.fence, lane.head, lane.attempts)
 SELECT clock.now, leased.id, leased.fence, leased.head, leased.attempts, leased.direction, leased.incident, leased.tenant,
        seen.fence + 1 = leased.fence AND seen.head = leased.head AS is_current, m.memory,
-       d.receipt, d.sequence, d.kind, d.body, d.accepted_at, d.sending_since, d.is_echo, d.event, leased.place
-FROM clock CROSS JOIN leased JOIN lane seen ON seen.id = leased.id LEFT JOIN lane_memory m ON m.lane = leased.id
+       d.receipt, d.sequence, d.kind, d.body, d.accepted_at, d.sending_since, d.is_echo, d.event, leased.place, free.learned
+FROM clock CROSS JOIN leased JOIN free ON free.id = leased.tenant JOIN lane seen ON seen.id = leased.id LEFT JOIN lane_memory m ON m.lane = leased.id
 LEFT JOIN LATERAL (
   SELECT * FROM delivery d WHERE d.lane = leased.id AND d.sequence >= leased.head ORDER BY d.sequence LIMIT $7::bigint
 ) AS d ON true
 UNION ALL
 SELECT clock.now, NULL, NULL, NULL, NULL, NULL, NULL, free.id, NULL, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM clock LEFT JOIN free ON true
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM clock LEFT JOIN free ON true
 ORDER BY 19, 12";
+
+/// The column of [`CLAIM`] that says what was learned of the tenant.
+const LEARNED: usize = 19;
 
 /// The column of [`CLAIM`] from which on there is a waiting delivery.
 const WAITING_FROM: usize = 10;
@@ -127,12 +148,17 @@ impl PostgresStore {
 
     /// Claims from tenants whose turn it is, some at a time, until enough was found.
     async fn claim_by_hints(&self, client: &impl GenericClient, request: &ClaimRequest) -> Result<Vec<Claim>, Fault> {
-        let mut claims = Vec::new();
-        let candidates = self.tenants.by_turn(self.about_now());
+        let mut claims: Vec<Claim> = Vec::new();
+        let mut candidates = self.tenants.by_turn(self.about_now());
+        if request.slow.lanes_max == 0 {
+            candidates.retain(|tenant| !request.slow.tenants.contains(&tenant.id));
+        }
         let (mut rest, mut most) = (candidates.as_slice(), request.lanes_max);
         while claims.len() < request.lanes_max && !rest.is_empty() {
             let (now, later) = rest.split_at(most.clamp(1, POSTGRES_CLAIM_TENANTS_MAX).min(rest.len()));
-            claims.extend(self.claim_from(client, now, request, request.lanes_max - claims.len()).await?);
+            let of_slow = claims.iter().filter(|claim| request.slow.tenants.contains(&claim.tenant)).count();
+            let left = (request.lanes_max - claims.len(), request.slow.lanes_max - of_slow);
+            claims.extend(self.claim_from(client, now, request, left).await?);
             (rest, most) = (later, most * 2);
         }
         Ok(claims)
@@ -144,17 +170,32 @@ impl PostgresStore {
         client: &impl GenericClient,
         tenants: &[Candidate],
         request: &ClaimRequest,
-        most: usize,
+        (most, slow_most): (usize, usize),
     ) -> Result<Vec<Claim>, Fault> {
         let mark = self.tenants.mark();
         let rows: Vec<i64> = tenants.iter().map(|tenant| tenant.row).collect();
         let shares: Vec<i64> = tenants.iter().map(|tenant| i64::from(tenant.lanes_max)).collect();
-        let [most, waiting_max] = [most, request.waiting_max].map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+        let is_slow: Vec<bool> = tenants.iter().map(|tenant| request.slow.tenants.contains(&tenant.id)).collect();
+        let [most, slow_most, waiting_max] =
+            [most, slow_most, request.waiting_max].map(|most| i64::try_from(most).unwrap_or(i64::MAX));
         let statement = client.prepare_cached(CLAIM).await?;
         let answer = client
             .query(
                 &statement,
-                &[&self.given_time(), &rows, &shares, &most, &ranks(), &millis(request.lease_for), &waiting_max],
+                &[
+                    &self.given_time(),
+                    &rows,
+                    &shares,
+                    &most,
+                    &ranks(),
+                    &millis(request.lease_for),
+                    &waiting_max,
+                    &is_slow,
+                    &slow_most,
+                    &request.newest_first,
+                    &millis(URGENT_JAM),
+                    &millis(AGING_STEP),
+                ],
             )
             .await?;
         let mut found = Found { claims: Vec::new(), unreadable: 0, looked_at: Vec::new() };
@@ -233,6 +274,7 @@ impl PostgresStore {
             now: Timestamp::from_millis(row.try_get(0)?),
             // A cache: what cannot be read is found again in ServiceNow.
             memory: from_json(memory.as_deref()).unwrap_or_default(),
+            learned: from_json(row.try_get(LEARNED)?).unwrap_or_default(),
             waiting,
         })
     }

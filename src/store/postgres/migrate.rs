@@ -32,11 +32,14 @@ struct Migration {
     readable_by: i32,
 }
 
-const MIGRATIONS: [Migration; 1] = [Migration {
-    name: "0001_store",
-    sql: include_str!("../../../migrations/postgres/0001_store.sql"),
-    readable_by: 1,
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { name: "0001_store", sql: include_str!("../../../migrations/postgres/0001_store.sql"), readable_by: 1 },
+    Migration {
+        name: "0002_shared",
+        sql: include_str!("../../../migrations/postgres/0002_shared.sql"),
+        readable_by: 1,
+    },
+];
 
 const TABLE: &str = "CREATE TABLE migration (
        version integer PRIMARY KEY, name text NOT NULL, hash bytea NOT NULL,

@@ -30,9 +30,11 @@ mod pool;
 mod read;
 mod rows;
 mod settle;
+mod sharing;
 mod sweep;
 mod tenants;
 mod trim;
+mod waits;
 
 use std::fmt;
 use std::future::Future;

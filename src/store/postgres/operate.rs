@@ -1,4 +1,4 @@
-//! What people and configuration do: pauses, what was learned, replays and drops.
+//! What people and configuration do: pauses, replays and drops.
 //!
 //! Each is one transaction at READ COMMITTED that locks first and reads then, so what it read is still so when it writes:
 //! a pause its tenant's row, a replay its lane's row and after that its delivery, in the order in which settlements lock
@@ -21,7 +21,7 @@ use crate::domain::id::{DeliveryId, EventKey, TenantId};
 use crate::domain::time::Timestamp;
 use crate::limits::POSTGRES_BATCH_ROWS_MAX;
 use crate::store::audit::{Actor, Hash};
-use crate::store::contract::{Learned, NewDelivery, Pause, REPLAY_SOURCE, Replayed, StoreError};
+use crate::store::contract::{NewDelivery, Pause, REPLAY_SOURCE, Replayed, StoreError};
 use crate::store::deeds;
 
 /// Runs a transaction again that another replica's came in the way of, a few times. (A macro: a closure that is awaited
@@ -104,10 +104,6 @@ impl PostgresStore {
         self.ask(async { again!(self.resume(tenant, Some(codes))) }).await
     }
 
-    pub(in crate::store) async fn learn(&self, tenant: &TenantId, learned: Learned) -> Result<(), StoreError> {
-        self.ask(self.keep_learned(tenant, &learned)).await
-    }
-
     pub(in crate::store) async fn replay(
         &self,
         tenant: &TenantId,
@@ -182,16 +178,6 @@ impl PostgresStore {
                 return Ok(());
             }
         }
-    }
-
-    async fn keep_learned(&self, tenant: &TenantId, learned: &Learned) -> Result<(), Fault> {
-        // One statement, and the last word counts.
-        let sql = "UPDATE tenant SET learned = $2 WHERE id = $1";
-        let connection = self.connection().await?;
-        let row = self.row(&connection, tenant).await?;
-        let statement = connection.prepare_cached(sql).await?;
-        connection.execute(&statement, &[&row, &json(learned)?]).await?;
-        Ok(())
     }
 
     async fn replay_parked(

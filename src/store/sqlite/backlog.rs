@@ -8,10 +8,10 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::fault::Fault;
 use super::read::Reader;
 use super::rows::{OPEN, state_number, unsigned};
-use crate::delivery::record::{Direction, State};
+use crate::delivery::record::{Direction, State, Urgency};
 use crate::domain::id::TenantId;
 use crate::domain::time::Timestamp;
-use crate::store::contract::Backlog;
+use crate::store::contract::{Backlog, OldestDue};
 
 /// One tenant's counts.
 struct Counts {
@@ -46,6 +46,25 @@ impl Reader {
             }
         }
         Ok(backlogs)
+    }
+
+    /// One seek per tenant and rank: the index begins with the oldest.
+    pub(super) fn oldest_due(&self) -> Result<Vec<OldestDue>, Fault> {
+        let sql = "SELECT name, (SELECT min(due) FROM lane INDEXED BY lane_due \
+                     WHERE tenant = t.id AND rank = ?1 AND due <= ?2) AS since \
+                   FROM tenant t WHERE since IS NOT NULL ORDER BY name";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let now = self.clock.now().millis();
+        let mut oldest = Vec::new();
+        for urgency in Urgency::ALL {
+            let mut rows = statement.query(params![urgency.rank(), now])?;
+            while let Some(row) = rows.next()? {
+                let name: String = row.get(0)?;
+                let tenant = TenantId::parse(&name).map_err(|error| Fault::nonsense("tenant.name", error))?;
+                oldest.push(OldestDue { tenant, urgency, since: Timestamp::from_millis(row.get(1)?) });
+            }
+        }
+        Ok(oldest)
     }
 
     fn backlog_of(&self, counts: &Counts, direction: Direction) -> Result<Option<Backlog>, Fault> {

@@ -1,8 +1,9 @@
 //! Claiming: who may work on what. The cost depends on what is claimed, never on what waits.
 //!
-//! Tenants come from memory in the order of their turns. For each one, at most one short range of the index
-//! `(tenant, rank, due)` is read per rank, and exactly as many entries as it has room for. Leased and backing-off
-//! lanes lie behind `now` in that index and parked ones are not in it at all, so no backlog is ever walked through.
+//! Tenants come from memory in the order of their turns. For each one, one short range of the index `(tenant, rank, due)`
+//! is read per rank, and of a jam its other end too, as many entries as there is room for; [`order`](crate::store::order)
+//! chooses among them. Leased and backing-off lanes lie behind `now` in that index and parked ones are not in it at all, so
+//! no backlog is ever walked through.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -14,20 +15,34 @@ use crate::delivery::lane::LaneMemory;
 use crate::delivery::record::Urgency;
 use crate::domain::id::{EventKey, TenantId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::{Claim, ClaimRequest, Lease, Waiting};
+use crate::store::contract::{Claim, ClaimRequest, Learned, Lease, Waiting};
+use crate::store::order::{self, Due};
+
+/// Those that have been due longest.
+const OLDEST: &str = "SELECT id, due FROM lane INDEXED BY lane_due WHERE tenant = ?1 AND rank = ?2 AND due <= ?3 \
+                      ORDER BY due, id LIMIT ?4";
+/// Those that became due last.
+const NEWEST: &str = "SELECT id, due FROM lane INDEXED BY lane_due WHERE tenant = ?1 AND rank = ?2 AND due <= ?3 \
+                      ORDER BY due DESC, id DESC LIMIT ?4";
 
 impl Session {
     pub(super) fn claim(&mut self, request: &ClaimRequest) -> Result<Vec<Claim>, Fault> {
         let now = self.now();
         let mut claims = Vec::new();
+        let mut slow_left = request.slow.lanes_max;
         for candidate in self.tenants.by_turn(now) {
             let left = request.lanes_max - claims.len();
             if left == 0 {
                 break;
             }
-            for lane in self.due_lanes(&candidate, now, left)? {
+            let is_slow = request.slow.tenants.contains(&candidate.id);
+            let left = if is_slow { left.min(slow_left) } else { left };
+            let lanes = self.due_lanes(&candidate, now, left, request.newest_first)?;
+            slow_left -= if is_slow { lanes.len() } else { 0 };
+            let learned = if lanes.is_empty() { Learned::default() } else { self.learned(candidate.row)? };
+            for lane in lanes {
                 self.tenants.served(candidate.row);
-                match self.lease(lane, &candidate.id, now, request) {
+                match self.lease(lane, (&candidate.id, &learned), now, request) {
                     Ok(claim) => claims.push(claim),
                     // It stays leased, so the next claim does not meet it again at once.
                     Err(Fault::Unreadable(_)) => self.unreadable += 1,
@@ -38,8 +53,17 @@ impl Session {
         Ok(claims)
     }
 
-    /// The tenant's due lanes, most urgent and longest waiting first, as many as its share has room for.
-    fn due_lanes(&mut self, candidate: &Candidate, now: Timestamp, left: usize) -> Result<Vec<i64>, Fault> {
+    /// The tenant's due lanes that go next, as many as its share has room for.
+    fn due_lanes(
+        &mut self,
+        candidate: &Candidate,
+        now: Timestamp,
+        left: usize,
+        newest_first: bool,
+    ) -> Result<Vec<i64>, Fault> {
+        if left == 0 {
+            return Ok(Vec::new());
+        }
         let leased = "SELECT count(*) FROM lane INDEXED BY lane_leased WHERE tenant = ?1 AND leased_until > ?2";
         let row = params![candidate.row, now.millis()];
         let leased: u32 = self.connection.prepare_cached(leased)?.query_row(row, |row| row.get(0))?;
@@ -47,23 +71,37 @@ impl Session {
         if room == 0 {
             return Ok(Vec::new());
         }
-        let due = "SELECT id FROM lane INDEXED BY lane_due WHERE tenant = ?1 AND rank = ?2 AND due <= ?3 \
-                   ORDER BY due, id LIMIT ?4";
-        let mut statement = self.connection.prepare_cached(due)?;
-        let mut lanes = Vec::with_capacity(room);
+        let mut due = Vec::new();
         for urgency in Urgency::ALL {
-            let least = i64::try_from(room - lanes.len()).unwrap_or(i64::MAX);
-            let mut rows = statement.query(params![candidate.row, urgency.rank(), now.millis(), least])?;
-            while let Some(row) = rows.next()? {
-                lanes.push(row.get(0)?);
-            }
+            due.extend(self.end_of_range((OLDEST, urgency), candidate.row, now, room)?);
         }
-        drop(statement);
-        if lanes.is_empty() {
+        let urgent = due.first().filter(|lane| lane.urgency == Urgency::High);
+        if newest_first && urgent.is_some_and(|oldest| order::is_jam(oldest.since, now)) {
+            due.extend(self.end_of_range((NEWEST, Urgency::High), candidate.row, now, room)?);
+        }
+        if due.is_empty() {
             let next = self.next_due(candidate.row)?;
             self.tenants.rest(candidate.row, next);
         }
-        Ok(lanes)
+        Ok(order::choose(due, now, newest_first, room))
+    }
+
+    /// Lanes of one rank that are due, from one end of their range.
+    fn end_of_range(
+        &self,
+        (end, urgency): (&str, Urgency),
+        tenant: i64,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Due<i64>>, Fault> {
+        let mut statement = self.connection.prepare_cached(end)?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![tenant, urgency.rank(), now.millis(), most])?;
+        let mut due = Vec::new();
+        while let Some(row) = rows.next()? {
+            due.push(Due { lane: row.get(0)?, urgency, since: Timestamp::from_millis(row.get(1)?) });
+        }
+        Ok(due)
     }
 
     fn next_due(&self, tenant: i64) -> Result<Timestamp, Fault> {
@@ -77,7 +115,13 @@ impl Session {
         Ok(next)
     }
 
-    fn lease(&self, lane: i64, tenant: &TenantId, now: Timestamp, request: &ClaimRequest) -> Result<Claim, Fault> {
+    fn lease(
+        &self,
+        lane: i64,
+        (tenant, learned): (&TenantId, &Learned),
+        now: Timestamp,
+        request: &ClaimRequest,
+    ) -> Result<Claim, Fault> {
         let find = "SELECT fence, head, attempts, direction, incident FROM lane WHERE id = ?1";
         let mut statement = self.connection.prepare_cached(find)?;
         let mut rows = statement.query(params![lane])?;
@@ -92,6 +136,7 @@ impl Session {
         Ok(Claim {
             waiting: self.waiting(&lease, request.waiting_max)?,
             memory: self.memory(lane)?,
+            learned: learned.clone(),
             lease,
             tenant: tenant.clone(),
             direction: direction_of(direction)?,

@@ -15,10 +15,11 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { name: "0001_lanes", sql: include_str!("../../../migrations/sqlite/0001_lanes.sql") },
     Migration { name: "0002_way_back", sql: include_str!("../../../migrations/sqlite/0002_way_back.sql") },
     Migration { name: "0003_audit", sql: include_str!("../../../migrations/sqlite/0003_audit.sql") },
+    Migration { name: "0004_shared", sql: include_str!("../../../migrations/sqlite/0004_shared.sql") },
 ];
 
 /// The number of the schema that this version knows.

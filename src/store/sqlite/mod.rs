@@ -28,12 +28,13 @@ mod place;
 mod read;
 mod rows;
 mod session;
+mod sharing;
 mod sweep;
 mod tenants;
 mod thread;
 mod trim;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -43,6 +44,7 @@ use rusqlite::{Connection, params};
 pub use self::audit::read_audit;
 use self::checkpoint::Checkpointer;
 use self::connection::Use;
+pub use self::place::Room;
 use self::place::{FreeSpace, Lock};
 use self::read::Reader;
 pub use self::session::{Batch, Observer};
@@ -52,11 +54,13 @@ use self::thread::Desk;
 use super::audit::{Actor, AuditEnds, AuditEntry, AuditHead, AuditPage, AuditQuery, Hash};
 use super::contract::{
     Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, LaneView, Learned, Lease, NewDelivery,
-    Pause, Postponement, Replayed, Settlement, StoreError, SweepCursor, SweepLease, TenantRecord, TenantShare,
+    OldestDue, Pause, Postponement, Replayed, Settlement, StoreError, SweepCursor, SweepLease, TenantRecord,
+    TenantShare,
 };
 use super::life_cycle::{CheckRecord, Released};
 use super::steady::SteadyClock;
 use crate::delivery::record::{Delivery, Direction};
+use crate::delivery::sharing::{Answer, Ask};
 use crate::domain::id::{DeliveryId, IncidentId, SysId, TenantId};
 use crate::domain::ticket::Link;
 use crate::domain::time::{SharedClock, Timestamp};
@@ -92,6 +96,7 @@ pub struct SqliteStore {
     writer: Desk<Session>,
     _lock: Lock,
     warnings: Vec<String>,
+    file: PathBuf,
 }
 
 impl SqliteStore {
@@ -131,12 +136,17 @@ impl SqliteStore {
             halted,
         };
         let writer = Desk::start("store writer", STORE_QUEUE_MAX, move |jobs| session.serve(jobs))?;
-        Ok(Self { quick, lists, _checkpointer: checkpointer, writer, _lock: lock, warnings })
+        Ok(Self { quick, lists, _checkpointer: checkpointer, writer, _lock: lock, warnings, file: path.to_owned() })
     }
 
     /// What an operator should know about where the file lives.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// How much room it takes, and has left.
+    pub(super) fn room(&self) -> Option<Room> {
+        place::room(&self.file)
     }
 
     pub(super) async fn accept(&self, changes: Vec<NewDelivery>) -> Result<Vec<Accepted>, StoreError> {
@@ -242,9 +252,14 @@ impl SqliteStore {
         self.writer.ask(move |session| session.trim_audit(keep, most)).await
     }
 
-    pub(super) async fn learn(&self, tenant: &TenantId, learned: Learned) -> Result<(), StoreError> {
-        let tenant = tenant.clone();
-        self.writer.ask(move |session| session.learn(&tenant, &learned)).await
+    pub(super) async fn learn(&self, tenant: &TenantId, known: &Learned, learned: Learned) -> Result<bool, StoreError> {
+        let (tenant, known) = (tenant.clone(), known.clone());
+        self.writer.ask(move |session| session.learn(&tenant, &known, &learned)).await
+    }
+
+    pub(super) async fn share_pace(&self, tenant: &TenantId, peer: &str, ask: &Ask) -> Result<Answer, StoreError> {
+        let (tenant, peer, ask) = (tenant.clone(), peer.to_owned(), ask.clone());
+        self.writer.ask(move |session| session.share_pace(&tenant, &peer, &ask)).await
     }
 
     pub(super) async fn tenant(&self, tenant: &TenantId) -> Result<TenantRecord, StoreError> {
@@ -315,6 +330,10 @@ impl SqliteStore {
 
     pub(super) async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
         self.lists.ask(|reader| reader.backlog()).await
+    }
+
+    pub(super) async fn oldest_due(&self) -> Result<Vec<OldestDue>, StoreError> {
+        self.lists.ask(|reader| reader.oldest_due()).await
     }
 
     pub(super) async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {

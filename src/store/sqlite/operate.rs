@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::fault::Fault;
-use super::rows::{STATE_NUMBERS, json, receipt_bytes, signed, state_number, unsigned};
+use super::rows::{STATE_NUMBERS, from_json, json, receipt_bytes, signed, state_number, unsigned};
 use super::session::Session;
 use crate::delivery::record::{Ending, State};
 use crate::domain::id::{DeliveryId, EventKey, TenantId};
@@ -54,11 +54,21 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn learn(&mut self, tenant: &TenantId, learned: &Learned) -> Result<(), Fault> {
+    pub(super) fn learn(&mut self, tenant: &TenantId, known: &Learned, learned: &Learned) -> Result<bool, Fault> {
         let row = self.tenants.row(&self.connection, tenant)?;
+        if self.learned(row)? != *known {
+            return Ok(false);
+        }
         let sql = "UPDATE tenant SET learned = ?2 WHERE id = ?1";
         self.connection.prepare_cached(sql)?.execute(params![row, json(learned)?])?;
-        Ok(())
+        Ok(true)
+    }
+
+    /// What was learned of a tenant's instance: a cache, so that what cannot be read is learned anew.
+    pub(super) fn learned(&self, tenant: i64) -> Result<Learned, Fault> {
+        let sql = "SELECT learned FROM tenant WHERE id = ?1";
+        let text: Option<String> = self.connection.prepare_cached(sql)?.query_row(params![tenant], |row| row.get(0))?;
+        Ok(from_json(text.as_deref()).unwrap_or_default())
     }
 
     pub(super) fn replay(

@@ -146,6 +146,25 @@ impl FreeSpace {
     }
 }
 
+/// How much room a database takes, and has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of its file.
+    pub database: u64,
+    /// Bytes of its log.
+    pub log: u64,
+    /// Bytes that the disk has left for us.
+    pub free: u64,
+}
+
+/// Asks the operating system; `None` if it does not say.
+pub(super) fn room(database: &Path) -> Option<Room> {
+    let facts = rustix::fs::statvfs(database).ok()?;
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |facts| facts.len());
+    let log = length(&beside(database, "-wal"));
+    Some(Room { database: length(database), log, free: facts.f_bavail * facts.f_frsize })
+}
+
 fn shortage(directory: &Path) -> Option<String> {
     // A disk that cannot be asked will say so when it is written to.
     let facts = rustix::fs::statvfs(directory).ok()?;

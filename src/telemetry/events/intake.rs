@@ -5,7 +5,7 @@ use tracing::{debug, info, warn};
 
 use super::label;
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
-use crate::telemetry::catalogue::{ACCEPTED, DUPLICATES, ECHOES, REFUSED, WEBHOOKS_READ};
+use crate::telemetry::catalogue::{ACCEPTED, DUPLICATES, ECHOES, REFUSED, SHED, WEBHOOKS_READ};
 
 /// A change is durable and was acknowledged.
 #[derive(Debug)]
@@ -54,6 +54,20 @@ impl Refused<'_> {
         let tenant = tenant.map_or("", TenantId::as_str);
         counter!(REFUSED, "tenant" => label(&tenant), "code" => code).increment(1);
         info!(tenant.id = tenant, code, status, "Refused a request: {reason}");
+    }
+}
+
+/// A request was refused before any work was done for it. Metrics only: the refusal itself is told as any other.
+#[derive(Debug)]
+pub struct Shed {
+    /// `starting`, `store_slow`, `crowded`, `store_full`, `tenant_full` or `tenant_crowded`.
+    pub reason: &'static str,
+}
+
+impl Shed {
+    /// Tells it.
+    pub fn emit(self) {
+        counter!(SHED, "reason" => self.reason).increment(1);
     }
 }
 

@@ -8,7 +8,8 @@ use tracing::{debug, info, warn};
 use super::label;
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::telemetry::catalogue::{
-    BACKLOG, DELIVERED, DELIVERY_SECONDS, FIELDS_DROPPED, FOLDED, OLDEST_WAITING, PARKED, RETRIED,
+    BACKLOG, DELIVERED, DELIVERY_SECONDS, FIELDS_DROPPED, FOLDED, OLDEST_DUE, OLDEST_WAITING, PARKED, PARKED_NOW,
+    RETRIED, SLOTS, SLOW_TENANTS,
 };
 
 /// A delivery reached the other side.
@@ -159,15 +160,86 @@ pub struct Waiting<'a> {
     pub backlog: u64,
     /// The age of the oldest of them; zero when none waits.
     pub oldest: Duration,
+    /// How many are parked.
+    pub parked: u64,
 }
 
 impl Waiting<'_> {
     /// Tells it.
     pub fn emit(self) {
-        let Self { tenant, direction, backlog, oldest } = self;
+        let Self { tenant, direction, backlog, oldest, parked } = self;
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; exact up to 2^53 deliveries")]
-        gauge!(BACKLOG, "tenant" => label(tenant), "direction" => direction).set(backlog as f64);
+        let (backlog, parked) = (backlog as f64, parked as f64);
+        gauge!(BACKLOG, "tenant" => label(tenant), "direction" => direction).set(backlog);
+        gauge!(PARKED_NOW, "tenant" => label(tenant), "direction" => direction).set(parked);
         gauge!(OLDEST_WAITING, "tenant" => label(tenant), "direction" => direction).set(oldest);
+    }
+}
+
+/// How long the longest waiting lane of a tenant and class has been due, measured now and then. Metrics only.
+#[derive(Debug)]
+pub struct OldestDue<'a> {
+    /// Whose.
+    pub tenant: &'a TenantId,
+    /// `high`, `normal` or `low`.
+    pub class: &'static str,
+    /// For how long; zero when none is due.
+    pub age: Duration,
+}
+
+impl OldestDue<'_> {
+    /// Tells it.
+    pub fn emit(self) {
+        let Self { tenant, class, age } = self;
+        gauge!(OLDEST_DUE, "tenant" => label(tenant), "class" => class).set(age);
+    }
+}
+
+/// How the worker's slots are used, measured now and then. Metrics only.
+#[derive(Debug)]
+pub struct SlotsInUse {
+    /// Lanes that may be worked on at once.
+    pub all: usize,
+    /// Lanes that are.
+    pub held: usize,
+    /// Of these, lanes of slow tenants.
+    pub slow: usize,
+    /// Lanes of slow tenants that may be worked on at once.
+    pub slow_max: usize,
+    /// Tenants that are slow.
+    pub slow_tenants: usize,
+}
+
+impl SlotsInUse {
+    /// Tells it.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; exact far beyond any number of slots")]
+    pub fn emit(self) {
+        let Self { all, held, slow, slow_max, slow_tenants } = self;
+        for (word, count) in [("all", all), ("held", held), ("slow", slow), ("slow_max", slow_max)] {
+            gauge!(SLOTS, "use" => word).set(count as f64);
+        }
+        gauge!(SLOW_TENANTS).set(slow_tenants as f64);
+    }
+}
+
+/// A tenant's lanes began to take long, or no longer do.
+#[derive(Debug)]
+pub struct TenantSlow<'a> {
+    /// Whose.
+    pub tenant: &'a TenantId,
+    /// Which of the two.
+    pub slow: bool,
+}
+
+impl TenantSlow<'_> {
+    /// Tells it. The gauge is set with those of the slots.
+    pub fn emit(self) {
+        let Self { tenant, slow } = self;
+        if slow {
+            info!(tenant.id = %tenant, "{tenant} is slow: its lanes share a quarter of the slots with those of other slow tenants");
+        } else {
+            info!(tenant.id = %tenant, "{tenant} is no longer slow");
+        }
     }
 }
 
@@ -181,12 +253,13 @@ mod tests {
         let tenant = TenantId::parse("contoso").unwrap();
         let text = Metrics::local(|| {
             let oldest = Duration::from_millis(1_500);
-            Waiting { tenant: &tenant, direction: "to_ticket", backlog: 7, oldest }.emit();
+            Waiting { tenant: &tenant, direction: "to_ticket", backlog: 7, oldest, parked: 2 }.emit();
         })
         .unwrap();
         let labels = r#"{tenant="contoso",direction="to_ticket"}"#;
         assert!(text.contains(&format!("snowgate_oldest_waiting_seconds{labels} 1.5")), "{text}");
         assert!(text.contains(&format!("snowgate_backlog_deliveries{labels} 7")), "{text}");
+        assert!(text.contains(&format!("snowgate_parked_deliveries{labels} 2")), "{text}");
     }
 
     #[test]

@@ -13,15 +13,17 @@ mod credentials;
 mod intake;
 mod lanes;
 mod process;
+mod standing;
 
 pub use callers::{Authenticated, CallerHeldOff, IssuerKeysFetched};
 pub use calls::{
     BreakerChanged, BreakerState, CallFinished, CallbackFinished, FirstResponses, Swept, TenantPaused, TenantResumed,
 };
 pub use credentials::{CredentialsTurned, RefreshTokenLives, TokenFetched};
-pub use intake::{Accepted, EchoCut, Refused, WebhookRead};
-pub use lanes::{Delivered, FieldDropped, Folded, Parked, Retried, Waiting};
+pub use intake::{Accepted, EchoCut, Refused, Shed, WebhookRead};
+pub use lanes::{Delivered, FieldDropped, Folded, OldestDue, Parked, Retried, SlotsInUse, TenantSlow, Waiting};
 pub use process::{SettingsApplied, SettingsRefused, StoreCommitted, TaskPanicked};
+pub use standing::{DuplicateTickets, StoreRoom, TenantStaysPaused, VersionRuns};
 
 /// A label's value: the tenant's name, which the configuration bounds.
 fn label(text: &impl ToString) -> String {

@@ -74,7 +74,7 @@ impl Journey<'_> {
                 report::held(self, written.is_yes());
                 Ok(())
             }
-            Err(stop) => self.stop(head, stop).await,
+            Err(stop) => Box::pin(self.stop(head, stop)).await,
         }
     }
 

@@ -101,8 +101,9 @@ impl Worker {
         let begun = self.clock.now();
         let again = match self.sweep_tenant(&tenant).await {
             Ok(Some(_)) => every,
-            // Another replica swept it, or it is swept too recently: it may be due sooner than our own next turn.
-            Ok(None) => every / 4,
+            // Another replica swept it, or it is swept too recently: it may be due sooner than our own next turn, or that
+            // one dies, and is followed when its lease ends.
+            Ok(None) => (every / 4).min(SWEEP_LEASE),
             Err(failed) => {
                 error!(tenant.id = %tenant, error = %failed, "Cannot sweep: {failed}");
                 every / 4

@@ -19,6 +19,7 @@ use crate::domain::id::SysId;
 use crate::domain::sighting::Sighting;
 use crate::domain::ticket::{Link, Ticket};
 use crate::limits::LEASE;
+use crate::runtime::failpoint;
 use crate::store::{Held, Postponement, Settlement, Waiting};
 
 /// What says that not a byte of a call left us (`peer::fault`).
@@ -45,7 +46,7 @@ impl Journey<'_> {
         let permit = self.permit_to_tell(callback).await?;
         if kind == TicketKind::Opened {
             // Whoever creates tickets for this tenant waits for the answer: it may name the incident of this one.
-            match self.store.intend(&self.claim.lease, waiting.sequence, LEASE).await? {
+            match self.store.intend(&self.claim.lease, waiting.sequence, failpoint::lease(LEASE)).await? {
                 Held::Yes(_) => {}
                 Held::Lost => return Err(Stop::Lost),
             }
