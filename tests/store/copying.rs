@@ -222,6 +222,10 @@ async fn everything_arrives_in_postgresql_and_comes_back() {
     let clock = Arc::clone(&subject.clock);
     let counted = subject.beside(Subject::memory().store);
     let (_folder, path) = subject.closed();
+    // A single process keeps this in memory; a file that came from a database has it.
+    let pace = "INSERT INTO peer_pace VALUES (1, 'servicenow https://c.example', 3, 1, 2, 3, NULL, 1, 4, 'busy', 'x', \
+                'half_open', 5, 6, 7, NULL, 8, 'http_503', 'w', 9)";
+    Connection::open(&path).unwrap().execute_batch(pace).unwrap();
     let database = server::database();
 
     let report = copied(&file(&path), &in_postgres(&database)).await.unwrap();
