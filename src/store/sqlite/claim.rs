@@ -1,7 +1,7 @@
 //! Claiming: who may work on what. The cost depends on what is claimed, never on what waits.
 //!
 //! Tenants come from memory in the order of their turns. For each one, one short range of the index `(tenant, rank, due)`
-//! is read per rank, and of a jam its other end too, as many entries as there is room for; [`order`](crate::store::order)
+//! is read per rank, and of a jam its other end too, as many entries as there is room for; [`order`]
 //! chooses among them. Leased and backing-off lanes lie behind `now` in that index and parked ones are not in it at all, so
 //! no backlog is ever walked through.
 
