@@ -15,10 +15,10 @@ use super::journey::Journey;
 use super::slots::{Slot, Slots};
 use crate::delivery::record::Direction;
 use crate::domain::time::SharedClock;
-use crate::limits::{CLAIM_POLL, FOLD_MAX, JAM_OLDEST_EVERY, LEASE};
+use crate::limits::{CLAIM_POLL, FOLD_MAX, LEASE};
 use crate::runtime::drain::Stop;
 use crate::runtime::wake::Wake;
-use crate::runtime::{failpoint, luck, tasks};
+use crate::runtime::{failpoint, tasks};
 use crate::store::{Claim, ClaimRequest, Postponement, SlowShare, Store, StoreError};
 
 /// How long to leave a store alone that just failed.
@@ -79,8 +79,7 @@ impl Worker {
             lanes_max,
             lease_for: failpoint::lease(LEASE),
             waiting_max: FOLD_MAX,
-            // Drawn, not counted: a count would keep step with the turns of the tenants, and meet some of them always.
-            newest_first: luck::fraction() * f64::from(JAM_OLDEST_EVERY) >= 1.0,
+            newest_first: self.slots.takes_newest_first(),
             slow,
         };
         self.store.claim(&request).await

@@ -14,5 +14,5 @@ mod keys;
 mod plan;
 mod preview;
 mod run;
-mod verify_history;
 mod store;
+mod verify_history;
