@@ -60,14 +60,19 @@ fn main() -> ExitCode {
     println!("{estate:?}");
     let day = estate.play();
     println!("{day}");
-    figures(&day).iter().for_each(|figure| println!("{}", figure.line()));
-    day.violations.iter().take(SHOWN).for_each(|violation| println!("{violation}"));
+    for figure in figures(&day) {
+        println!("{}", figure.line());
+    }
+    for violation in day.violations.iter().take(SHOWN) {
+        println!("{violation}");
+    }
     if day.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn figures(day: &Day) -> Vec<Figure> {
     let wrong: u64 = day.found.iter().sum::<u64>().max(day.violations.len() as u64);
-    let life = day.took.as_secs_f64() * 1_000.0 / (day.incidents.max(1) as f64);
+    let lives = u32::try_from(day.incidents.max(1)).unwrap();
+    let life = day.took.as_secs_f64() * 1_000.0 / f64::from(lives);
     vec![
         Figure::plain("day: incidents, lost or doubled or astray", format!("{}, {wrong}", day.incidents))
             .target("0 wrong", wrong == 0),

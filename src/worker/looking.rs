@@ -96,9 +96,6 @@ impl Journey<'_> {
 
     /// One read, and what it says about this work.
     pub(super) async fn look(&self, work: &Work) -> Result<Standing, Stop> {
-        if !self.protections.one_read {
-            return self.look_twice(work).await;
-        }
         let row = match work.adopts.as_ref().or(work.memory.ticket.as_ref()) {
             Some(ticket) => match self.find_by_sys_id(&ticket.sys_id).await? {
                 Some(row) => Some(row),
@@ -112,16 +109,6 @@ impl Journey<'_> {
             None if work.memory.ticket.is_some() => Err(Stop::ticket_missing()),
             None => Ok(Standing::New),
         }
-    }
-
-    /// What must not be done: whether it was applied from one read, whether there is a ticket from a second one.
-    async fn look_twice(&self, work: &Work) -> Result<Standing, Stop> {
-        let row = self.find_by_sys_id(&work.identity.sys_id).await?;
-        if let Some(row) = row.filter(|row| row.get("correlation_display") == Some(work.mark().as_str())) {
-            return Ok(Standing::Applied(Box::new(row)));
-        }
-        let row = self.find_by_correlation(work).await?;
-        Ok(row.map_or(Standing::New, |row| Standing::Known(self.ticket(&row))))
     }
 
     /// Whether a row carries this work's mark. A closed ticket takes text and keeps no mark: then its journal says.

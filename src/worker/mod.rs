@@ -47,8 +47,6 @@ pub struct Protections {
     pub settle_time: bool,
     /// Look for what an earlier send left behind before sending again.
     pub look_up: bool,
-    /// Decide from that one look: what a second one finds may have come in between.
-    pub one_read: bool,
     /// Take the mark on the ticket as the proof that a write was applied.
     pub mark: bool,
     /// Do not send when the intent is older than [`crate::limits::SELF_FENCE`].
@@ -70,7 +68,6 @@ impl Protections {
     pub const ALL: Self = Self {
         settle_time: true,
         look_up: true,
-        one_read: true,
         mark: true,
         self_fence: true,
         actor: true,

@@ -2,17 +2,16 @@
 //!
 //! The table is the page: what is taken away, in which world, and (printed by the test) which seed noticed and by what. Not
 //! in it, because it cannot be switched off in a simulation: a commit without a sync. A store that would run like that is
-//! refused before it opens (`src/store/sqlite/connection.rs`, `a_connection_that_would_not_sync_is_refused`).
+//! refused before it opens (`src/store/sqlite/connection.rs`, `a_connection_that_would_not_sync_is_refused`). A decision
+//! from two reads is not in it either: what a look finds without our mark is acted on only after the whole settle time, when
+//! nothing can come in between two reads any more. The layers against echoes have their own worlds in `echoes`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::json;
-use snowgate::domain::change::ChangeKind;
-
 use super::plan::Plan;
-use super::run::{play, staged};
+use super::run::play;
 
 /// Seeds that a broken gateway gets to be caught in.
 const SEEDS_TO_CATCH: u64 = 100;
@@ -26,7 +25,7 @@ struct Ablation {
     run: fn(seed: u64, broken: bool) -> Vec<String>,
 }
 
-const ABLATIONS: [Ablation; 10] = [
+const ABLATIONS: [Ablation; 9] = [
     Ablation {
         without: "settle time",
         run: |seed, broken| hard(seed, broken, |plan| plan.protections.settle_time = false),
@@ -35,7 +34,6 @@ const ABLATIONS: [Ablation; 10] = [
         without: "settle time, but 30 s of it",
         run: |seed, broken| hard(seed, broken, |plan| plan.settle = Duration::from_secs(30)),
     },
-    Ablation { without: "a decision from one read", run: one_read },
     Ablation {
         without: "look-up before sending again",
         run: |seed, broken| hard(seed, broken, |plan| plan.protections.look_up = false),
@@ -70,27 +68,10 @@ fn frozen(seed: u64, broken: bool, frozen: f64, break_it: fn(&mut Plan)) -> Vec<
 /// Webhooks alone, which take a while: the managed service writes between a person's change and its arrival.
 fn last_writer(seed: u64, broken: bool) -> Vec<String> {
     let mut plan = Plan { sweeps: false, lives: 4, ..Plan::calm(seed) };
-    plan.customs.acts = 24;
+    plan.customs.acts = 48;
+    plan.looks_every.1 = Duration::from_secs(20);
     plan.actor_is_last_writer = broken;
     play(&plan)
-}
-
-/// A create with a message, under a key that the instance keeps, lands just while it is looked for.
-fn one_read(seed: u64, broken: bool) -> Vec<String> {
-    let mut plan = Plan::alone(seed, true);
-    plan.protections.one_read = !broken;
-    staged(&plan, async |world| {
-        let process = world.start_process();
-        world.opens("MTR-0").await;
-        world.comes_to_an_end().await;
-        world.strikes(&format!("zombie=1000:{},verbs=POST,path=/table/incident,first=1", 60 + seed % 10 * 12));
-        let data =
-            json!({"incident": {"id": "MTR-1"}, "message": {"id": "m", "text": "words", "visibility": "public"}});
-        world.says("MTR-1", ChangeKind::MessageAdded, data).await;
-        world.comes_to_an_end().await;
-        process.iter().for_each(tokio::task::JoinHandle::abort);
-        world.judged().await
-    })
 }
 
 /// The first seed in which a run without it is noticed, and by what.
@@ -112,7 +93,8 @@ fn every_protection_is_missed_where_it_is_switched_off() {
     });
     for ablation in &ABLATIONS {
         let found = rows.iter().find(|(without, _)| *without == ablation.without).and_then(|(_, found)| found.as_ref());
-        let said = found.map_or("NOT NOTICED".to_owned(), |(seed, violation)| format!("seed {seed}: {violation}"));
+        let said =
+            found.map_or_else(|| "NOT NOTICED".to_owned(), |(seed, violation)| format!("seed {seed}: {violation}"));
         println!("without {:<42} {}", ablation.without, said.chars().take(160).collect::<String>());
     }
     let missed: Vec<_> = rows.iter().filter(|(_, found)| found.is_none()).map(|(without, _)| *without).collect();
@@ -120,11 +102,9 @@ fn every_protection_is_missed_where_it_is_switched_off() {
 }
 
 #[test]
-fn nothing_is_noticed_in_these_worlds_where_it_is_on() {
-    for run in [last_writer, one_read] {
-        for seed in 0..SEEDS_TO_PASS {
-            let violations = run(seed, false);
-            assert!(violations.is_empty(), "seed {seed}:\n{}", violations.join("\n"));
-        }
+fn nothing_is_noticed_without_sweeps_where_the_actor_is_the_one_of_the_time() {
+    for seed in 0..SEEDS_TO_PASS {
+        let violations = last_writer(seed, false);
+        assert!(violations.is_empty(), "seed {seed}:\n{}", violations.join("\n"));
     }
 }

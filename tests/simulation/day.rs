@@ -54,8 +54,11 @@ impl Estate {
         };
         let mut sum = Day::default();
         thread::scope(|threads| {
-            let workers: Vec<_> = (0..self.threads).map(|_| threads.spawn(work)).collect();
-            workers.into_iter().for_each(|worker| sum.add(worker.join().unwrap()));
+            let mut workers = Vec::new();
+            workers.extend((0..self.threads).map(|_| threads.spawn(work)));
+            for worker in workers {
+                sum.add(worker.join().unwrap());
+            }
         });
         Day { took: begun.elapsed(), ..sum }
     }

@@ -183,7 +183,7 @@ impl<'h> Fleet<'h> {
     pub(crate) async fn judge(&self, stories: Stories, instance: &Instance) -> String {
         stories.judge(instance);
         let mut story = std::mem::replace(&mut *self.story.lock().expect("not poisoned"), Story::new());
-        story.records(&*self.someone().expect("one runs"), &["contoso"]).await;
+        story.records(&self.someone().expect("one runs"), &["contoso"]).await;
         story.instance(&["contoso"], instance);
         story.assert_clean().to_string()
     }
