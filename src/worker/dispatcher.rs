@@ -15,7 +15,7 @@ use super::journey::Journey;
 use super::slots::{Slot, Slots};
 use crate::delivery::record::Direction;
 use crate::domain::time::SharedClock;
-use crate::limits::{CLAIM_POLL, FOLD_MAX, JAM_OLDEST_EVERY, LEASE};
+use crate::limits::{CLAIM_POLL, FOLD_MAX, LEASE};
 use crate::runtime::drain::Stop;
 use crate::runtime::wake::Wake;
 use crate::runtime::{failpoint, tasks};
@@ -79,8 +79,7 @@ impl Worker {
             lanes_max,
             lease_for: failpoint::lease(LEASE),
             waiting_max: FOLD_MAX,
-            // By the moment, not counted: a count would keep step with the turns of the tenants, and meet some of them always.
-            newest_first: self.clock.now().millis() % i64::from(JAM_OLDEST_EVERY) != 0,
+            newest_first: self.slots.takes_newest_first(),
             slow,
         };
         self.store.claim(&request).await

@@ -106,6 +106,8 @@ impl Journey<'_> {
             class => class,
         };
         let unanswered = outcome.status.is_none() && !UNSENT.contains(&outcome.code.as_str());
+        // What an earlier try may have done, this answer does not undo.
+        let may_be_taken = unanswered || self.claim.waiting.first().is_some_and(|head| head.sending_since.is_some());
         let outcome = self.in_store_time(Outcome { class, ..outcome });
         let situation = self.situation(false, self.now());
         let again = |at, counted, outcome: Outcome, next: String| {
@@ -113,7 +115,7 @@ impl Journey<'_> {
                 at,
                 counted,
                 // An opening that may have been taken is an incident already: whoever writes about it waits for its name.
-                not_processed: !unanswered,
+                not_processed: !may_be_taken,
                 attempt: Some(self.attempt(outcome, &next)),
             })
         };
