@@ -136,7 +136,7 @@ async fn people(subject: &Subject) {
         Pause { until, code: Pause::OPERATOR.to_owned(), reason: "their change freeze · Übergabe".to_owned() };
     store.pause_by(&tenant("fabrikam"), pause, by("ada")).await.unwrap();
     let learned = Learned { fingerprint: "x".to_owned(), honours_sys_id: Some(true), ..Learned::default() };
-    store.learn(&tenant(CONTOSO), &Learned::default(), learned).await.unwrap();
+    assert!(store.learn(&tenant(CONTOSO), &Learned::default(), learned).await.unwrap());
     let findings = vec![serde_json::json!({"code": "L001"})];
     let check = CheckRecord { digest: [7; 32], passed: true, findings, by: by("ada") };
     store.record_check(&tenant(CONTOSO), check).await.unwrap();
