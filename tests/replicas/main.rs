@@ -6,6 +6,7 @@
 
 #[path = "../support/faults.rs"]
 mod faults;
+#[expect(dead_code, reason = "shared with the seeded simulation, which uses the rest")]
 #[path = "../simulation/network.rs"]
 mod network;
 mod world;

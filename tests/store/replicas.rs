@@ -16,21 +16,20 @@ fn wanting(calls: u32) -> Ask {
     Ask { calls, interval: 200_000, share: 100, hourly: 20_000, ..Ask::default() }
 }
 
+/// What three questions at once are given, of three calls each.
+async fn given_at_once(subject: &Subject) -> u32 {
+    let (contoso, ask) = (tenant(CONTOSO), wanting(3));
+    let answers = join_all((0..3).map(|_| subject.store.share_pace(&contoso, PEER, &ask))).await;
+    answers.into_iter().map(|answer| answer.unwrap().calls).sum()
+}
+
 #[tokio::test]
 async fn calls_reserved_by_both_at_once_are_those_of_one_rate() {
     let one = Subject::postgres().await;
     let other = one.replica().await;
-    let (contoso, ask) = (tenant(CONTOSO), wanting(3));
     let mut given = 0;
     for _ in 0..20 {
-        let of = |subject: &Subject| {
-            let (store, contoso, ask) = (subject.store.clone(), contoso.clone(), ask.clone());
-            async move {
-                let answers = join_all((0..3).map(|_| store.share_pace(&contoso, PEER, &ask))).await;
-                answers.into_iter().map(|answer| answer.unwrap().calls).sum::<u32>()
-            }
-        };
-        let (ours, theirs) = join(of(&one), of(&other)).await;
+        let (ours, theirs) = join(given_at_once(&one), given_at_once(&other)).await;
         given += ours + theirs;
         one.pass(Duration::from_millis(200));
     }
