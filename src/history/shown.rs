@@ -117,7 +117,8 @@ impl Shown {
         self.until = until;
     }
 
-    /// The integration user, if it is known; otherwise whoever wrote most of the texts of ours is taken for it.
+    /// The integration user, if it is known, to be told first; otherwise whoever wrote most of the texts of ours is taken
+    /// for it, and texts whose reference a rule strips are not found.
     pub fn written_by(&mut self, user: &str) {
         self.users.insert(user.to_owned());
     }
@@ -139,14 +140,17 @@ impl Shown {
 
     /// A journal entry. Cheapest after its ticket: its text is then looked at and forgotten.
     pub fn entry(&mut self, row: EntryRow) {
-        let Some(words) = referenced(&row.value).filter(|_| moment(&row.sys_created_on) <= self.until) else { return };
+        let reference = referenced(&row.value);
+        // A rule of the instance may strip what stands under a text; its author is then all there is to go by.
+        let words = reference.or_else(|| self.users.contains(&row.sys_created_by).then_some(row.value.as_str()));
+        let Some(words) = words.filter(|_| moment(&row.sys_created_on) <= self.until) else { return };
         let Some(ticket) = self.tickets.get(&row.element_id) else {
             self.unplaced.entry(row.element_id.clone()).or_default().push(row);
             return;
         };
         let (key, correlation_id) = (self.deployment_key.as_str(), ticket.correlation_id.as_str());
         let is_of = |tenant: &TenantId| Marker { deployment_key: key, tenant, correlation_id }.is_ours(&row.value);
-        if !self.tenants.iter().any(is_of) {
+        if reference.is_some() && !self.tenants.iter().any(is_of) {
             self.foreign.push(row);
             return;
         }

@@ -414,6 +414,26 @@ fn a_mapping_may_say_a_text_in_its_own_words() {
 }
 
 #[test]
+fn where_a_rule_strips_references_the_author_is_gone_by() {
+    let exports = clean();
+    let mut history = History::new(KEY).complete_since(Timestamp::EPOCH);
+    for line in exports.gateway.iter().filter(|line| line["tenant"] == "contoso") {
+        history.line(&line.to_string()).unwrap();
+    }
+    let shown = history.instance(&[tenant("contoso")]);
+    shown.written_by("snowgate");
+    for row in &exports.contoso {
+        let mut row = row.clone();
+        if let Some(text) = row["value"].as_str().and_then(|text| text.rsplit_once("\n[sg ")) {
+            row["value"] = json!(text.0);
+        }
+        shown.line(&row.to_string()).unwrap();
+    }
+    let verdicts = history.judge();
+    assert!(verdicts.is_clean() && verdicts.counts.texts == 2, "{verdicts}: {:#?}", verdicts.violations);
+}
+
+#[test]
 fn pages_answers_and_lines_are_told_apart_and_nonsense_is_refused() {
     let Exports { gateway, contoso, .. } = clean();
     let mut history = History::new(KEY);

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::support::faults;
 use crate::support::reply::text;
 use crate::support::{Event, Gateway, Home, Instance, event, eventually};
 
@@ -34,6 +35,11 @@ async fn a_lookup_that_returns_strangers_stops_the_tenant_and_touches_nobody() {
     assert_eq!(code, "lookup_untrusted", "{reason}");
     assert_eq!(instance.writes("POST") + instance.writes("PATCH"), 0, "{:#?}", instance.calls());
     assert_eq!(instance.tickets().len(), 1);
+    faults::proven(
+        "F41",
+        "a_lookup_that_returns_strangers_stops_the_tenant_and_touches_nobody",
+        "a look-up that ignores its condition: the tenant is paused as lookup_untrusted, 0 writes, the stranger's ticket is as it was",
+    );
 }
 
 #[tokio::test]
@@ -51,6 +57,11 @@ async fn an_instance_that_keeps_neither_of_our_keys_gets_one_ticket_and_a_person
     assert_eq!(gateway.record(&first).await["state"], "delivered", "its ticket is known");
     gateway.post(&Event::opened("MTR-2")).await.expect(202);
     assert_eq!(instance.tickets().len(), 1);
+    faults::proven(
+        "F43",
+        "an_instance_that_keeps_neither_of_our_keys_gets_one_ticket_and_a_person",
+        "a create whose answer has none of our keys: delivered at its ticket, further creates paused as correlation_not_kept, 1 ticket",
+    );
 }
 
 #[tokio::test]

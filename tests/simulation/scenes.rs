@@ -133,7 +133,8 @@ fn a_create_that_runs_on_for_50_s_makes_one_ticket_in_each_mode() {
     scene(1, true, async |world| {
         let took = opened_by_a_zombie(world, 50).await;
         world.is_clean(2).await;
-        assert!(took < Duration::from_secs(30), "the key decides at once: {took:?}");
+        // Our own patience with an answer that does not come is most of it.
+        assert!(took < SETTLE / 2, "the key decides at once: {took:?}");
     });
     scene(1, false, async |world| {
         opened_by_a_zombie(world, 50).await;
@@ -145,7 +146,7 @@ fn a_create_that_runs_on_for_50_s_makes_one_ticket_in_each_mode() {
         let first = looks.map(|(at, ..)| at.since(begun)).min().unwrap();
         assert!(first + Duration::from_secs(1) >= SETTLE, "looked for after {first:?}");
     });
-    // proves F09: 1 ticket each; with kept keys within 30 s, the zombie refused by the key; by look-up 150 s after the send
+    // proves F09: 1 ticket each; where keys are kept looked for as soon as no answer came, by look-up 150 s after the send
 }
 
 #[test]
