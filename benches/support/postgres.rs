@@ -40,7 +40,7 @@ const SETTINGS: [&str; 8] = [
 pub(crate) struct Postgres {
     port: u16,
     // The server ends before its files go.
-    _process: Process,
+    process: Process,
     _directory: TempDir,
 }
 
@@ -61,7 +61,7 @@ impl Postgres {
         command.arg("-D").arg(&data).args(["-p", &port.to_string()]);
         command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
         let process = Process::program("postgres", command, &directory.path().join("log"))?;
-        let mut server = Self { port, _process: process, _directory: directory };
+        let mut server = Self { port, process, _directory: directory };
         server.wait_ready().await?;
         Ok(server)
     }
@@ -94,13 +94,20 @@ impl Postgres {
         let asked = Instant::now();
         // Refused connections are what waiting means here.
         while connect(&self.url("postgres")).await.is_err() {
-            self._process.still_runs()?;
+            self.process.still_runs()?;
             if asked.elapsed() > READY_WAIT {
-                return Err(Failed::new(format!("PostgreSQL did not start\n{}", self._process.last_words())));
+                return Err(Failed::new(format!("PostgreSQL did not start\n{}", self.process.last_words())));
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Its sessions end with it; a server that is killed instead leaves them to notice.
+        drop(Command::new("kill").args(["-QUIT", &self.process.id().to_string()]).status());
     }
 }
 

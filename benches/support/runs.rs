@@ -131,7 +131,7 @@ impl Bench<'_> {
             proxy_micros.push(micros_each);
             let before = gateway.process().processor_time()?;
             let round = tickets(&mut gateway, instance, &requests, self.plan.tickets).await?;
-            let used = gateway.process().processor_time()? - before;
+            let used = gateway.process().processor_time()?.saturating_sub(before);
             settled.push(per_second(u64::from(self.plan.tickets), round.took));
             calls.push(round.calls / f64::from(self.plan.tickets));
             micros.push(used.as_secs_f64() * 1e6 / f64::from(self.plan.tickets));
@@ -239,7 +239,7 @@ impl Bench<'_> {
         load::run(address, &requests, 201, Until::Elapsed(self.plan.warm_up)).await?;
         let before = process.processor_time()?;
         let seen = load::run(address, &requests, 201, Until::Elapsed(self.plan.slice)).await?;
-        let used = process.processor_time()? - before;
+        let used = process.processor_time()?.saturating_sub(before);
         let micros = used.as_secs_f64() / seen.took.as_secs_f64() * 1e6 / seen.rate();
         Ok((seen, micros))
     }

@@ -82,19 +82,18 @@ pub(crate) async fn listen() -> io::Result<Vec<TcpListener>> {
 /// Serves until the process ends; each answer is this late.
 pub(crate) async fn serve(listeners: Vec<TcpListener>, delay: Duration) -> io::Result<()> {
     let seen = Rc::new(Seen::default());
-    let accepting = listeners.into_iter().map(|listener| {
-        let seen = Rc::clone(&seen);
-        async move {
-            loop {
-                let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                let seen = Rc::clone(&seen);
-                // A peer that closes its connection is no event here: the measuring side notices what it misses.
-                drop(tokio::task::spawn_local(async move { converse(stream, &seen, delay).await }));
-            }
-        }
-    });
+    let accepting = listeners.into_iter().map(|listener| welcome(listener, Rc::clone(&seen), delay));
     LocalSet::new().run_until(futures_util::future::try_join_all(accepting)).await.map(|_: Vec<()>| ())
+}
+
+async fn welcome(listener: TcpListener, seen: Rc<Seen>, delay: Duration) -> io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let seen = Rc::clone(&seen);
+        // A peer that closes its connection is no event here: the measuring side notices what it misses.
+        drop(tokio::task::spawn_local(async move { converse(stream, &seen, delay).await }));
+    }
 }
 
 async fn converse(mut stream: TcpStream, seen: &Seen, delay: Duration) -> io::Result<()> {

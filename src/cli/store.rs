@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::print::{Ink, Printer};
 use super::{DONE, WRONG, runtime};
-use crate::limits::{COPY_ROWS_PER_SECOND, PROGRESS_LINE_EVERY, PROGRESS_REDRAW_EVERY};
+use crate::limits::{COPY_ROWS_PER_SECOND, PROGRESS_GUESS_AFTER, PROGRESS_LINE_EVERY, PROGRESS_REDRAW_EVERY};
 use crate::settings::Environment;
 use crate::store::audit::hex;
 use crate::store::copy::{self, Chain, Contents, CopyError, Phase, Place, Progress, Report, TableReport};
@@ -78,7 +78,8 @@ Steps:
   1. snowgate store copy --check sqlite:data/snowgate.db postgres://snowgate@db/snowgate
   2. Stop every gateway that uses the source. From here on senders are told to come again.
   3. snowgate store copy sqlite:data/snowgate.db postgres://snowgate@db/snowgate
-  4. Set `store.url` to the new place and start the gateway.
+  4. Set `store.url` to the new place and start the gateway. Put the old store where no gateway starts on it again: what
+     waits would be done twice.
 To go back before anything was accepted there: set `store.url` back; the source was not changed. After that: copy back.
 
 Everything goes: what waits with its place and its tries, what was being sent (it is looked up, not sent twice), what is
@@ -108,7 +109,7 @@ fn rehearse(pair: &Pair, printer: &Printer, environment: &Environment) -> anyhow
     show(&contents, printer);
     if !printer.is_json() {
         let guess = Duration::from_secs(contents.rows() / COPY_ROWS_PER_SECOND + 1);
-        printer.line(format_args!("it can begin; about {} on a usual machine", spoken(guess)));
+        printer.line(format_args!("it can begin; about {} or less", spoken(guess)));
     }
     Ok(DONE)
 }
@@ -124,6 +125,9 @@ fn copied(pair: &Pair, printer: &Printer, environment: &Environment) -> anyhow::
             if !printer.is_json() {
                 let good = printer.ink(Ink::Good, "copied and proved equal:");
                 printer.line(format_args!("{good} {} rows in {}", report.rows(), spoken(teller.took())));
+                printer.line(
+                    "next: set `store.url` to the new place, and put the old one where no gateway starts on it again",
+                );
             }
             Ok(DONE)
         }
@@ -276,8 +280,12 @@ fn line(progress: Progress, took: Duration) -> String {
     let percent = (step * 100).checked_div(steps).unwrap_or(100).min(100);
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
     let rate = step.saturating_mul(1_000) / millis;
+    let told = format!("{percent:>3} %  {doing} {table}: {row} of {rows}");
+    if took < PROGRESS_GUESS_AFTER {
+        return told;
+    }
     let left = Duration::from_secs(steps.saturating_sub(step).checked_div(rate).unwrap_or(0));
-    format!("{percent:>3} %  {doing} {table}: {row} of {rows}, {rate} rows/s, {} left", spoken(left))
+    format!("{told}, {rate} rows/s, {} left", spoken(left))
 }
 
 /// A duration as people say it.
@@ -300,7 +308,7 @@ mod tests {
         let told = line(progress, Duration::from_secs(10));
         assert_eq!(told, " 25 %  copying delivery: 500 of 1000, 100 rows/s, 30 s left");
         let begun = line(Progress { steps: (0, 0), ..progress }, Duration::ZERO);
-        assert!(begun.starts_with("100 %"), "{begun}");
+        assert_eq!(begun, "100 %  copying delivery: 500 of 1000", "too early for a guess");
         assert_eq!(spoken(Duration::from_secs(3_725)), "1 h 2 min");
     }
 }

@@ -19,6 +19,7 @@ const WRITES: [&str; 4] = ["created", "updated", "adopted", "already_applied"];
 
 /// What is kept of a record.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something else that a record says, and a million are kept")]
 pub(super) struct Line {
     pub(super) id: DeliveryId,
     pub(super) event: EventKey,
@@ -32,6 +33,8 @@ pub(super) struct Line {
     pub(super) wrote: bool,
     /// Whether the instance said that it stored our mark otherwise.
     pub(super) keeps_mark: bool,
+    /// Whether it said that it did not take our key: a ticket that was over before it became ours.
+    pub(super) keeps_key: bool,
     /// A hash of its text, if it has one …
     pub(super) text: Option<u64>,
     /// … and whether that text must be in the ticket's journal; otherwise it may.
@@ -225,6 +228,7 @@ impl Line {
             ticket: ticket.map(|ticket| ticket.sys_id),
             wrote,
             keeps_mark: !differs("correlation_display"),
+            keeps_key: !differs("correlation_id"),
             accepted_at: record.accepted_at,
             ended_at: record.ended_at,
             superseded_by,

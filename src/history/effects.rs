@@ -89,7 +89,8 @@ impl<'a> Case<'a> {
             if self.shown.tickets.contains_key(ticket.as_str()) {
                 continue;
             }
-            if self.shown.is_gone(ticket.as_str()) {
+            let keyless = |line: &Line| line.ticket.as_ref() == Some(ticket) && !line.keeps_key;
+            if self.shown.is_beyond(ticket.as_str()) || self.lines.iter().any(keyless) {
                 verdicts.counts.unjudged += 1;
                 continue;
             }

@@ -82,6 +82,8 @@ pub struct Shown {
     pub(super) foreign: Vec<EntryRow>,
     unplaced: BTreeMap<String, Vec<EntryRow>>,
     gone: BTreeSet<String>,
+    /// Tickets that are there without a key of ours.
+    bare: BTreeSet<String>,
     /// The integration user, as far as it was told.
     users: BTreeSet<String>,
     /// Who wrote how many of the texts whose reference fits.
@@ -99,6 +101,7 @@ impl Shown {
             foreign: Vec::new(),
             unplaced: BTreeMap::new(),
             gone: BTreeSet::new(),
+            bare: BTreeSet::new(),
             users: BTreeSet::new(),
             authors: BTreeMap::new(),
         }
@@ -119,11 +122,12 @@ impl Shown {
         self.users.insert(user.to_owned());
     }
 
-    /// A ticket. Those without a key of ours, and those of connection tests, do not count.
+    /// A ticket. Those of connection tests do not count, and of those without a key of ours only that they are there.
     pub fn ticket(&mut self, row: TicketRow) {
         let too_young = moment(&row.sys_created_on) > self.until;
         if too_young || !is_ours(&row.correlation_id) || connection_test::is_test(&row.correlation_id) {
             self.unplaced.remove(&row.sys_id);
+            self.bare.insert(row.sys_id);
             return;
         }
         let waiting = self.unplaced.remove(&row.sys_id).unwrap_or_default();
@@ -162,8 +166,9 @@ impl Shown {
         lines::of_instance(self, line)
     }
 
-    pub(super) fn is_gone(&self, sys_id: &str) -> bool {
-        self.gone.contains(sys_id)
+    /// Whether people deleted it, or took its key away: then nobody can say what is on it.
+    pub(super) fn is_beyond(&self, sys_id: &str) -> bool {
+        self.gone.contains(sys_id) || self.bare.contains(sys_id)
     }
 
     /// Whether this is how the integration user is called.

@@ -1,5 +1,7 @@
 //! A clean history of two tenants, and every way in which it can stop being one.
 
+#![expect(clippy::indexing_slicing, reason = "in a test a panic is the report")]
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -95,7 +97,9 @@ impl Exports {
         self.gateway.iter().for_each(|line| history.line(&line.to_string()).unwrap());
         for (name, rows) in [("contoso", &self.contoso), ("fabrikam", &self.fabrikam)] {
             let shown = history.instance(&[tenant(name)]);
-            rows.iter().for_each(|row| shown.line(&row.to_string()).unwrap());
+            for row in rows {
+                shown.line(&row.to_string()).unwrap();
+            }
         }
         history.judge()
     }
@@ -123,7 +127,10 @@ fn check(what: &str, change: impl FnOnce(&mut Exports), expected: &[(Verdict, &[
     let wanted: Vec<Verdict> = expected.iter().map(|(verdict, _)| *verdict).collect();
     assert_eq!(found, wanted, "{what}: {lines:#?}");
     for ((verdict, words), line) in expected.iter().zip(&lines) {
-        assert_eq!(verdicts.count(*verdict) as usize, wanted.iter().filter(|wanted| *wanted == verdict).count());
+        assert_eq!(
+            usize::try_from(verdicts.count(*verdict)).unwrap(),
+            wanted.iter().filter(|wanted| *wanted == verdict).count()
+        );
         assert!(words.iter().all(|word| line.contains(word)), "{what}: {line}");
     }
     assert_eq!(verdicts.is_clean(), expected.is_empty());

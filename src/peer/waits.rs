@@ -91,6 +91,7 @@ mod tests {
 
     #[test]
     fn a_counted_refusal_waits_for_the_later_of_its_times() {
+        // proves F31: 25 forms, each with its wait
         for (retry_after, reset, seconds) in [
             ("120", "", 120.0),
             ("0.5", "", 5.0),
@@ -152,6 +153,7 @@ mod tests {
             reset in "(-?[0-9]{1,20}|[ -~]{0,30})",
             date in "(Sun, 22 Nov 2026 [01][0-9]:00:00 GMT|[ -~]{0,30})",
         ) {
+            // proves F31: whatever the headers say, between five seconds and a day
             let answer = answer(&[("retry-after", &asked), ("x-ratelimit-reset", &reset), ("date", &date)]);
             let wait = throttled_until(NOW, &answer).since(NOW);
             proptest::prop_assert!((THROTTLED_WAIT_MIN..=ASKED_WAIT_MAX).contains(&wait), "{:?}", wait);

@@ -14,4 +14,5 @@ mod keys;
 mod plan;
 mod preview;
 mod run;
+mod store;
 mod verify_history;

@@ -46,7 +46,8 @@ fn check_tests(page: &str) {
 #[test]
 fn every_fault_has_a_row_with_a_test_or_a_reason_and_every_test_exists() {
     let page = text_of(PAGE);
-    let rows = rows_of(&page, 'F');
+    // What comes before F60 is the matrix's.
+    let rows: Vec<_> = rows_of(&page, 'F').into_iter().filter(|(number, _)| *number >= 60).collect();
     assert_eq!(rows.iter().map(|(number, _)| *number).collect::<Vec<_>>(), (60..=90).collect::<Vec<_>>());
     for (number, row) in &rows {
         assert!(row.contains(".rs::") || row.contains("No test"), "F{number} has neither a test nor a reason: {row}");

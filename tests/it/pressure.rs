@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::json;
+use snowgate::runtime::tasks;
 use tokio::time::Instant;
 
 use crate::support::home::key_of;

@@ -81,7 +81,7 @@ async fn an_instance_that_hangs_does_not_keep_a_stopping_gateway_beyond_its_dead
     let took = begun.elapsed();
     assert_eq!(status.code(), Some(0), "{}", gateway.log());
     assert!(gateway.log().contains("Stopped"), "{}", gateway.log());
-    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(took < Duration::from_mins(1), "{took:?}");
     let finished = slow.tickets().len();
     drop(gateway);
 

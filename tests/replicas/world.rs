@@ -9,6 +9,7 @@ use snowgate::domain::change::ChangeKind;
 use snowgate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use snowgate::domain::secret::Secret;
 use snowgate::domain::time::{SharedClock, Timestamp};
+use snowgate::limits::WORKER_LANES_MAX;
 use snowgate::mapping::{Mapping, SourceFile, compile};
 use snowgate::peer::oauth::Credentials;
 use snowgate::peer::pace::Limits;
@@ -25,6 +26,7 @@ use snowgate::worker::Protections;
 use snowgate::worker::bridges::{Bridge, BridgeParts, Bridges};
 use snowgate::worker::dispatcher::Worker;
 use snowgate::worker::sharing::SharedStore;
+use snowgate::worker::slots::Slots;
 use tokio::task::JoinHandle;
 
 use crate::network::{Call, Network, VirtualClock, Way};
@@ -66,7 +68,7 @@ pub(crate) fn play<T>(sharing: bool, scene: impl AsyncFnOnce(World) -> T) -> T {
 
 impl World {
     async fn start(sharing: bool) -> Self {
-        let clock = VirtualClock::shared();
+        let clock: SharedClock = VirtualClock::new();
         let network = Arc::new(Network {
             clock: Arc::clone(&clock),
             instance: Mutex::new(Instance::new(Options::default())),
@@ -96,6 +98,7 @@ impl World {
                 accepted: Wake::default(),
                 settled: Wake::default(),
                 owner: name,
+                slots: Slots::new(WORKER_LANES_MAX),
                 protections: Protections::ALL,
             };
             (Arc::clone(&worker.bridges), tasks::spawn("replica", worker.run(stop.clone())))

@@ -116,6 +116,7 @@ async fn create(client: &Client) -> Result<(), String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_endpoint_that_hangs_holds_one_request_and_nobody_beyond_the_deadline() {
+    // proves F35: 50 callers, one request, all told after 20 s
     let (peer, client) = gateway(WIDE);
     peer.feels(Mood::TokensHang);
     let begun = Instant::now();

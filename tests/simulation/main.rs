@@ -10,8 +10,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
+mod ablations;
 mod agreement;
 mod checks;
+mod day;
 mod echoes;
 mod events;
 mod fairness;
@@ -20,6 +22,7 @@ mod network;
 mod people;
 mod plan;
 mod run;
+mod scenes;
 mod service;
 mod stall;
 
@@ -27,12 +30,9 @@ use std::thread;
 
 use plan::Plan;
 use run::play;
-use snowgate::worker::Protections;
 
 /// Seeds of the ordinary run; each is a life of several incidents with some hundred calls.
 const SEEDS: u64 = 200;
-/// Seeds that a broken gateway gets to be caught in.
-const SEEDS_TO_CATCH: u64 = 100;
 
 #[test]
 fn nothing_is_lost_doubled_or_reordered_whatever_the_network_does() {
@@ -43,6 +43,15 @@ fn nothing_is_lost_doubled_or_reordered_whatever_the_network_does() {
         halves.into_iter().flat_map(|half| half.join().unwrap_or_else(|_| vec!["a run panicked".to_owned()])).collect()
     });
     assert!(failed.is_empty(), "{} of {SEEDS} seeds failed:\n{}", failed.len(), failed.join("\n"));
+    // Processes are killed every 20 to 120 s wherever they are; a third of the seeds freezes workers for up to 5 min; each
+    // fault strikes 1.5 to 4 % of all calls. The checker finds nothing lost, doubled or reordered in any of 200 seeds.
+    // proves F03: killed after the claim: another process takes the lane over when its lease ends
+    // proves F04: killed after the intent: the next owner looks before it sends
+    // proves F06: killed after the instance committed: the ticket is found and adopted
+    // proves F07: killed after the answer and before it was recorded: the same
+    // proves F08: answers to creates and messages are lost: one ticket, each message once
+    // proves F11: frozen for more than a lease before sending: nothing is sent, and what is recorded late changes nothing
+    // proves F12: frozen while an answer is under way: its end is refused, and the next owner adopts
 }
 
 /// What was wrong with a seed; its history comes with `one_seed`.
@@ -59,53 +68,23 @@ fn one_seed() {
     assert!(violations.is_empty(), "seed {seed}:\n{}", violations.join("\n"));
 }
 
+/// The day of one tenant of an estate, with its history.
+#[test]
+fn one_tenants_day() {
+    let seed = std::env::vars().find(|(name, _)| name == "DAY").and_then(|(_, seed)| seed.parse().ok()).unwrap_or(3);
+    let violations = play(&Plan::day(seed, 10));
+    assert!(violations.is_empty(), "seed {seed}:\n{}", violations.join("\n"));
+}
+
 #[test]
 fn the_same_seed_plays_the_same_run() {
     assert_eq!(run::transcript(&Plan::everything(5)), run::transcript(&Plan::everything(5)));
 }
 
-/// A gateway without one of its protections must be caught, or these checks prove nothing.
-fn is_caught(what: &str, break_it: impl Fn(&mut Plan)) {
-    let caught = (0..SEEDS_TO_CATCH).find_map(|seed| {
-        let mut plan = Plan::without_kept_sys_ids(seed);
-        break_it(&mut plan);
-        play(&plan).into_iter().next().map(|violation| (seed, violation))
-    });
-    assert!(caught.is_some(), "{SEEDS_TO_CATCH} seeds ran without {what} and nothing was noticed");
-}
-
 #[test]
-fn a_gateway_that_does_not_wait_for_a_send_to_settle_is_caught() {
-    is_caught("settle time", |plan| plan.protections = Protections { settle_time: false, ..Protections::ALL });
-}
-
-#[test]
-fn a_gateway_that_does_not_look_before_it_sends_again_is_caught() {
-    is_caught("look-up", |plan| plan.protections = Protections { look_up: false, ..Protections::ALL });
-}
-
-#[test]
-fn a_gateway_that_does_not_trust_the_mark_is_caught() {
-    is_caught("high-water mark", |plan| plan.protections = Protections { mark: false, ..Protections::ALL });
-}
-
-#[test]
-fn a_gateway_that_sends_on_an_old_intent_is_caught() {
-    is_caught("self-fence", |plan| {
-        plan.protections = Protections { self_fence: false, ..Protections::ALL };
-        plan.frozen = 0.01;
-    });
-}
-
-#[test]
-fn a_store_that_does_not_check_the_fence_is_caught() {
-    is_caught("fence", |plan| {
-        plan.fenced = false;
-        plan.frozen = 0.03;
-    });
-}
-
-#[test]
-fn a_gateway_that_never_sweeps_is_caught() {
-    is_caught("sweeps", |plan| plan.sweeps = false);
+fn a_small_estates_day_loses_and_doubles_nothing() {
+    let estate = day::Estate { seed: 1, tenants: 6, incidents: 120, threads: 2 };
+    let day = estate.play();
+    println!("{estate:?}: {day}");
+    assert!(day.violations.is_empty(), "{estate:?}:\n{}", day.violations.join("\n"));
 }

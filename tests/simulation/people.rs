@@ -115,46 +115,66 @@ fn one_of<T>(things: &[T]) -> Option<&T> {
 }
 
 /// Carries the instance's calls to the gateway: what `http` does with a webhook, without HTTP.
-pub(crate) fn pump(network: &Arc<Network>, store: Store, tenant: TenantId, mapping: Arc<Mapping>) -> JoinHandle<()> {
+pub(crate) fn pump(network: &Arc<Network>, gateway: Intake) -> JoinHandle<()> {
     let network = Arc::clone(network);
     tasks::spawn("pump", async move {
-        let gateway = Arc::new(Intake { store, tenant, mapping, secret: WebhookSecret::parse(HOOK_SECRET).unwrap() });
+        let gateway = Arc::new(gateway);
         loop {
             let now = network.clock.now();
             let calls = network.instance.lock().unwrap().due_calls(now.millis());
             for call in calls {
                 drop(tasks::spawn("webhook", carry(Arc::clone(&network), Arc::clone(&gateway), call)));
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(gateway.looks_every).await;
         }
     })
 }
 
 async fn carry(network: Arc<Network>, gateway: Arc<Intake>, call: OutboundCall) {
     travel().await;
-    let end = gateway.take(&call, network.clock.now()).await;
+    let last_writer = gateway.actor_is_last_writer.then(|| last_writer(&network, &call)).flatten();
+    let end = gateway.take(&call, last_writer, network.clock.now()).await;
     network.instance.lock().unwrap().call_ended(call.id, end, network.clock.now().millis());
 }
 
-struct Intake {
-    store: Store,
-    tenant: TenantId,
-    mapping: Arc<Mapping>,
-    secret: WebhookSecret,
+/// Who saved the ticket last, as a gateway would read it now.
+fn last_writer(network: &Network, call: &OutboundCall) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(&call.body).ok()?;
+    let sys_id = body["sys_id"].as_str()?;
+    network.instance.lock().unwrap().record("incident", sys_id)?.remove("sys_updated_by")
+}
+
+fn with_actor(body: &[u8], name: &str) -> Vec<u8> {
+    let mut body: serde_json::Value = serde_json::from_slice(body).unwrap();
+    body["actor"] = name.into();
+    body.to_string().into_bytes()
+}
+
+/// What takes webhooks.
+pub(crate) struct Intake {
+    pub(crate) store: Store,
+    pub(crate) tenant: TenantId,
+    pub(crate) mapping: Arc<Mapping>,
+    /// See the plan's.
+    pub(crate) actor_is_last_writer: bool,
+    /// How often the instance is asked what it has to send.
+    pub(crate) looks_every: Duration,
 }
 
 impl Intake {
-    async fn take(&self, call: &OutboundCall, now: Timestamp) -> CallEnd {
+    async fn take(&self, call: &OutboundCall, last_writer: Option<String>, now: Timestamp) -> CallEnd {
         let header = |name: &str| call.headers.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text);
         let signed = SignedHeaders {
             id: header("webhook-id"),
             timestamp: header("webhook-timestamp"),
             signature: header("webhook-signature"),
         };
-        verify(signed, &call.body, std::slice::from_ref(&self.secret), HexSignatures::Refuse, now).unwrap();
-        let read = Sighting::read(&call.body, Some(header("Content-Type"))).unwrap();
+        let secret = WebhookSecret::parse(HOOK_SECRET).unwrap();
+        verify(signed, &call.body, std::slice::from_ref(&secret), HexSignatures::Refuse, now).unwrap();
+        let body = last_writer.map_or_else(|| call.body.clone(), |name| with_actor(&call.body, &name));
+        let read = Sighting::read(&body, Some(header("Content-Type"))).unwrap();
         let event = EventKey::new("servicenow", signed.id).unwrap();
-        let delivery = snowgate::http::delivery_of(&self.tenant, &self.mapping, event, read, &call.body);
+        let delivery = snowgate::http::delivery_of(&self.tenant, &self.mapping, event, read, &body);
         self.store.accept(vec![delivery]).await.unwrap();
         CallEnd::Answered { status: 202, retry_after_secs: None }
     }

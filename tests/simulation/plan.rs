@@ -16,6 +16,12 @@ pub(crate) struct Plan {
     pub(crate) protections: Protections,
     pub(crate) sys_ids_kept: bool,
     pub(crate) fenced: bool,
+    /// Whether the store knows a repeat.
+    pub(crate) knows_repeats: bool,
+    /// How long a write without an answer is waited for.
+    pub(crate) settle: Duration,
+    /// A webhook names whoever saved the ticket last when it arrives, not who did what it tells.
+    pub(crate) actor_is_last_writer: bool,
     /// How likely a worker is frozen, per step it takes.
     pub(crate) frozen: f64,
     /// Whether the networks misbehave and processes are killed.
@@ -41,6 +47,15 @@ pub(crate) struct Plan {
     /// No webhook arrives until the people are done.
     pub(crate) silent: bool,
     pub(crate) sweeps: bool,
+    pub(crate) sweep_every: Duration,
+    /// The time within which incidents begin.
+    pub(crate) spread: Duration,
+    /// How long the networks misbehave.
+    pub(crate) faulty_for: Duration,
+    /// How often somebody looks who has nothing to do: workers at most, and the wire of the instance.
+    pub(crate) looks_every: (Duration, Duration),
+    /// Seconds after which a process is killed, at least and at most.
+    pub(crate) killed_after: (f64, f64),
 }
 
 impl Plan {
@@ -73,6 +88,9 @@ impl Plan {
             protections: Protections::ALL,
             sys_ids_kept: seed.is_multiple_of(2),
             fenced: true,
+            knows_repeats: true,
+            settle: Duration::from_secs(150),
+            actor_is_last_writer: false,
             frozen: if seed.is_multiple_of(3) { 0.002 } else { 0.0 },
             faulty: true,
             lives: 4,
@@ -87,6 +105,32 @@ impl Plan {
             strips_footers: false,
             silent,
             sweeps: true,
+            sweep_every: Duration::from_mins(5),
+            spread: Duration::ZERO,
+            faulty_for: Duration::from_mins(10),
+            looks_every: (Duration::from_secs(30), Duration::from_secs(1)),
+            killed_after: (20.0, 120.0),
+        }
+    }
+
+    /// A day of one customer: so many incidents from midnight to midnight, people at work, faults all day, and a process
+    /// that dies every few hours.
+    pub(crate) fn day(seed: u64, lives: usize) -> Self {
+        let day = Duration::from_hours(24);
+        let everything = Self::everything(seed);
+        let acts = u32::try_from(lives).unwrap();
+        Self {
+            lives,
+            customs: Customs { acts, within: day, opens: acts / 20, ..everything.customs },
+            silent: false,
+            // Most processes are never frozen; a third of the tenants meet some that are.
+            frozen: everything.frozen / 20.0,
+            sweep_every: Duration::from_hours(1),
+            spread: day,
+            faulty_for: day,
+            looks_every: (Duration::from_mins(4), Duration::from_secs(20)),
+            killed_after: (3_600.0, 4.0 * 3_600.0),
+            ..everything
         }
     }
 
@@ -109,6 +153,12 @@ impl Plan {
             silent: false,
             ..Self::everything(seed)
         }
+    }
+
+    /// Nobody but the managed service, and it only when it is told to: for scenes with one fault.
+    pub(crate) fn alone(seed: u64, sys_ids_kept: bool) -> Self {
+        let customs = Customs { acts: 0, ..Self::calm(seed).customs };
+        Self { lives: 0, customs, sys_ids_kept, ..Self::calm(seed) }
     }
 
     /// The harder instance, where only look-up, settle time and mark protect.

@@ -87,13 +87,8 @@ const FAULTS: &str = "answer_lost=40,zombie=20:9000,zombie=20:100000,reset_befor
 pub(crate) const DEPLOYMENT_KEY: &str = "simulation";
 /// Workers in one process.
 const WORKERS: usize = 5;
-/// How long the network misbehaves, and how long the gateway then has to finish everything.
-const FAULTY: Duration = Duration::from_mins(10);
+/// How long the gateway has to finish everything when the faults are over.
 const PATIENCE: Duration = Duration::from_hours(24);
-/// How often the instance is asked what changed.
-const SWEEP_EVERY: Duration = Duration::from_mins(5);
-/// A sweep, and the rotation of the full compare, which at this size is the next sweep.
-const CAUGHT_UP: Duration = Duration::from_mins(11);
 /// How long nothing at all may happen at the end.
 const SILENCE: Duration = Duration::from_hours(1);
 
@@ -124,11 +119,30 @@ fn in_virtual_time<T>(plan: &Plan, see: impl FnOnce(World, Vec<String>) -> T) ->
     })
 }
 
+/// Plays a run, and looks at the world it ended in and at what was wrong there.
+pub(crate) fn lived<T>(plan: &Plan, see: impl FnOnce(&World, Vec<String>) -> T) -> T {
+    in_virtual_time(plan, |world, violations| see(&world, violations))
+}
+
+/// Plays a scene: a world in which only happens what `act` does.
+pub(crate) fn staged<T>(plan: &Plan, act: impl AsyncFnOnce(&mut World) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        luck::seed(plan.seed);
+        let mut world = World::new(plan);
+        let share = TenantShare { tenant: world.tenant.clone(), lanes_max: 4 };
+        world.store.serve_tenants(vec![share]).await.unwrap();
+        drop(world.takes_webhooks());
+        act(&mut world).await
+    })
+}
+
 pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) network: Arc<Network>,
     pub(crate) service: Arc<Service>,
     pub(crate) clock: SharedClock,
+    pub(crate) machine: Arc<VirtualClock>,
     pub(crate) store: Store,
     pub(crate) mapping: Arc<Mapping>,
     pub(crate) tenant: TenantId,
@@ -139,7 +153,9 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let clock = VirtualClock::shared();
+        // The machine's clock may jump; the instance and the managed service have clocks of their own.
+        let machine = VirtualClock::new();
+        let (clock, ours): (SharedClock, SharedClock) = (VirtualClock::new(), Arc::<VirtualClock>::clone(&machine));
         let faults = if plan.faulty { FAULTS } else { "" };
         let faults = FaultPlan::parse(&format!("seed={},{faults}", plan.seed)).unwrap();
         let network = Arc::new(Network {
@@ -151,10 +167,10 @@ impl World {
             broken_windows: Mutex::default(),
             strips_footers: plan.strips_footers,
         });
-        let memory = if plan.fenced {
-            MemoryStore::new(Arc::clone(&clock))
-        } else {
-            MemoryStore::without_fence(Arc::clone(&clock))
+        let memory = match (plan.fenced, plan.knows_repeats) {
+            (true, true) => MemoryStore::new(ours),
+            (false, _) => MemoryStore::without_fence(ours),
+            (true, false) => MemoryStore::without_repeats(ours),
         };
         let (mapping, findings) = compile(&SourceFile::new("simulation.yaml", MAPPING));
         let mapping = mapping.unwrap_or_else(|| panic!("{findings:?}"));
@@ -166,6 +182,7 @@ impl World {
             network,
             service,
             clock,
+            machine,
             store,
             mapping: Arc::new(mapping),
             tenant,
@@ -179,7 +196,7 @@ impl World {
         self.store.serve_tenants(vec![share]).await.unwrap();
         let mut busy: Vec<_> = self.lives.iter().map(|life| self.send(life.clone())).collect();
         busy.push(people::start(&self.network, self.plan.customs));
-        drop(people::pump(&self.network, self.store.clone(), self.tenant.clone(), Arc::clone(&self.mapping)));
+        drop(self.takes_webhooks());
         let process = self.time_of_faults().await;
         *self.network.faults.lock().unwrap() = Faults::default();
         self.service.misbehaves.store(false, Ordering::Relaxed);
@@ -196,16 +213,32 @@ impl World {
         violations
     }
 
+    fn takes_webhooks(&self) -> JoinHandle<()> {
+        let intake = people::Intake {
+            store: self.store.clone(),
+            tenant: self.tenant.clone(),
+            mapping: Arc::clone(&self.mapping),
+            actor_is_last_writer: self.plan.actor_is_last_writer,
+            looks_every: self.plan.looks_every.1,
+        };
+        people::pump(&self.network, intake)
+    }
+
     async fn time_of_faults(&self) -> Vec<JoinHandle<()>> {
         let mut process = self.start_process();
-        let quiet_at = self.clock.now().plus(FAULTY);
+        let quiet_at = self.clock.now().plus(self.plan.faulty_for);
         while self.clock.now() < quiet_at {
-            tokio::time::sleep(Duration::from_secs_f64(20.0 + 100.0 * luck::fraction())).await;
+            let (least, most) = self.plan.killed_after;
+            tokio::time::sleep(Duration::from_secs_f64(least + (most - least) * luck::fraction())).await;
             if !self.plan.faulty {
                 continue;
             }
             // Killed without a word; what it was told of windows dies with it, what it recorded does not.
             process.iter().for_each(JoinHandle::abort);
+            for task in process {
+                // Aborted is not dead yet: until then it would be told of windows that the next process cannot know.
+                drop(task.await);
+            }
             *self.network.quiet_until.lock().unwrap() = Timestamp::EPOCH;
             self.service.forget_windows();
             process = self.start_process();
@@ -216,7 +249,9 @@ impl World {
     /// Sends a life's events, in order, repeats included.
     fn send(&self, life: Life) -> JoinHandle<()> {
         let service = Arc::clone(&self.service);
+        let begins = self.plan.spread.mul_f64(luck::fraction());
         tasks::spawn("sender", async move {
+            tokio::time::sleep(begins).await;
             for event in life.events {
                 tokio::time::sleep(event.pause).await;
                 let Event { kind, data, times, .. } = event;
@@ -226,7 +261,7 @@ impl World {
     }
 
     /// A process: its own client with its own tokens, pace and breaker, and a few workers.
-    fn start_process(&self) -> Vec<JoinHandle<()>> {
+    pub(crate) fn start_process(&self) -> Vec<JoinHandle<()>> {
         let transport = Transport::Simulated(Arc::new(Way(Arc::clone(&self.network))));
         let bridge = Bridge::new(BridgeParts {
             tenant: self.tenant.clone(),
@@ -239,16 +274,16 @@ impl World {
             token_url: None,
             sends_sys_id: true,
             limits: LIMITS,
-            settle: Duration::from_secs(150),
+            settle: self.plan.settle,
             deployment_key: Arc::from(DEPLOYMENT_KEY),
             transport,
-            clock: Arc::clone(&self.clock),
+            clock: self.machine_clock(),
             back: Some(self.back()),
         });
         let worker = Worker {
             store: self.store.clone(),
             bridges: Arc::new(Bridges::fixed([bridge])),
-            clock: Arc::clone(&self.clock),
+            clock: self.machine_clock(),
             accepted: Wake::default(),
             settled: Wake::default(),
             owner: "simulation".to_owned(),
@@ -263,6 +298,10 @@ impl World {
         process
     }
 
+    fn machine_clock(&self) -> SharedClock {
+        Arc::<VirtualClock>::clone(&self.machine)
+    }
+
     fn back(&self) -> BackParts {
         BackParts {
             callback: CallbackOptions {
@@ -271,13 +310,13 @@ impl World {
                 oauth: None,
                 limits: LIMITS,
                 transport: Transport::Simulated(Arc::new(Door(Arc::clone(&self.service)))),
-                clock: Arc::clone(&self.clock),
+                clock: self.machine_clock(),
                 luck_seed: luck::bits(),
                 observer: None,
             },
             user: self.plan.user_known.then(|| Arc::from("snowgate")),
             instance_name: Some(Arc::from("example")),
-            sweep_every: SWEEP_EVERY,
+            sweep_every: self.plan.sweep_every,
             compare_every: Duration::from_hours(1),
             service_levels: None,
             files: None,
@@ -285,13 +324,15 @@ impl World {
     }
 
     fn start_worker(&self, worker: Worker) -> JoinHandle<()> {
-        tasks::spawn("worker", Stalling::new(work(worker), self.plan.frozen))
+        tasks::spawn("worker", Stalling::new(work(worker, self.plan.looks_every.0), self.plan.frozen))
     }
 
     /// Waits until both sides are done, then looks whether they stay so.
     async fn comes_to_rest(&self) -> Vec<String> {
         // Where two rules fight, an end is a lane that waits for a person.
         let fights = self.plan.fighting_rule.is_some();
+        // A sweep, and the rotation of the full compare, which at this size is the next sweep.
+        let caught_up = self.plan.sweep_every * 2 + Duration::from_mins(1);
         let until = self.clock.now().plus(if fights { SILENCE } else { PATIENCE });
         loop {
             if self.clock.now() > until {
@@ -300,7 +341,7 @@ impl World {
                 ];
             }
             let before = self.traffic().await;
-            tokio::time::sleep(CAUGHT_UP).await;
+            tokio::time::sleep(caught_up).await;
             if self.traffic().await == before && (fights || self.nothing_waits().await) {
                 break;
             }
@@ -315,7 +356,7 @@ impl World {
         }
     }
 
-    async fn nothing_waits(&self) -> bool {
+    pub(crate) async fn nothing_waits(&self) -> bool {
         let jobs = self.network.instance.lock().unwrap().jobs_waiting();
         jobs == 0 && self.store.backlog().await.unwrap().iter().all(|backlog| backlog.waiting == 0)
     }
@@ -324,7 +365,7 @@ impl World {
         (self.deliveries().await.len(), self.service.received())
     }
 
-    async fn deliveries(&self) -> Vec<Delivery> {
+    pub(crate) async fn deliveries(&self) -> Vec<Delivery> {
         let query = DeliveryQuery {
             tenant: self.tenant.clone(),
             state: None,
@@ -394,12 +435,12 @@ fn callback_url() -> Target {
     policy.check("https://soc.example/callbacks", Extent::Path).unwrap()
 }
 
-async fn work(worker: Worker) {
+async fn work(worker: Worker, idle_most: Duration) {
     let mut idle = Duration::from_secs(1);
     while let Ok(lanes) = Box::pin(worker.turn(1)).await {
         if lanes == 0 {
             tokio::time::sleep(idle).await;
-            idle = (idle * 2).min(Duration::from_secs(30));
+            idle = (idle * 2).min(idle_most);
         } else {
             idle = Duration::from_secs(1);
         }

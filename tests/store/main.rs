@@ -10,6 +10,7 @@ mod copying;
 mod faults;
 mod harness;
 mod postgres_server;
+mod postgres_sharing;
 mod reopening;
 mod replicas;
 mod same_answers;

@@ -16,21 +16,23 @@
 //! Fails: with a [`CopyError`]; the target is as it was. The side of the file blocks its thread: not for a server.
 //! Proved by: `tests/store/copying.rs`.
 
+mod report;
 mod row;
 mod tables;
+mod walk;
 
 use std::path::PathBuf;
 
+pub use report::{Chain, Contents, Phase, Progress, Report, TableReport, Watch};
 pub(super) use row::{Row, Value};
-use row::{Sum, anchor, audit_row, key_of};
 pub(super) use tables::{AUDIT, AUDIT_ANCHOR, Column, DELIVERY, Kind, TABLES, Table};
 
-use super::audit::{AuditHead, Break, Checked, Hash};
+use super::audit::Hash;
 use super::contract::StoreError;
 use super::postgres::moving as postgres;
 use super::sqlite::moving as sqlite;
-use crate::domain::time::Timestamp;
 use crate::limits::COPY_PAGE_ROWS;
+use walk::{Log, Steps, Walk};
 
 /// A store by its place.
 #[derive(Clone)]
@@ -69,99 +71,6 @@ pub enum CopyError {
     /// What was written is not what was read; it was undone.
     #[error("what the target holds is not what the source holds; nothing was kept of it")]
     Differs(Report),
-}
-
-/// What is being done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Rows are written.
-    Copying,
-    /// What is there is read and summed up.
-    Proving,
-}
-
-/// How far it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// What is being done.
-    pub phase: Phase,
-    /// In which table.
-    pub table: &'static str,
-    /// Rows of this table so far, and in all.
-    pub rows: (u64, u64),
-    /// Rows of all tables and both phases so far, and in all.
-    pub steps: (u64, u64),
-}
-
-/// Is told how far it is, after each page.
-pub type Watch<'a> = &'a mut dyn FnMut(Progress);
-
-/// A table on both sides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableReport {
-    /// Its name.
-    pub table: &'static str,
-    /// Rows in the source and in the target.
-    pub rows: (u64, u64),
-    /// SHA-256 over all values of all rows in the order of their key, in the source and in the target.
-    pub digests: (Hash, Hash),
-}
-
-impl TableReport {
-    /// Whether both sides hold the same.
-    pub fn is_equal(&self) -> bool {
-        self.rows.0 == self.rows.1 && self.digests.0 == self.digests.1
-    }
-}
-
-/// How the chain of the audit log stands in the target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Chain {
-    /// Each row follows from the one before.
-    Whole(AuditHead),
-    /// The first thing wrong with it.
-    Broken(String),
-}
-
-/// What was found on both sides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Every table.
-    pub tables: Vec<TableReport>,
-    /// The audit log of the target.
-    pub chain: Chain,
-}
-
-impl Report {
-    /// Whether both sides hold the same.
-    pub fn is_equal(&self) -> bool {
-        self.tables.iter().all(TableReport::is_equal)
-    }
-
-    /// All rows of the source.
-    pub fn rows(&self) -> u64 {
-        self.tables.iter().map(|table| table.rows.0).sum()
-    }
-}
-
-/// What a store holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contents {
-    /// The number of its schema.
-    pub schema: i64,
-    /// Rows per table.
-    pub tables: Vec<(&'static str, u64)>,
-    /// Deliveries that wait or are being sent.
-    pub open: u64,
-    /// When the oldest of those was accepted.
-    pub oldest: Option<Timestamp>,
-}
-
-impl Contents {
-    /// All rows.
-    pub fn rows(&self) -> u64 {
-        self.tables.iter().map(|(_, rows)| rows).sum()
-    }
 }
 
 /// Every table and column that moves.
@@ -226,12 +135,14 @@ pub async fn copy(from: &Place, to: &Place, though_used: bool, watch: Watch<'_>)
                 break;
             }
             on_side!(&mut target, write(table, &page)).map_err(at_target)?;
-            steps.tell(Phase::Copying, table, (walk.sum_rows(), *rows), page.len());
+            steps.tell(Phase::Copying, table, (walk.rows(), *rows), page.len());
         }
         sums.push(walk.sum.end());
     }
     let report = prove(sums, &mut target, &mut steps).await.map_err(at_target)?;
+    source.let_go().await;
     if !report.is_equal() {
+        target.let_go().await;
         return Err(CopyError::Differs(report));
     }
     match target {
@@ -257,11 +168,14 @@ pub async fn compare(from: &Place, to: &Place, though_used: bool, watch: Watch<'
             if page.is_empty() {
                 break;
             }
-            steps.tell(Phase::Proving, table, (walk.sum_rows(), *rows), page.len());
+            steps.tell(Phase::Proving, table, (walk.rows(), *rows), page.len());
         }
         sums.push(walk.sum.end());
     }
-    prove(sums, &mut target, &mut steps).await.map_err(at_target)
+    let report = prove(sums, &mut target, &mut steps).await.map_err(at_target)?;
+    source.let_go().await;
+    target.let_go().await;
+    Ok(report)
 }
 
 /// Reads the target whole and holds it against the sums of the source.
@@ -276,7 +190,7 @@ async fn prove(sums: Vec<(u64, Hash)>, target: &mut Side, steps: &mut Steps<'_>)
                 break;
             }
             log.follow(table, &page);
-            steps.tell(Phase::Proving, table, (walk.sum_rows(), source.0), page.len());
+            steps.tell(Phase::Proving, table, (walk.rows(), source.0), page.len());
         }
         let (rows, digest) = walk.sum.end();
         tables.push(TableReport { table: table.name, rows: (source.0, rows), digests: (source.1, digest) });
@@ -321,6 +235,19 @@ impl Side {
         }
     }
 
+    /// A page of a table in the order of its key.
+    async fn page(&mut self, table: &Table, after: Option<&[Value]>) -> Result<Vec<Row>, StoreError> {
+        on_side!(self, page(table, after, COPY_PAGE_ROWS))
+    }
+
+    /// Ends what it holds now instead of when the server notices that the connection is gone; undoes what was not kept.
+    async fn let_go(self) {
+        match self {
+            Self::Sqlite(side) => drop(side),
+            Self::Postgres(side) => side.let_go().await,
+        }
+    }
+
     /// For a look, whoever works with it.
     async fn look_at(place: &Place) -> Result<Self, CopyError> {
         match place {
@@ -331,86 +258,5 @@ impl Side {
             }
         }
         .map_err(at_source)
-    }
-}
-
-/// A way through a table, page by page in the order of its key.
-#[derive(Default)]
-struct Walk {
-    sum: Sum,
-    last: Option<Row>,
-}
-
-impl Walk {
-    /// The next page; empty at the end.
-    async fn next(&mut self, table: &Table, side: &mut Side) -> Result<Vec<Row>, StoreError> {
-        let page = on_side!(side, page(table, self.last.as_deref(), COPY_PAGE_ROWS))?;
-        for row in &page {
-            self.sum.add(row);
-        }
-        if let Some(last) = page.last() {
-            self.last = Some(key_of(table, last));
-        }
-        Ok(page)
-    }
-
-    const fn sum_rows(&self) -> u64 {
-        self.sum.rows()
-    }
-}
-
-/// Counts what was done and tells of it.
-struct Steps<'a> {
-    done: u64,
-    all: u64,
-    watch: Watch<'a>,
-}
-
-impl<'a> Steps<'a> {
-    fn new(contents: &Contents, times: u64, watch: Watch<'a>) -> Self {
-        Self { done: 0, all: contents.rows() * times, watch }
-    }
-
-    fn tell(&mut self, phase: Phase, table: &Table, rows: (u64, u64), page: usize) {
-        self.done += page as u64;
-        (self.watch)(Progress { phase, table: table.name, rows, steps: (self.done, self.all) });
-    }
-}
-
-/// The audit log on its way past.
-#[derive(Default)]
-struct Log {
-    checked: Option<Checked>,
-    broken: Option<String>,
-}
-
-impl Log {
-    fn follow(&mut self, table: &Table, page: &[Row]) {
-        if table.name == AUDIT_ANCHOR {
-            self.checked = page.first().and_then(|row| anchor(row)).map(Checked::from);
-        } else if table.name == AUDIT && self.broken.is_none() {
-            let rows = page.iter().map(|row| audit_row(row).ok_or_else(|| "a row holds no text".to_owned()));
-            let told = |broken: Break| broken.to_string();
-            self.broken = match &mut self.checked {
-                Some(checked) => {
-                    rows.map(|row| row.and_then(|row| checked.follow(&row).map_err(told))).find_map(Result::err)
-                }
-                None => Some("nothing says where it begins".to_owned()),
-            };
-        }
-    }
-
-    fn end(self) -> Chain {
-        match (self.broken, self.checked) {
-            (Some(broken), _) => Chain::Broken(broken),
-            (None, None) => Chain::Broken("nothing says where it begins".to_owned()),
-            (None, Some(checked)) => {
-                let reached = checked.reached();
-                match checked.end(reached) {
-                    Ok((head, _)) => Chain::Whole(head),
-                    Err(broken) => Chain::Broken(broken.to_string()),
-                }
-            }
-        }
     }
 }

@@ -120,7 +120,9 @@ mod tests {
 
     fn sum(rows: &[Row]) -> (u64, Hash) {
         let mut sum = Sum::default();
-        rows.iter().for_each(|row| sum.add(row));
+        for row in rows {
+            sum.add(row);
+        }
         sum.end()
     }
 

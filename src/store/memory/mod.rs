@@ -57,6 +57,8 @@ struct Tables {
     served: u64,
     /// Only for proving that a simulation notices what the fence prevents.
     unfenced: bool,
+    /// The same of recognising repeats.
+    forgetful: bool,
 }
 
 /// A lane's index and a sequence in it.
@@ -82,6 +84,13 @@ impl MemoryStore {
     pub fn without_fence(clock: SharedClock) -> Self {
         let store = Self::new(clock);
         store.tables().unfenced = true;
+        store
+    }
+
+    /// A store that takes every repeat for something new: likewise.
+    pub fn without_repeats(clock: SharedClock) -> Self {
+        let store = Self::new(clock);
+        store.tables().forgetful = true;
         store
     }
 
@@ -308,7 +317,7 @@ impl Tables {
 
     /// What is known of a change before it is stored.
     fn known(&self, change: &NewDelivery) -> Known {
-        let place = self.by_key.get(&(change.tenant.clone(), change.event.clone()));
+        let place = self.by_key.get(&(change.tenant.clone(), change.event.clone())).filter(|_| !self.forgetful);
         if let Some((sequence, event)) = place.and_then(|(lane, at)| Some((*at, self.lanes[*lane].event(*at)?))) {
             let receipt = Receipt { delivery: event.change.id.clone(), sequence };
             let same = event.change.body_hash == change.body_hash && event.change.incident == change.incident;

@@ -133,6 +133,14 @@ impl Side {
         Ok(())
     }
 
+    /// Undoes what was not kept and lets go of all locks.
+    pub(in crate::store) async fn let_go(self) {
+        if let Err(error) = self.run("ROLLBACK").await {
+            // The server does it when the connection ends, which is now.
+            tracing::debug!(%error, "A copy's transaction could not be ended");
+        }
+    }
+
     /// The database's time.
     pub(in crate::store) async fn now(&self) -> Result<Timestamp, StoreError> {
         Ok(Timestamp::from_millis(self.number("SELECT store_now()").await?))
