@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use snowgate::sim::server::{Options, OutageKind};
 
-use crate::support::chaos::{Chaos, Deed, Trouble, Way, When};
 use crate::support::{Event, Home, Instance, Tenant, eventually, faults, within};
 
 /// The grace, the time for load balancers, and a busy machine.
@@ -139,54 +138,4 @@ async fn a_signal_is_heeded_from_the_first_moment_on() {
         assert_eq!(status.code(), Some(0), "{status:?}: {}", gateway.log());
     };
     futures_util::future::join_all((0..4).map(|_| started_and_stopped())).await;
-}
-
-#[tokio::test]
-async fn of_twenty_sends_in_flight_seventeen_finish_and_three_are_found_by_the_next_start() {
-    let instance = Instance::started(Options { work_ms: 4_000, ..Options::default() });
-    let chaos = Chaos::before_url(instance.url());
-    let home = Home::of(&["contoso", "fabrikam"].map(|name| Tenant::named(name, &chaos.url())));
-    // One of each is through, so that nobody waits for what a first create teaches.
-    let mut gateway = home.start().await;
-    for tenant in ["contoso", "fabrikam"] {
-        gateway.post_for(tenant, &Event::opened("FIRST")).await.expect(202);
-    }
-    gateway.quiet().await;
-    // The instance takes three requests and never says another word.
-    chaos.strikes(Trouble { way: Way::There, when: When::Seen(b"Fault of STUCK"), deed: Deed::Swallow, times: 3 });
-    for number in 0..10 {
-        let name = if number < 3 { "STUCK" } else { "MTR" };
-        gateway.post_for("contoso", &Event::opened(&format!("{name}-{number}"))).await.expect(202);
-        gateway.post_for("fabrikam", &Event::opened(&format!("ROOM-{number}"))).await.expect(202);
-    }
-    let sending = async || instance.calls().iter().filter(|call| call.verb == "POST").count();
-    eventually("twenty are being sent", async || (chaos.struck() == 3 && sending().await >= 19).then_some(())).await;
-    gateway.signal("TERM");
-    let begun = tokio::time::Instant::now();
-    let during = gateway.post(&Event::opened("LATE")).await;
-    assert!(during.status == 202 || (during.status == 503 && !during.header("retry-after").is_empty()));
-    let status = gateway.ended(DEADLINE).await;
-    let took = begun.elapsed();
-    assert_eq!(status.code(), Some(0), "{}", gateway.log());
-    drop(gateway);
-    assert_eq!(
-        instance.tickets().iter().filter(|ticket| !ticket.field("short_description").contains("LATE")).count(),
-        19
-    );
-
-    chaos.clears_up();
-    let gateway = home.start().await;
-    gateway.quiet().await;
-    for number in 0..3 {
-        drop(instance.ticket_of(&format!("STUCK-{number}")));
-    }
-    assert!(took < Duration::from_mins(1), "{took:?}");
-    faults::proven(
-        "F24",
-        "of_twenty_sends_in_flight_seventeen_finish_and_three_are_found_by_the_next_start",
-        &format!(
-            "17 of 20 finished, exit 0 after {} s; the next start gave the other 3 one ticket each",
-            took.as_secs()
-        ),
-    );
 }
