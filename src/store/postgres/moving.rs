@@ -68,7 +68,7 @@ impl Side {
     pub(in crate::store) async fn is_free(url: &str, password: Option<&str>) -> Result<(), StoreError> {
         let side = Self::connect(url, password, false).await?;
         side.must_be_unused().await?;
-        if side.has_schema().await? { side.must_be_empty().await } else { Ok(()) }
+        side.must_be_empty().await
     }
 
     /// Makes the schema in an empty database, to be filled.
@@ -214,12 +214,12 @@ impl Side {
         Ok(statement)
     }
 
-    async fn has_schema(&self) -> Result<bool, StoreError> {
-        Ok(self.number("SELECT (to_regclass('migration') IS NOT NULL)::int::bigint").await? == 1)
+    async fn has_table(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(self.number(&format!("SELECT (to_regclass('{name}') IS NOT NULL)::int::bigint")).await? == 1)
     }
 
     async fn must_be_of_this_version(&self) -> Result<(), StoreError> {
-        if !self.has_schema().await? {
+        if !self.has_table("migration").await? {
             return Err(StoreError::Refused("the database holds no store of Snowgate".to_owned()));
         }
         let (newest, known) =
@@ -273,12 +273,17 @@ impl Side {
     async fn must_be_empty(&self) -> Result<(), StoreError> {
         let mut found = Vec::new();
         for table in TABLES.iter().filter(|table| table.name != AUDIT_ANCHOR) {
+            // An older version's schema has fewer tables.
+            if !self.has_table(table.name).await? {
+                continue;
+            }
             let rows = self.number(&format!("SELECT count(*) FROM {}", table.name)).await?;
             if rows > 0 {
                 found.push(format!("{rows} in {}", table.name));
             }
         }
-        let is_trimmed = self.number(&format!("SELECT sequence FROM {AUDIT_ANCHOR}")).await? > 0;
+        let begins = format!("SELECT sequence FROM {AUDIT_ANCHOR}");
+        let is_trimmed = self.has_table(AUDIT_ANCHOR).await? && self.number(&begins).await? > 0;
         if found.is_empty() && !is_trimmed {
             return Ok(());
         }
