@@ -200,7 +200,7 @@ pub(crate) async fn a_lane_rises_by_one_class_in_ten_minutes(subject: Subject) {
     subject.pass(AGING_STEP * 2);
     subject.accept(subject.change("update", ChangeKind::Updated)).await;
     assert_eq!(subject.claim_incidents(1).await, ["file"], "7 - 2 is 5, and it has been due longer");
-    subject.pass(AGING_STEP * 4 - Duration::from_millis(1));
+    subject.pass((AGING_STEP * 4).saturating_sub(Duration::from_millis(1)));
     subject.accept(subject.change("opened", ChangeKind::Opened)).await;
     assert_eq!(subject.claim_incidents(1).await, ["opened"], "5 - 3 is 2");
     subject.accept(subject.change("opened-too", ChangeKind::Opened)).await;
