@@ -23,6 +23,7 @@ pub mod copy;
 mod deeds;
 pub mod life_cycle;
 pub mod memory;
+mod numbers;
 mod order;
 mod pace_row;
 pub mod postgres;

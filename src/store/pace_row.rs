@@ -2,6 +2,7 @@
 
 use crate::delivery::sharing::{Breaker, Cause, Gate, Hour, SharedPace, State};
 use crate::domain::time::Timestamp;
+use crate::store::numbers::{signed, unsigned};
 
 /// A row of `peer_pace`, but for whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,12 +96,4 @@ impl From<PaceRow> for SharedPace {
             },
         }
     }
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
 }

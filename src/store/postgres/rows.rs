@@ -11,51 +11,16 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use crate::delivery::kind::Kind;
-use crate::delivery::record::{Delivery, Direction, State};
+use crate::delivery::record::{Delivery, Direction};
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::store::contract::NewDelivery;
-
-/// Deliveries that are waiting or being sent; which of the two says `sending_since`.
-pub(super) const OPEN: i16 = 0;
-
-/// The column `state`.
-pub(super) const fn state_number(state: State) -> i16 {
-    match state {
-        State::Waiting | State::Sending => OPEN,
-        State::Delivered => 1,
-        State::Superseded => 2,
-        State::Parked => 3,
-        State::Dropped => 4,
-    }
-}
-
-/// Every value of the column `state`.
-pub(super) const STATE_NUMBERS: [i16; 5] = [OPEN, 1, 2, 3, 4];
-
-fn state_of(number: i16, sending_since: Option<i64>) -> Option<State> {
-    match (number, sending_since) {
-        (OPEN, None) => Some(State::Waiting),
-        (OPEN, Some(_)) => Some(State::Sending),
-        _ => State::ALL.into_iter().filter(|state| state.is_end()).find(|state| state_number(*state) == number),
-    }
-}
-
-/// The column `direction`.
-pub(super) const fn direction_number(direction: Direction) -> i16 {
-    match direction {
-        Direction::ToServicenow => 0,
-        Direction::ToService => 1,
-    }
-}
+use crate::store::numbers::{self, state_of};
+pub(super) use crate::store::numbers::{OPEN, STATE_NUMBERS, direction_number, signed, state_number, unsigned};
 
 /// Reads the column `direction`.
 pub(super) fn direction_of(number: i16) -> Result<Direction, Fault> {
-    match number {
-        0 => Ok(Direction::ToServicenow),
-        1 => Ok(Direction::ToService),
-        other => Err(Fault::nonsense("lane.direction", other)),
-    }
+    numbers::direction_of(i64::from(number)).ok_or_else(|| Fault::nonsense("lane.direction", number))
 }
 
 /// The column `rank`: the urgency of a kind.
@@ -113,16 +78,6 @@ pub(super) fn plain(text: &str) -> String {
     text.replace('\0', "")
 }
 
-/// A sequence or a fence: the database's numbers are signed, ours are never negative.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Reads a sequence or a fence.
-pub(super) fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
 /// Reads a moment that may be absent.
 pub(super) fn moment(millis: Option<i64>) -> Option<Timestamp> {
     millis.map(Timestamp::from_millis)
@@ -140,7 +95,7 @@ pub(super) const DELIVERY_COLUMNS: &str = "d.receipt, l.direction, l.incident, d
 /// Reads a row of [`DELIVERY_COLUMNS`].
 pub(super) fn delivery(tenant: &TenantId, row: &Row) -> Result<Delivery, Fault> {
     let number: i16 = row.try_get(6)?;
-    let state = state_of(number, row.try_get(7)?).ok_or_else(|| Fault::nonsense("delivery.state", number))?;
+    let state = state_of(number.into(), row.try_get(7)?).ok_or_else(|| Fault::nonsense("delivery.state", number))?;
     let body: String = row.try_get(13)?;
     Ok(Delivery {
         id: receipt_of(row.try_get(0)?),

@@ -7,51 +7,16 @@ use serde_json::value::RawValue;
 
 use super::fault::Fault;
 use crate::delivery::kind::Kind;
-use crate::delivery::record::{Delivery, Direction, State};
+use crate::delivery::record::{Delivery, Direction};
 use crate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::store::contract::NewDelivery;
-
-/// Deliveries that are waiting or being sent; which of the two says `sending_since`.
-pub(super) const OPEN: i64 = 0;
-
-/// The column `state`.
-pub(super) const fn state_number(state: State) -> i64 {
-    match state {
-        State::Waiting | State::Sending => OPEN,
-        State::Delivered => 1,
-        State::Superseded => 2,
-        State::Parked => 3,
-        State::Dropped => 4,
-    }
-}
-
-/// Every value of the column `state`.
-pub(super) const STATE_NUMBERS: [i64; 5] = [OPEN, 1, 2, 3, 4];
-
-fn state_of(number: i64, sending_since: Option<i64>) -> Option<State> {
-    match (number, sending_since) {
-        (OPEN, None) => Some(State::Waiting),
-        (OPEN, Some(_)) => Some(State::Sending),
-        _ => State::ALL.into_iter().filter(|state| state.is_end()).find(|state| state_number(*state) == number),
-    }
-}
-
-/// The column `direction`.
-pub(super) const fn direction_number(direction: Direction) -> i64 {
-    match direction {
-        Direction::ToServicenow => 0,
-        Direction::ToService => 1,
-    }
-}
+use crate::store::numbers::{self, state_of};
+pub(super) use crate::store::numbers::{OPEN, STATE_NUMBERS, direction_number, signed, state_number, unsigned};
 
 /// Reads the column `direction`.
 pub(super) fn direction_of(number: i64) -> Result<Direction, Fault> {
-    match number {
-        0 => Ok(Direction::ToServicenow),
-        1 => Ok(Direction::ToService),
-        other => Err(Fault::nonsense("lane.direction", other)),
-    }
+    numbers::direction_of(number).ok_or_else(|| Fault::nonsense("lane.direction", number))
 }
 
 /// The column `receipt`: the 128 bits of the id.
@@ -87,16 +52,6 @@ pub(super) fn from_json<T: DeserializeOwned + Default>(text: Option<&str>) -> Re
         || Ok(T::default()),
         |text| serde_json::from_str(text).map_err(|error| Fault::nonsense("a record", error)),
     )
-}
-
-/// A sequence or a fence: SQLite's numbers are signed, ours are never negative.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Reads a sequence or a fence.
-pub(super) fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
 }
 
 /// The columns that [`delivery`] reads, of `delivery d`, `lane l` and `body b`.
