@@ -126,19 +126,7 @@ pub async fn copy(from: &Place, to: &Place, though_used: bool, watch: Watch<'_>)
     }
     .map_err(at_target)?;
     let mut steps = Steps::new(&contents, 2, watch);
-    let mut sums = Vec::with_capacity(TABLES.len());
-    for (table, (_, rows)) in TABLES.iter().zip(&contents.tables) {
-        let mut walk = Walk::default();
-        loop {
-            let page = walk.next(table, &mut source).await.map_err(at_source)?;
-            if page.is_empty() {
-                break;
-            }
-            on_side!(&mut target, write(table, &page)).map_err(at_target)?;
-            steps.tell(Phase::Copying, table, (walk.rows(), *rows), page.len());
-        }
-        sums.push(walk.sum.end());
-    }
+    let sums = read_whole(&mut source, Some(&mut target), &contents, &mut steps).await?;
     let report = prove(sums, &mut target, &mut steps).await.map_err(at_target)?;
     source.let_go().await;
     if !report.is_equal() {
@@ -160,22 +148,40 @@ pub async fn compare(from: &Place, to: &Place, though_used: bool, watch: Watch<'
     let mut target = Side::hold(to, though_used).await.map_err(at_target)?;
     let contents = contents_of(&mut source).await.map_err(at_source)?;
     let mut steps = Steps::new(&contents, 2, watch);
-    let mut sums = Vec::with_capacity(TABLES.len());
-    for (table, (_, rows)) in TABLES.iter().zip(&contents.tables) {
-        let mut walk = Walk::default();
-        loop {
-            let page = walk.next(table, &mut source).await.map_err(at_source)?;
-            if page.is_empty() {
-                break;
-            }
-            steps.tell(Phase::Proving, table, (walk.rows(), *rows), page.len());
-        }
-        sums.push(walk.sum.end());
-    }
+    let sums = read_whole(&mut source, None, &contents, &mut steps).await?;
     let report = prove(sums, &mut target, &mut steps).await.map_err(at_target)?;
     source.let_go().await;
     target.let_go().await;
     Ok(report)
+}
+
+/// Reads the source whole, writes it to the target if there is one to be filled, and sums every table up.
+async fn read_whole(
+    source: &mut Side,
+    mut target: Option<&mut Side>,
+    contents: &Contents,
+    steps: &mut Steps<'_>,
+) -> Result<Vec<(u64, Hash)>, CopyError> {
+    let mut sums = Vec::with_capacity(TABLES.len());
+    for (table, (_, rows)) in TABLES.iter().zip(&contents.tables) {
+        let mut walk = Walk::default();
+        loop {
+            let page = walk.next(table, source).await.map_err(at_source)?;
+            if page.is_empty() {
+                break;
+            }
+            let phase = match target.as_deref_mut() {
+                Some(target) => {
+                    on_side!(target, write(table, &page)).map_err(at_target)?;
+                    Phase::Copying
+                }
+                None => Phase::Proving,
+            };
+            steps.tell(phase, table, (walk.rows(), *rows), page.len());
+        }
+        sums.push(walk.sum.end());
+    }
+    Ok(sums)
 }
 
 /// Reads the target whole and holds it against the sums of the source.
