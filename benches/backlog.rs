@@ -59,21 +59,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(10);
 const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(250);
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match roles::asked(&words) {
-        Some(played) => played,
-        // `cargo test --all-targets` starts benches without this word; a test run is no place to measure.
-        None if !words.contains(&"--bench") => Ok(()),
-        None => measure(if words.contains(&"--quick") { QUICK } else { FULL }, &words),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => {
-            eprintln!("bench backlog: {failed}");
-            ExitCode::FAILURE
-        }
-    }
+    roles::run("backlog", |words| measure(if words.contains(&"--quick") { QUICK } else { FULL }, words))
 }
 
 fn measure(plan: Plan, words: &[&str]) -> Result<(), Failed> {

@@ -20,7 +20,7 @@ mod support;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use support::figures::Figure;
+use support::figures::print;
 use support::runs::{Bench, Plan};
 use support::{Failed, machine, roles};
 
@@ -44,21 +44,7 @@ const QUICK: Plan = Plan {
 };
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match roles::asked(&words) {
-        Some(played) => played,
-        // `cargo test --all-targets` starts benches without this word; a test run is no place to measure.
-        None if !words.contains(&"--bench") => Ok(()),
-        None => measure(words.contains(&"--quick"), &words),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => {
-            eprintln!("bench gateway: {failed}");
-            ExitCode::FAILURE
-        }
-    }
+    roles::run("gateway", |words| measure(words.contains(&"--quick"), words))
 }
 
 /// Runs the comparisons and prints their figures as they come.
@@ -92,10 +78,4 @@ fn measure(quick: bool, words: &[&str]) -> Result<(), Failed> {
         }
         Ok(())
     })
-}
-
-fn print(figures: &[Figure]) {
-    for figure in figures {
-        println!("{}", figure.line());
-    }
 }

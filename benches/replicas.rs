@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use support::event::Requests;
-use support::figures::{Figure, median, ratios, spread};
+use support::figures::{Figure, median, print, ratios, spread};
 use support::gateway::Gateway;
 use support::load::{self, Until, per_second};
 use support::postgres::Postgres;
@@ -77,21 +77,7 @@ const BAD_RATE: f64 = 10.0;
 const FLOOD_RATE: f64 = 200.0;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match roles::asked(&words) {
-        Some(played) => played,
-        // `cargo test --all-targets` starts benches without this word; a test run is no place to measure.
-        None if !words.contains(&"--bench") => Ok(()),
-        None => measure(&words),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => {
-            eprintln!("bench replicas: {failed}");
-            ExitCode::FAILURE
-        }
-    }
+    roles::run("replicas", measure)
 }
 
 fn measure(words: &[&str]) -> Result<(), Failed> {
@@ -116,12 +102,6 @@ fn measure(words: &[&str]) -> Result<(), Failed> {
         }
         Ok(())
     })
-}
-
-fn print(figures: &[Figure]) {
-    for figure in figures {
-        println!("{}", figure.line());
-    }
 }
 
 struct Bench<'a> {

@@ -43,6 +43,13 @@ impl Figure {
     }
 }
 
+/// Prints them as they come.
+pub(crate) fn print(figures: &[Figure]) {
+    for figure in figures {
+        println!("{}", figure.line());
+    }
+}
+
 /// The middle one; of an even number the lower middle one.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();

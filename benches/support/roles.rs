@@ -6,6 +6,7 @@ use std::future::Future;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use super::process::parent_gone;
@@ -13,8 +14,27 @@ use super::{Failed, files, inserters, references, upstream};
 
 const ROLES: [&str; 7] = ["upstream", "handler", "durable", "proxy", "files", "unnest", "inserts"];
 
+/// The `main` of a bench that is also its own references: plays a role, or measures and says what stood in the way.
+pub(crate) fn run(name: &str, measure: impl FnOnce(&[&str]) -> Result<(), Failed>) -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match asked(&words) {
+        Some(played) => played,
+        // `cargo test --all-targets` starts benches without this word; a test run is no place to measure.
+        None if !words.contains(&"--bench") => Ok(()),
+        None => measure(&words),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("bench {name}: {failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Plays the role that the command line names, until whoever started it is gone; `None` if it names none.
-pub(crate) fn asked(words: &[&str]) -> Option<Result<(), Failed>> {
+fn asked(words: &[&str]) -> Option<Result<(), Failed>> {
     match words {
         [role, argument] if ROLES.contains(role) => {
             Some(play(role, argument).map_err(|error| Failed::io(&format!("the role {role}"), &error)))
