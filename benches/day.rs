@@ -38,6 +38,10 @@ use std::thread;
 use day::{Day, Estate};
 use figures::Figure;
 
+/// The one the program itself runs with: half of a simulated day is small pieces of memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What `scripts/bench.sh` plays: some minutes. The estate that is promised is 10,000 tenants with 1,000,000 incidents.
 const TENANTS: u64 = 100;
 const INCIDENTS: u64 = 10_000;
