@@ -26,7 +26,7 @@ use snowgate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use snowgate::runtime::clock::SystemClock;
 use snowgate::store::postgres::{self, PostgresStore};
 use snowgate::store::sqlite::{Options, SqliteStore};
-use snowgate::store::{ClaimRequest, NewDelivery, Postponement, Store, StoreError, TenantShare};
+use snowgate::store::{ClaimRequest, NewDelivery, Postponement, SlowShare, Store, StoreError, TenantShare};
 use support::figures::{Figure, median};
 use support::gateway::{Gateway, dead_address};
 use support::postgres::Postgres;
@@ -53,6 +53,9 @@ const LEASE: Duration = Duration::from_mins(2);
 const FILL: usize = 1_000;
 /// Fills at once: more gather in one commit.
 const FILLERS: usize = 4;
+/// Between filling and claiming.
+const SETTLE: Duration = Duration::from_secs(3);
+const CLOSE_WAIT: Duration = Duration::from_secs(10);
 const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(250);
 
 fn main() -> ExitCode {
@@ -84,38 +87,41 @@ fn measure(plan: Plan, words: &[&str]) -> Result<(), Failed> {
         if wanted("sqlite") {
             let directory = tempfile::tempdir_in(&scratch);
             let directory = directory.map_err(|error| Failed::io("could not create a directory", &error))?;
-            let path = directory.path().join("backlog.db");
-            on_engine(plan, &scratch, "SQLite", &format!("sqlite:{}", path.display())).await?;
+            let url = |name: &str| format!("sqlite:{}", directory.path().join(name).display());
+            on_engine(plan, &scratch, "SQLite", (&url("small.db"), &url("large.db"))).await?;
         }
         if wanted("postgres") {
             let server = Postgres::start(&scratch).await?;
-            let url = server.database("backlog").await?;
-            on_engine(plan, &scratch, "PostgreSQL", &url).await?;
+            let (small, large) = (server.database("small").await?, server.database("large").await?);
+            on_engine(plan, &scratch, "PostgreSQL", (&small, &large)).await?;
         }
         Ok(())
     })
 }
 
-async fn on_engine(plan: Plan, scratch: &Path, engine: &str, url: &str) -> Result<(), Failed> {
-    let store = open(url).await.map_err(failed)?;
-    let share = |number| TenantShare { tenant: tenant(number), lanes_max: 16 };
-    store.serve_tenants((0..plan.tenants).map(share).collect()).await.map_err(failed)?;
-    fill(&store, plan.tenants, 0..plan.tenants).await?;
-    let small = claims(&store).await?;
+/// Measures one engine, on two stores of which one has the small backlog and one the large.
+async fn on_engine(plan: Plan, scratch: &Path, engine: &str, (small, large): (&str, &str)) -> Result<(), Failed> {
+    let Plan { tenants, deliveries, .. } = plan;
+    let (few, many) = (open(small).await.map_err(failed)?, open(large).await.map_err(failed)?);
+    for store in [&few, &many] {
+        let share = |number| TenantShare { tenant: tenant(number), lanes_max: 16 };
+        store.serve_tenants((0..tenants).map(share).collect()).await.map_err(failed)?;
+    }
+    fill(&few, tenants, 0..tenants).await?;
     let began = Instant::now();
-    fill(&store, plan.tenants, plan.tenants..plan.deliveries).await?;
+    fill(&many, tenants, 0..deliveries).await?;
     #[expect(clippy::cast_precision_loss, reason = "a million")]
-    let rate = (plan.deliveries - plan.tenants) as f64 / began.elapsed().as_secs_f64();
-    let large = claims(&store).await?;
-    let ratio = large / small;
-    let deliveries = plan.deliveries;
-    let name = format!("{engine}: claim of {LANES} lanes, {} and {deliveries} waiting", plan.tenants);
+    let rate = deliveries as f64 / began.elapsed().as_secs_f64();
     println!("{}", Figure::plain(format!("{engine}: backlog filled"), format!("{rate:.0} deliveries/s")).line());
-    let value = format!("{small:.2} -> {large:.2} ms");
+    let (of_few, of_many) = claims(&few, &many).await?;
+    let ratio = of_many / of_few;
+    let name = format!("{engine}: claim of {LANES} lanes, {tenants} and {deliveries} waiting");
+    let value = format!("{of_few:.2} and {of_many:.2} ms");
     println!("{}", Figure::plain(name, value).ratio(ratio).target("<= 2.00 x the small one", ratio <= 2.0).line());
-    store.close(Duration::from_secs(10)).await;
-    let peak = memory(plan, scratch, url).await?;
-    let name = format!("{engine}: memory of a replica, {deliveries} waiting, {} tenants", plan.tenants);
+    few.close(CLOSE_WAIT).await;
+    many.close(CLOSE_WAIT).await;
+    let peak = memory(plan, scratch, large).await?;
+    let name = format!("{engine}: memory of a replica, {deliveries} waiting, {tenants} tenants");
     println!("{}", Figure::plain(name, format!("{peak:.1} MiB")).target("< 150 MiB", peak < 150.0).line());
     Ok(())
 }
@@ -168,32 +174,43 @@ async fn fill(store: &Store, tenants: usize, numbers: std::ops::Range<usize>) ->
     Ok(())
 }
 
-/// What one claim takes, in milliseconds: the median.
-async fn claims(store: &Store) -> Result<f64, Failed> {
-    let request = ClaimRequest { owner: "bench".to_owned(), lanes_max: LANES, lease_for: LEASE, waiting_max: 4 };
+/// What a claim of each store takes, in milliseconds: medians. They take turns, because a claim is a commit, and a disk
+/// that others use changes its speed by the minute.
+async fn claims(few: &Store, many: &Store) -> Result<(f64, f64), Failed> {
     // What was filled in is written to its place first, so that it does not share the disk with the claims.
-    let settled = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < settled {
-        store.ping().await.map_err(failed)?;
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let mut millis = Vec::with_capacity(CLAIMS);
+    tokio::time::sleep(SETTLE).await;
+    let (mut of_few, mut of_many) = (Vec::with_capacity(CLAIMS), Vec::with_capacity(CLAIMS));
     for _ in 0..CLAIMS {
-        let began = Instant::now();
-        let claims = store.claim(&request).await.map_err(failed)?;
-        millis.push(began.elapsed().as_secs_f64() * 1_000.0);
-        if claims.len() != LANES {
-            return Err(Failed::new(format!("{} lanes were claimed of {LANES}", claims.len())));
-        }
-        for claim in claims {
-            let at = claim.now.plus(LEASE);
-            let postponement = Postponement { at, counted: false, not_processed: true, attempt: None };
-            if !store.postpone(&claim.lease, postponement).await.map_err(failed)?.is_yes() {
-                return Err(Failed::new("a lane that was just claimed is lost"));
-            }
+        of_few.push(claim(few).await?);
+        of_many.push(claim(many).await?);
+    }
+    Ok((median(&of_few), median(&of_many)))
+}
+
+/// Claims once and gives everything back; answers how long the claim took, in milliseconds.
+async fn claim(store: &Store) -> Result<f64, Failed> {
+    let request = ClaimRequest {
+        owner: "bench".to_owned(),
+        lanes_max: LANES,
+        lease_for: LEASE,
+        waiting_max: 4,
+        newest_first: false,
+        slow: SlowShare::default(),
+    };
+    let began = Instant::now();
+    let claims = store.claim(&request).await.map_err(failed)?;
+    let took = began.elapsed();
+    if claims.len() != LANES {
+        return Err(Failed::new(format!("{} lanes were claimed of {LANES}", claims.len())));
+    }
+    for claim in claims {
+        let at = claim.now.plus(LEASE);
+        let postponement = Postponement { at, counted: false, not_processed: true, attempt: None };
+        if !store.postpone(&claim.lease, postponement).await.map_err(failed)?.is_yes() {
+            return Err(Failed::new("a lane that was just claimed is lost"));
         }
     }
-    Ok(median(&millis))
+    Ok(took.as_secs_f64() * 1_000.0)
 }
 
 /// The most memory of a replica that works on this backlog while every instance is down, in MiB.

@@ -15,8 +15,9 @@ git worktree add --quiet --detach "$tree" "$commit"
 [[ -e $tree/src/store/postgres ]] || { echo "$commit has no store in PostgreSQL: nothing to come from" >&2; exit 2; }
 
 echo "==> the program of $(git log -1 --format='%h %s' "$commit")"
-# Its dependencies are mostly ours: what is built for it stays for the next time.
-(cd "$tree" && CARGO_TARGET_DIR=../earlier-build cargo build --locked --quiet --bin snowgate)
+# Beside our own builds, since most dependencies are the same; its program is set aside before ours takes the name again.
+CARGO_TARGET_DIR="$PWD/target" cargo build --manifest-path "$tree/Cargo.toml" --locked --quiet --bin snowgate
+cp target/debug/snowgate target/snowgate-earlier
 echo '==> the update'
-SNOWGATE_EARLIER="$PWD/target/earlier-build/debug/snowgate" \
+SNOWGATE_EARLIER="$PWD/target/snowgate-earlier" \
   cargo nextest run --locked --test process --no-capture -E 'test(/^rolling::/)'

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// event meets it again.
 pub const PANICS_MAX: usize = 3;
 /// Tries in a row of which nothing was recorded: the process died, was killed, or could not reach its store. Only the
-/// first can be the delivery's doing, so there are more of them than of panics.
-pub const VANISHED_TRIES_MAX: usize = 5;
+/// first can be the delivery's doing, and a bad day has several of the others, so there are many more of them than of panics.
+pub const VANISHED_TRIES_MAX: usize = 10;
 /// How long a delivery rests after a panic: no peer is to blame, so waiting longer would mend nothing.
 pub const PANIC_REST: Duration = Duration::from_secs(2);

@@ -18,7 +18,7 @@ use crate::domain::time::SharedClock;
 use crate::limits::{CLAIM_POLL, FOLD_MAX, JAM_OLDEST_EVERY, LEASE};
 use crate::runtime::drain::Stop;
 use crate::runtime::wake::Wake;
-use crate::runtime::{failpoint, luck, tasks};
+use crate::runtime::{failpoint, tasks};
 use crate::store::{Claim, ClaimRequest, Postponement, SlowShare, Store, StoreError};
 
 /// How long to leave a store alone that just failed.
@@ -79,8 +79,8 @@ impl Worker {
             lanes_max,
             lease_for: failpoint::lease(LEASE),
             waiting_max: FOLD_MAX,
-            // Drawn, not counted: a count would keep step with the turns of the tenants, and meet some of them always.
-            newest_first: luck::fraction() * f64::from(JAM_OLDEST_EVERY) >= 1.0,
+            // By the moment, not counted: a count would keep step with the turns of the tenants, and meet some of them always.
+            newest_first: self.clock.now().millis() % i64::from(JAM_OLDEST_EVERY) != 0,
             slow,
         };
         self.store.claim(&request).await

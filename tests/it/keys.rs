@@ -23,6 +23,7 @@ async fn paused(gateway: &Gateway) -> (String, String) {
 
 #[tokio::test]
 async fn a_lookup_that_returns_strangers_stops_the_tenant_and_touches_nobody() {
+    // proves F41: paused as lookup_untrusted, 0 writes
     let instance = Instance::with(|switches| {
         switches.unreadable_columns.insert("incident.correlation_id".to_owned());
     });
@@ -43,6 +44,7 @@ async fn a_lookup_that_returns_strangers_stops_the_tenant_and_touches_nobody() {
 
 #[tokio::test]
 async fn an_instance_that_keeps_neither_of_our_keys_gets_one_ticket_and_a_person() {
+    // proves F43: its ticket is known, paused as correlation_not_kept, 1 ticket for 2 incidents
     let instance = Instance::with(|switches| {
         switches.sys_id_honoured = false;
         switches.unwritable_columns.insert("incident.correlation_id".to_owned());

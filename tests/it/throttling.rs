@@ -64,6 +64,7 @@ async fn revoked_tokens_cost_one_fetch_and_no_event() {
 
 #[tokio::test]
 async fn wrong_credentials_pause_the_tenant_in_words_and_ask_rarely() {
+    // proves F34: paused in words, at most 2 requests for a token, the neighbour goes on, and after the repair all is delivered
     let instance = Instance::start();
     let home =
         Home::of(&[Tenant::named("contoso", instance.url()).with_oauth(), Tenant::named("fabrikam", instance.url())]);

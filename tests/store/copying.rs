@@ -136,7 +136,7 @@ async fn people(subject: &Subject) {
         Pause { until, code: Pause::OPERATOR.to_owned(), reason: "their change freeze · Übergabe".to_owned() };
     store.pause_by(&tenant("fabrikam"), pause, by("ada")).await.unwrap();
     let learned = Learned { fingerprint: "x".to_owned(), honours_sys_id: Some(true), ..Learned::default() };
-    store.learn(&tenant(CONTOSO), learned).await.unwrap();
+    assert!(store.learn(&tenant(CONTOSO), &Learned::default(), learned).await.unwrap());
     let findings = vec![serde_json::json!({"code": "L001"})];
     let check = CheckRecord { digest: [7; 32], passed: true, findings, by: by("ada") };
     store.record_check(&tenant(CONTOSO), check).await.unwrap();
@@ -222,6 +222,10 @@ async fn everything_arrives_in_postgresql_and_comes_back() {
     let clock = Arc::clone(&subject.clock);
     let counted = subject.beside(Subject::memory().store);
     let (_folder, path) = subject.closed();
+    // A single process keeps this in memory; a file that came from a database has it.
+    let pace = "INSERT INTO peer_pace VALUES (1, 'servicenow https://c.example', 3, 1, 2, 3, NULL, 1, 4, 'busy', 'x', \
+                'half_open', 5, 6, 7, NULL, 8, 'http_503', 'w', 9)";
+    Connection::open(&path).unwrap().execute_batch(pace).unwrap();
     let database = server::database();
 
     let report = copied(&file(&path), &in_postgres(&database)).await.unwrap();

@@ -53,7 +53,7 @@ macro_rules! table {
 }
 
 /// Every table, each behind those that it refers to.
-pub(in crate::store) const TABLES: [Table; 9] = [
+pub(in crate::store) const TABLES: [Table; 10] = [
     table!("tenant", 1: id Long, name Text, paused_until Long, pause_code Text, pause_reason Text, learned Text),
     table!("lane", 1: id Long, tenant Long, direction Short, incident Text, head Long, tail Long, rank Short, due Long,
         fence Long, attempts Int, parked Flag),
@@ -66,6 +66,10 @@ pub(in crate::store) const TABLES: [Table; 9] = [
     table!("sweep", 1: tenant Long, fence Long, began Long, last_began Long, cursor Text),
     table!("tenant_check", 1: tenant Long, checked_at Long, checked_by Text, digest Bytes, passed Flag, findings Text,
         released_at Long, released_by Text, released_digest Bytes, forced Flag),
+    table!("peer_pace", 2: tenant Long, peer Text, version Long, paid_until Long, hour_ends Long, hour_used Long,
+        hour_limit Long, hour_told Flag, gate_until Long, gate_cause Text, gate_reason Text, breaker Text,
+        breaker_epoch Long, breaker_rounds Long, breaker_turned Long, breaker_until Long, breaker_good Long,
+        breaker_failure Text, probe_owner Text, probe_until Long),
     table!(AUDIT_ANCHOR, 1: id Int, sequence Long, hash Bytes),
     table!(AUDIT, 1: sequence Long, at Long, who Text, role Text, tenant Text, action Text, target Text, before Bytes,
         after Bytes, source Text, request Text, note Text, hash Bytes),
