@@ -96,6 +96,9 @@ impl Journey<'_> {
 
     /// One read, and what it says about this work.
     pub(super) async fn look(&self, work: &Work) -> Result<Standing, Stop> {
+        if let Some(row) = self.made_before_the_link(work).await? {
+            return Ok(Standing::Applied(Box::new(row)));
+        }
         let row = match work.adopts.as_ref().or(work.memory.ticket.as_ref()) {
             Some(ticket) => match self.find_by_sys_id(&ticket.sys_id).await? {
                 Some(row) => Some(row),
@@ -109,6 +112,19 @@ impl Journey<'_> {
             None if work.memory.ticket.is_some() => Err(Stop::ticket_missing()),
             None => Ok(Standing::New),
         }
+    }
+
+    /// The ticket of a create that was begun before a customer's ticket became the incident's: what was sent then is not
+    /// on the customer's ticket, and must not be written there again.
+    async fn made_before_the_link(&self, work: &Work) -> Result<Option<Row>, Stop> {
+        let Some(linked) = work.memory.ticket.as_ref().filter(|_| self.claim.memory.ticket.is_none()) else {
+            return Ok(None);
+        };
+        if work.sending_since.is_none() || work.adopts.is_some() {
+            return Ok(None);
+        }
+        let made = self.find_by_correlation(work).await?.filter(|row| row.sys_id != linked.sys_id);
+        Ok(made.filter(|row| row.get("correlation_display") == Some(work.mark().as_str())))
     }
 
     /// Whether a row carries this work's mark. A closed ticket takes text and keeps no mark: then its journal says.

@@ -249,9 +249,13 @@ impl World {
     /// Sends a life's events, in order, repeats included.
     fn send(&self, life: Life) -> JoinHandle<()> {
         let service = Arc::clone(&self.service);
-        let begins = self.plan.spread.mul_f64(luck::fraction());
+        // Runs without a spread draw the same luck as ever, so that their seeds stay what they were.
+        let at_once = self.plan.spread.is_zero();
+        let begins = if at_once { Duration::ZERO } else { self.plan.spread.mul_f64(luck::fraction()) };
         tasks::spawn("sender", async move {
-            tokio::time::sleep(begins).await;
+            if !at_once {
+                tokio::time::sleep(begins).await;
+            }
             for event in life.events {
                 tokio::time::sleep(event.pause).await;
                 let Event { kind, data, times, .. } = event;
