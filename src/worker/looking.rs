@@ -97,7 +97,7 @@ impl Journey<'_> {
     /// One read, and what it says about this work.
     pub(super) async fn look(&self, work: &Work) -> Result<Standing, Stop> {
         if let Some(row) = self.made_before_the_link(work).await? {
-            return Ok(Standing::Applied(Box::new(row)));
+            return self.judge(work, row).await;
         }
         let row = match work.adopts.as_ref().or(work.memory.ticket.as_ref()) {
             Some(ticket) => match self.find_by_sys_id(&ticket.sys_id).await? {
@@ -114,8 +114,8 @@ impl Journey<'_> {
         }
     }
 
-    /// The ticket of a create that was begun before a customer's ticket became the incident's: what was sent then is not
-    /// on the customer's ticket, and must not be written there again.
+    /// The ticket of a create that was begun before a customer's ticket became the incident's: it carries the keys and what
+    /// was sent, so it stays the incident's, and the customer's stands beside it. One read, and only for such a work.
     async fn made_before_the_link(&self, work: &Work) -> Result<Option<Row>, Stop> {
         let Some(linked) = work.memory.ticket.as_ref().filter(|_| self.claim.memory.ticket.is_none()) else {
             return Ok(None);
@@ -123,8 +123,12 @@ impl Journey<'_> {
         if work.sending_since.is_none() || work.adopts.is_some() {
             return Ok(None);
         }
-        let made = self.find_by_correlation(work).await?.filter(|row| row.sys_id != linked.sys_id);
-        Ok(made.filter(|row| row.get("correlation_display") == Some(work.mark().as_str())))
+        let made = if self.honours_sys_id() == Some(true) {
+            self.find_by_sys_id(&work.identity.sys_id).await?
+        } else {
+            self.find_by_correlation(work).await?
+        };
+        Ok(made.filter(|row| row.sys_id != linked.sys_id))
     }
 
     /// Whether a row carries this work's mark. A closed ticket takes text and keeps no mark: then its journal says.
