@@ -112,11 +112,7 @@ impl Journey<'_> {
         match self.standing(work).await? {
             Standing::Applied(row) => {
                 let operation = if work.memory.ticket.is_some() { Operation::Update } else { Operation::Create };
-                // It is proved done: a mapping that was edited meanwhile must not park it, or a replay would write twice.
-                let draft = match self.draft(work, operation).await {
-                    Err(Stop::Park { .. }) => Draft::default(),
-                    draft => draft?,
-                };
+                let draft = self.draft_of_applied(work, operation).await?;
                 match &work.memory.ticket {
                     Some(ticket) if self.turned_out_closed(work, &draft, &row) => {
                         self.closed_unnoticed(work, &ticket.clone()).await
@@ -221,6 +217,15 @@ impl Journey<'_> {
         newer.sla = Some(Sla { first_response_due: Some(due), custom: serde_json::Map::new() });
         change.incident.merge(&newer);
         Some(change)
+    }
+
+    /// What a write that is proved done can have written: a mapping that was edited meanwhile must not park it, or a replay
+    /// would write twice.
+    pub(super) async fn draft_of_applied(&self, work: &Work, operation: Operation) -> Result<Draft, Stop> {
+        match self.draft(work, operation).await {
+            Err(Stop::Park { .. }) => Ok(Draft::default()),
+            draft => draft,
+        }
     }
 
     /// Looks for a record that the mapping refers to. A value that fits two records, or cannot be asked for, is missing:

@@ -131,7 +131,10 @@ impl<'j> Journey<'j> {
         }
         let next = work.succeeding(&self.bridge.deployment_key, &self.claim.tenant);
         match Box::pin(self.standing(&next)).await? {
-            Standing::Applied(row) => Ok(self.settled_as_found(&next, &Draft::default(), &row, "already_applied")),
+            Standing::Applied(row) => {
+                let draft = self.draft_of_applied(&next, Operation::Create).await?;
+                Ok(self.settled_as_found(&next, &draft, &row, "already_applied"))
+            }
             Standing::CannotTell => Err(Stop::cannot_tell()),
             Standing::Known(ticket) => Box::pin(self.update(&next, &ticket)).await,
             Standing::New => {
