@@ -22,12 +22,12 @@ mod rotation;
 pub mod sweep;
 mod telling;
 
-use self::news::{Comparison, Linked, News, Trouble};
+use self::news::{Comparison, Linked, News, Trouble, Turn};
 use super::journey::Journey;
 use super::report;
 use super::stop::{Head, Stop};
 use crate::callback::event::Event;
-use crate::delivery::identity;
+use crate::delivery::identity::{self, Subject};
 use crate::delivery::kind::{Kind, TicketKind};
 use crate::delivery::lane::LaneMemory;
 use crate::delivery::record::{Direction, Ending, Owner};
@@ -120,7 +120,7 @@ impl Journey<'_> {
             link = self.link_of(&sighting).await?;
         }
         let linked = match &link {
-            Some(link) => Some(self.linked(link).await?),
+            Some(link) => Some(self.linked(link, &sighting).await?),
             None => None,
         };
         let comparison = Comparison {
@@ -204,12 +204,24 @@ impl Journey<'_> {
     }
 
     /// What the incident's own lane knows: what it was told, what it wrote, whether it is writing just now.
-    async fn linked(&self, link: &Link) -> Result<Linked, Stop> {
+    async fn linked(&self, link: &Link, sighting: &Sighting) -> Result<Linked, Stop> {
         let view = self.store.lane(&self.claim.tenant, Direction::ToServicenow, &link.incident).await?;
         let view = view.unwrap_or_default();
-        let current = view.memory.ticket.as_ref().is_none_or(|ticket| ticket.sys_id == link.ticket.sys_id);
-        let ours = if current { view.memory.ours } else { std::collections::BTreeMap::new() };
-        Ok(Linked { link: link.clone(), told: view.memory.told, ours, current, sending: view.sending })
+        let turn = self.turn_of(link, sighting, &view.memory);
+        let ours = if turn == Turn::Present { view.memory.ours } else { std::collections::BTreeMap::new() };
+        Ok(Linked { link: link.clone(), told: view.memory.told, ours, turn, sending: view.sending })
+    }
+
+    /// Which of the incident's tickets one is, as far as its lane has settled.
+    fn turn_of(&self, link: &Link, sighting: &Sighting, memory: &LaneMemory) -> Turn {
+        if memory.ticket.as_ref().is_none_or(|ticket| ticket.sys_id == link.ticket.sys_id) {
+            return Turn::Present;
+        }
+        let episode = memory.told.as_ref().and_then(|told| told.episode).unwrap_or(1);
+        let next = Subject { incident: link.incident.clone(), episode, successor: memory.successors + 1 };
+        let next = identity::derive(&self.bridge.deployment_key, &self.claim.tenant, &next).correlation_id;
+        let is_next = link.episode > episode || sighting.correlation_id.as_deref() == Some(next.as_str());
+        if is_next { Turn::Coming } else { Turn::Past }
     }
 
     /// Who we are there, as configured or as the instance taught us.

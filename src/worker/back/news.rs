@@ -11,10 +11,11 @@ use serde_json::{Map, Value, json};
 
 use super::outbox::ticket_json;
 use crate::callback::event::Event;
+use crate::delivery::connection_test;
+use crate::delivery::identity::{self, Subject};
 use crate::delivery::kind::TicketKind;
 use crate::delivery::marker::Marker;
 use crate::delivery::seen::{Compared, Ours, Seen};
-use crate::delivery::{connection_test, identity};
 use crate::domain::id::TenantId;
 use crate::domain::incident::{Attachment, Incident, Origin, Visibility, Word};
 use crate::domain::print::print;
@@ -55,10 +56,21 @@ pub(super) struct Linked {
     pub(super) told: Option<Incident>,
     /// What our own writes left in the ticket.
     pub(super) ours: BTreeMap<String, Ours>,
-    /// Whether it is the incident's present ticket, and not one that was closed and followed by another.
-    pub(super) current: bool,
+    /// Which of the incident's tickets it is.
+    pub(super) turn: Turn,
     /// Whether a write is on its way.
     pub(super) sending: bool,
+}
+
+/// Which of an incident's tickets one is: only what the present one says counts for the incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The incident's ticket.
+    Present,
+    /// It was followed by another, or stands beside it: what its columns say is known and told nobody.
+    Past,
+    /// Its making is not settled yet: what people do to it is news as soon as it is.
+    Coming,
 }
 
 /// What is new.
@@ -162,7 +174,12 @@ impl Comparison<'_> {
         // Of two sightings of one version, which a script may leave standing, the later look counts.
         let later = self.is_read() && news.seen.version == Some(version) && self.seen_at > news.seen.looked_at;
         let worth_it = news.seen.is_newer(version) || later;
-        if self.sighting.fields.is_none() || !worth_it || !linked.current {
+        if self.sighting.fields.is_none() || !worth_it || linked.turn == Turn::Coming {
+            return Ok(());
+        }
+        if linked.turn == Turn::Past {
+            // Noted, or every sweep would find it anew.
+            self.remember_columns(&mut news.seen);
             return Ok(());
         }
         // Also where nothing seems to have changed: what looks like our last word may be somebody's answer to the next.
@@ -262,10 +279,13 @@ impl Comparison<'_> {
     }
 
     fn deletion(&self, linked: &Linked, news: &mut News) {
-        if news.seen.gone || !linked.current {
+        if news.seen.gone || linked.turn == Turn::Coming {
             return;
         }
         news.seen.gone = true;
+        if linked.turn == Turn::Past {
+            return;
+        }
         let system = linked.told.as_ref().and_then(|told| told.origin) == Some(Origin::System);
         let changes = if system { json!({"owner": "provider"}) } else { json!({"state": "cancelled"}) };
         let id = format!("{}-deleted", self.sighting.sys_id);
@@ -277,16 +297,24 @@ impl Comparison<'_> {
 
     /// What people wrote, each entry once.
     fn journal(&self, linked: &Linked, news: &mut News) {
-        let marker = Marker {
-            deployment_key: self.deployment_key,
-            tenant: self.tenant,
-            correlation_id: self.sighting.correlation_id.as_deref().unwrap_or_default(),
-        };
+        let marker =
+            Marker { deployment_key: self.deployment_key, tenant: self.tenant, correlation_id: &self.key(linked) };
         let messages = self.new_entries(news, Some(marker));
         for message in messages {
             let id = message.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
             self.message(linked, id, message, news);
         }
+    }
+
+    /// The key that our texts on this ticket are marked with. A customer's ticket that was closed before it got its keys takes
+    /// texts and never the key.
+    fn key(&self, linked: &Linked) -> String {
+        let carried = self.sighting.correlation_id.clone().filter(|key| identity::is_ours(key));
+        carried.unwrap_or_else(|| {
+            let Link { incident, episode, ticket: _ } = linked.link.clone();
+            let subject = Subject { incident, episode, successor: 0 };
+            identity::derive(self.deployment_key, self.tenant, &subject).correlation_id
+        })
     }
 
     fn message(&self, linked: &Linked, id: String, message: Value, news: &mut News) {
