@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use snowgate::delivery::identity::{self, Subject};
 use snowgate::delivery::kind::{Kind, TicketKind};
 use snowgate::delivery::marker::Marker;
 use snowgate::delivery::record::{Delivery, Direction, State};
@@ -47,11 +48,11 @@ fn comments(world: &World, links: &[Link], told: &[Told]) -> Vec<String> {
     for link in links {
         let ticket = link.ticket.sys_id.as_str();
         let Some(record) = instance.record("incident", ticket) else { continue };
-        let marker = Marker {
-            deployment_key: DEPLOYMENT_KEY,
-            tenant: &world.tenant,
-            correlation_id: record.get("correlation_id").map_or("", String::as_str),
-        };
+        // A ticket that never got our key takes our texts all the same; they are marked with the key it was to get.
+        let subject = Subject { incident: link.incident.clone(), episode: link.episode, successor: 0 };
+        let meant = identity::derive(DEPLOYMENT_KEY, &world.tenant, &subject).correlation_id;
+        let correlation_id = record.get("correlation_id").filter(|key| identity::is_ours(key)).unwrap_or(&meant);
+        let marker = Marker { deployment_key: DEPLOYMENT_KEY, tenant: &world.tenant, correlation_id };
         for entry in instance.journal(ticket) {
             let expected = usize::from(is_for_the_service(&entry, marker));
             let found = times.remove(&entry.sys_id).unwrap_or_default();
