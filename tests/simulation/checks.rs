@@ -85,6 +85,7 @@ async fn of_incident(world: &World, incident: &str, view: &View, links: &[&Link]
     let Some(record) = instance.record("incident", &current) else { return Vec::new() };
     let at = |column: &str| record.get(column).cloned().unwrap_or_default();
     let mut violations = Vec::new();
+    let left = left_to_a_person(world, incident);
     let urgency = match view.severity {
         Some("critical") => "1",
         Some("high") => "2",
@@ -102,8 +103,9 @@ async fn of_incident(world: &World, incident: &str, view: &View, links: &[&Link]
     let journal: Vec<JournalEntry> =
         links.iter().flat_map(|link| instance.journal(link.ticket.sys_id.as_str())).collect();
     for column in ["comments", "work_notes"] {
-        let expected: Vec<_> =
-            view.notes.iter().filter(|(at, _)| *at == column).map(|(_, text)| text.as_str()).collect();
+        let expected =
+            view.notes.iter().filter(|(at, text)| *at == column && !left.contains(text)).map(|(_, text)| text.as_str());
+        let expected: Vec<_> = expected.collect();
         let ours = journal.iter().filter(|entry| entry.element == column && entry.by == "snowgate");
         let ours: Vec<_> = ours.map(|entry| unmarked(&entry.text)).filter(|text| !is_notice(text)).collect();
         if ours != expected {
@@ -111,6 +113,20 @@ async fn of_incident(world: &World, incident: &str, view: &View, links: &[&Link]
         }
     }
     violations
+}
+
+/// The texts that wait for a person, because their ticket was deleted before the incident had another: which deliveries may
+/// wait so is judged with all the others.
+fn left_to_a_person(world: &World, incident: &str) -> Vec<String> {
+    let parked = world.ended.iter().filter(|delivery| {
+        let code = delivery.ending.as_ref().and_then(|ending| Some(ending.parking.as_ref()?.code.as_str()));
+        delivery.incident.as_str() == incident && code == Some("ticket_missing")
+    });
+    let text = |delivery: &Delivery| {
+        let body: serde_json::Value = serde_json::from_str(delivery.body.get()).unwrap_or_default();
+        body["message"]["text"].as_str().map(str::to_owned)
+    };
+    parked.filter_map(text).collect()
 }
 
 fn links_lane(incident: &str) -> snowgate::domain::id::IncidentId {
