@@ -54,8 +54,8 @@ pub(crate) struct Network {
     pub(crate) instance: Mutex<Instance>,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) log: Mutex<Vec<Call>>,
-    /// Until when the instance asked to be left alone, as far as the living client was told.
-    pub(crate) quiet_until: Mutex<Timestamp>,
+    /// Since and until when the instance asked to be left alone, as far as the living client was told.
+    pub(crate) quiet: Mutex<Option<(Timestamp, Timestamp)>>,
     pub(crate) broken_windows: Mutex<Vec<String>>,
     /// A rule of the customer's strips what looks like a footer from every comment, before it is stored.
     pub(crate) strips_footers: bool,
@@ -86,17 +86,20 @@ impl Exchange for Way {
 
 impl Network {
     fn watch_window(&self, request: &wire::Request) {
-        let (now, quiet) = (self.clock.now(), *self.quiet_until.lock().unwrap());
-        if now < quiet {
-            let what = format!("call inside a Retry-After window: {request:?} at {now}, window until {quiet}");
+        let (now, quiet) = (self.clock.now(), *self.quiet.lock().unwrap());
+        // A call that leaves in the very instant in which the answer comes in cannot know of it.
+        if let Some((_, until)) = quiet.filter(|(since, until)| since < &now && now < *until) {
+            let what = format!("call inside a Retry-After window: {request:?} at {now}, window until {until}");
             self.broken_windows.lock().unwrap().push(what);
         }
     }
 
     fn quiet_for(&self, duration: Duration) {
-        let until = self.clock.now().plus(duration);
-        let mut quiet = self.quiet_until.lock().unwrap();
-        *quiet = until.max(*quiet);
+        let now = self.clock.now();
+        let mut quiet = self.quiet.lock().unwrap();
+        let open = quiet.filter(|(_, until)| now < *until);
+        let (since, until) = open.unwrap_or((now, now));
+        *quiet = Some((since, until.max(now.plus(duration))));
     }
 
     async fn carry(self: Arc<Self>, request: wire::Request) -> Result<wire::Answer, TransportFault> {

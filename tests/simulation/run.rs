@@ -9,7 +9,7 @@ use snowgate::callback::client::CallbackOptions;
 use snowgate::delivery::record::Delivery;
 use snowgate::domain::id::TenantId;
 use snowgate::domain::secret::Secret;
-use snowgate::domain::time::{SharedClock, Timestamp};
+use snowgate::domain::time::SharedClock;
 use snowgate::limits::WORKER_LANES_MAX;
 use snowgate::mapping::{Mapping, SourceFile, compile};
 use snowgate::peer::oauth::Credentials;
@@ -163,7 +163,7 @@ impl World {
             instance: Mutex::new(instance(plan)),
             faults: Mutex::new(Faults::new(faults)),
             log: Mutex::default(),
-            quiet_until: Mutex::new(Timestamp::EPOCH),
+            quiet: Mutex::default(),
             broken_windows: Mutex::default(),
             strips_footers: plan.strips_footers,
         });
@@ -239,7 +239,7 @@ impl World {
                 // Aborted is not dead yet: until then it would be told of windows that the next process cannot know.
                 drop(task.await);
             }
-            *self.network.quiet_until.lock().unwrap() = Timestamp::EPOCH;
+            *self.network.quiet.lock().unwrap() = None;
             self.service.forget_windows();
             process = self.start_process();
         }
