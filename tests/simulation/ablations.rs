@@ -2,7 +2,9 @@
 //!
 //! The table is the page: what is taken away, in which world, and (printed by the test) which seed noticed and by what. Not
 //! in it, because it cannot be switched off in a simulation: a commit without a sync. A store that would run like that is
-//! refused before it opens (`src/store/sqlite/connection.rs`, `a_connection_that_would_not_sync_is_refused`). A decision
+//! refused before it opens, so that without it nothing is green (`src/store/sqlite/connection.rs`,
+//! `a_connection_that_would_not_sync_is_refused`; `tests/store/postgres_server.rs`, `a_server_that_may_forget_is_refused`),
+//! and `tests/store/sync_order.rs` sees in the system's calls that the log is synced before a receipt is given. A decision
 //! from two reads is not in it either: what a look finds without our mark is acted on only after the whole settle time, when
 //! nothing can come in between two reads any more. The layers against echoes have their own worlds in `echoes`.
 
