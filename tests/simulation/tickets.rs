@@ -149,11 +149,7 @@ fn a_ticket_whose_making_is_unclear_while_the_customers_own_becomes_the_incident
                 assert_eq!(links.iter().filter(|link| link.incident.as_str() == incident).count(), 2, "{links:#?}");
                 let verdicts = world.judged().await;
                 assert!(verdicts.is_empty(), "{sys_ids_kept} {fault}: {verdicts:#?}");
-                let title = |ticket: &str| {
-                    let record = world.network.instance.lock().unwrap().record("incident", ticket).unwrap();
-                    record.get("short_description").cloned().unwrap_or_default()
-                };
-                assert_eq!(title(&ticket), "it is dark", "what was sent before the link is not written there again");
+                assert_eq!(title(world, &ticket), "it is dark", "what was sent before the link is not written there again");
                 let parked = world.deliveries().await.into_iter().filter(|it| it.direction == Direction::ToServicenow);
                 let parked: Vec<_> =
                     parked.filter(|it| it.ending.as_ref().is_some_and(|end| end.parking.is_some())).collect();
@@ -161,4 +157,9 @@ fn a_ticket_whose_making_is_unclear_while_the_customers_own_becomes_the_incident
             });
         }
     }
+}
+
+fn title(world: &World, ticket: &str) -> String {
+    let record = world.network.instance.lock().unwrap().record("incident", ticket).unwrap();
+    record.get("short_description").cloned().unwrap_or_default()
 }
