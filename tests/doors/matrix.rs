@@ -115,7 +115,8 @@ const FAULTS: [(&str, &str, &str); 52] = [
     (
         "F27",
         "an event that makes a worker panic or the process die",
-        "set aside for a person after three tries; other lanes go on",
+        "set aside for a person after three panics, or ten deaths of the process (a death names nobody: three would park what \
+         three restarts had under way); other lanes go on",
     ),
     ("F30", "429 with `Retry-After: 120`", "no call for so long, from any replica; no try is counted; others go on"),
     ("F31", "429 with strange times", "never earlier than said, never negative, never more than two hours"),
