@@ -39,11 +39,11 @@ async fn an_instance_is_reached_although_the_first_of_its_addresses_swallows_eve
     let instance = Instance::start();
     let port: u16 = instance.url().rsplit_once(':').unwrap().1.parse().unwrap();
     let hole = BlackHole::at(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)).await;
-    let home = Home::of(&[Tenant::named("contoso", &format!("http://localhost:{port}"))]);
-    let settings = std::fs::read_to_string(home.path().join("snowgate.yaml")).unwrap();
-    home.write("snowgate.yaml", &settings.replace("[127.0.0.0/8]", "[127.0.0.0/8, \"::1/128\"]"));
-    home.write("hosts", HOSTS);
-    let gateway = home.start_as(Start { after: Some("mount --bind hosts /etc/hosts"), ..Start::default() }).await;
+    let folder = Home::of(&[Tenant::named("contoso", &format!("http://localhost:{port}"))]);
+    let settings = std::fs::read_to_string(folder.path().join("snowgate.yaml")).unwrap();
+    folder.write("snowgate.yaml", &settings.replace("[127.0.0.0/8]", "[127.0.0.0/8, \"::1/128\"]"));
+    folder.write("hosts", HOSTS);
+    let gateway = folder.start_as(Start { after: Some("mount --bind hosts /etc/hosts"), ..Start::default() }).await;
     let begun = Instant::now();
     for number in 1..=3 {
         gateway.post(&Event::opened(&format!("MTR-{number}"))).await.expect(202);
