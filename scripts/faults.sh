@@ -2,6 +2,8 @@
 # Makes the table of faults F01 to F52 in docs/faults.md: which tests prove each of them, and what they saw.
 #
 #   scripts/faults.sh           runs those tests (some minutes), keeps what they saw, writes the page
+#   SNOWGATE_LONG=1 scripts/faults.sh   the same with thirty kills in ten thousand events (F13) and a PostgreSQL restarted
+#                               every 5 to 40 s (F19): ten minutes more
 #   scripts/faults.sh --page    only writes the page, from the sources and from what was seen the last time
 set -euo pipefail
 cd "$(dirname "$0")/.."

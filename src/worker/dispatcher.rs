@@ -11,11 +11,12 @@ use tracing::error;
 
 use super::Protections;
 use super::bridges::Bridges;
+use super::crash::Suspicion;
 use super::journey::Journey;
 use super::slots::{Slot, Slots};
 use crate::delivery::record::Direction;
-use crate::domain::time::SharedClock;
-use crate::limits::{CLAIM_POLL, FOLD_MAX, LEASE};
+use crate::domain::time::{SharedClock, Timestamp};
+use crate::limits::{CLAIM_POLL, FOLD_MAX, LEASE, SUSPECT_PAUSE, SUSPECT_REST};
 use crate::runtime::drain::Stop;
 use crate::runtime::wake::Wake;
 use crate::runtime::{failpoint, tasks};
@@ -104,7 +105,8 @@ impl Worker {
         let begun = self.clock.now();
         failpoint::hit("worker.after_claim");
         let Some(bridge) = self.bridges.of(&claim.tenant) else {
-            return self.give_back(claim).await;
+            // The tenant was removed between the claim and now. Its work is due again as soon as it comes back.
+            return self.give_back(claim, begun, Duration::ZERO).await;
         };
         // As it stood at the claim: nothing that another replica disproved before is acted on.
         let learned = bridge.of_this_instance(&claim.learned);
@@ -118,15 +120,16 @@ impl Worker {
             learned,
             protections: self.protections,
         };
-        let ended = match journey.parked_as_killer().await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                failpoint::hit_of("worker.working", claim.incident.as_str());
-                match claim.direction {
-                    Direction::ToServicenow => Box::pin(journey.run()).await,
-                    Direction::ToService => Box::pin(journey.run_back()).await,
+        let ended = match journey.suspicion().await {
+            Ok(Suspicion::Parked) => Ok(()),
+            Ok(Suspicion::None) => Self::carry_out(journey).await,
+            Ok(Suspicion::Suspected) => match self.slots.suspects_turn() {
+                Some(_turn) => {
+                    tokio::time::sleep(SUSPECT_PAUSE).await;
+                    Self::carry_out(journey).await
                 }
-            }
+                None => return self.give_back(claim, begun, SUSPECT_REST).await,
+            },
             Err(failed) => Err(failed),
         };
         if let Err(failed) = ended {
@@ -136,9 +139,18 @@ impl Worker {
         self.settled.all();
     }
 
-    /// The tenant was removed between the claim and now. Its work stays, and is due again as soon as it comes back.
-    async fn give_back(&self, claim: &Claim) {
-        let at = self.clock.now();
+    async fn carry_out(journey: Journey<'_>) -> Result<(), StoreError> {
+        failpoint::hit_of("worker.working", journey.claim.incident.as_str());
+        match journey.claim.direction {
+            Direction::ToServicenow => Box::pin(journey.run()).await,
+            Direction::ToService => Box::pin(journey.run_back()).await,
+        }
+    }
+
+    /// Nobody works on it now, and this was no try of it.
+    async fn give_back(&self, claim: &Claim, begun: Timestamp, rest: Duration) {
+        // As the store counts: its clock may differ from ours.
+        let at = claim.now.plus(self.clock.now().since(begun)).plus(rest);
         let postponement = Postponement { at, counted: false, not_processed: false, attempt: None };
         if let Err(failed) = self.store.postpone(&claim.lease, postponement).await {
             error!(tenant.id = %claim.tenant, error = %failed, "Cannot give a lane back; its lease runs out: {failed}");

@@ -18,6 +18,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::domain::id::TenantId;
@@ -33,6 +34,8 @@ use crate::telemetry::events::TenantSlow;
 pub struct Slots {
     taken: Arc<Mutex<Taken>>,
     draws: Arc<Luck>,
+    /// One place, for what may have killed processes.
+    suspects: Arc<Semaphore>,
 }
 
 /// One slot, held until it is dropped.
@@ -109,7 +112,13 @@ impl Slots {
             slow_held: 0,
         };
         // Luck of its own: nobody else's depends on how often was claimed.
-        Self { taken: Arc::new(Mutex::new(taken)), draws: Arc::new(Luck::seeded(0)) }
+        let (taken, draws, suspects) = (Mutex::new(taken), Luck::seeded(0), Semaphore::new(1));
+        Self { taken: Arc::new(taken), draws: Arc::new(draws), suspects: Arc::new(suspects) }
+    }
+
+    /// The only place for a delivery that may have killed processes, if it is free.
+    pub(super) fn suspects_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.suspects.try_acquire().ok()
     }
 
     /// Whether the next claim takes the newest first where urgent lanes jam: three of four do. Drawn, not counted: a count would

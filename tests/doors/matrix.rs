@@ -79,7 +79,8 @@ const FAULTS: [(&str, &str, &str); 52] = [
     (
         "F15",
         "the disk is full",
-        "503 with `Retry-After`, not ready, nothing is sent; recovers by itself and lost nothing",
+        "503 with `Retry-After`, not ready (under PostgreSQL it stays ready: what fits into the pages that are there is still \
+         taken), nothing is sent twice; recovers by itself and lost nothing",
     ),
     ("F16", "the store on a memory file system or on a network", "the start is refused in one line"),
     ("F17", "a damaged page", "refused or stopped, and never a 2xx"),
@@ -95,7 +96,12 @@ const FAULTS: [(&str, &str, &str); 52] = [
         "a failover to a standby that lacks the last commits",
         "ends that are gone are found in ServiceNow; acceptances that are gone are exactly those the standby never had",
     ),
-    ("F22", "a session that holds a transaction open for long", "work goes on, and the figures show it"),
+    (
+        "F22",
+        "a session that holds a transaction open for long",
+        "work goes on, slower by what cannot be cleaned away; the alert `SnowgateDatabaseLongTransaction` tells after five \
+         minutes (`deploy/prometheus/snowgate-host.test.yml`)",
+    ),
     (
         "F23",
         "the wall clock jumps forward and back; the machine sleeps",
@@ -115,7 +121,8 @@ const FAULTS: [(&str, &str, &str); 52] = [
     (
         "F27",
         "an event that makes a worker panic or the process die",
-        "set aside for a person after three tries; other lanes go on",
+        "set aside for a person after three panics, or ten deaths of the process (a death names nobody: three would park what \
+         three restarts had under way); other lanes go on",
     ),
     ("F30", "429 with `Retry-After: 120`", "no call for so long, from any replica; no try is counted; others go on"),
     ("F31", "429 with strange times", "never earlier than said, never negative, never more than two hours"),
@@ -153,7 +160,7 @@ const FAULTS: [(&str, &str, &str); 52] = [
     (
         "F51",
         "names that flap, addresses that swallow, certificates that ended",
-        "tried again; the certificate is named with its date",
+        "tried again, at the addresses that answer; the certificate is named with its date",
     ),
     ("F52", "the proxy for calls is down", "no tenant's breaker opens"),
 ];

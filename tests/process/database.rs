@@ -1,14 +1,16 @@
 //! A PostgreSQL that is restarted, cut off, held up, or replaced by a copy that lacks the last commits.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
 use snowgate::runtime::tasks;
+use tokio::time::Instant;
 
 use crate::support::chaos::{Chaos, Deed, Trouble, Way, When};
 use crate::support::faults::proven;
 use crate::support::fleet::{Fleet, Stories};
-use crate::support::postgres::{Server, Stop};
+use crate::support::postgres::{Database, Server, Session, Stop};
 use crate::support::{Event, Gateway, Home, Instance, Tenant, eventually, within};
 
 /// What a gateway may say of a database that is not there.
@@ -24,14 +26,32 @@ fn behind(chaos: &Chaos, database: &str, instance: &Instance) -> Home {
     home
 }
 
-/// Restarts the server each time another share of the writes has reached the instance; each time in another way.
-async fn restart_now_and_then(mut server: Server, instance: &Instance, stories: Stories, restarts: usize) -> Server {
+/// How often it is restarted, and what is told meanwhile, again and again.
+fn monkey() -> (usize, Stories) {
+    if is_long() { (15, Stories { incidents: 60, messages: 17 }) } else { (6, Stories { incidents: 30, messages: 10 }) }
+}
+
+fn is_long() -> bool {
+    std::env::var_os("SNOWGATE_LONG").is_some()
+}
+
+/// Waits for the moment of the next restart: in the long form 5 to 40 s, else until some more has been written.
+async fn moment(instance: &Instance, restart: usize) {
+    let luck = u64::from(uuid::Uuid::now_v7().as_bytes()[15]);
+    if is_long() {
+        // The monkey's own pace, and nothing that the test waits for.
+        return tokio::time::sleep(Duration::from_secs(5 + luck % 36)).await;
+    }
+    within(Duration::from_mins(10), "so much has been written", async || {
+        (instance.writes("POST") + instance.writes("PATCH") >= 45 * (restart + 1)).then_some(())
+    })
+    .await;
+}
+
+/// Restarts the server again and again, each time in another way, and says when it is over.
+async fn restart_now_and_then(mut server: Server, instance: &Instance, restarts: usize, over: &AtomicBool) -> Server {
     for restart in 0..restarts {
-        let writes = (stories.events() * (restart + 1)) / (restarts + 2);
-        within(Duration::from_mins(10), "so much has been written", async || {
-            (instance.writes("POST") + instance.writes("PATCH") >= writes).then_some(())
-        })
-        .await;
+        moment(instance, restart).await;
         let restarted = tasks::blocking("restart", move || {
             match restart % 3 {
                 0 => server.restart(Stop::Fast),
@@ -45,16 +65,13 @@ async fn restart_now_and_then(mut server: Server, instance: &Instance, stories: 
         });
         server = restarted.await.unwrap();
     }
+    over.store(true, Ordering::Relaxed);
     server
 }
 
 #[tokio::test]
 async fn a_database_that_is_restarted_again_and_again_costs_503s_and_nothing_else() {
-    let (stories, restarts) = if std::env::var_os("SNOWGATE_LONG").is_some() {
-        (Stories { incidents: 200, messages: 17 }, 30)
-    } else {
-        (Stories { incidents: 30, messages: 10 }, 6)
-    };
+    let (restarts, each) = monkey();
     let server = Server::own();
     let database = server.database();
     let instance = Instance::start();
@@ -63,16 +80,19 @@ async fn a_database_that_is_restarted_again_and_again_costs_503s_and_nothing_els
     let fleet = Fleet::start(&home, 2).await;
     fleet.all().for_each(|gateway| expects_trouble(&gateway));
     let pids: Vec<_> = fleet.all().map(|gateway| gateway.pid()).collect();
-    let (server, ()) = tokio::join!(restart_now_and_then(server, &instance, stories, restarts), fleet.tell(stories));
-    fleet.quiet().await;
+    let (over, begun) = (AtomicBool::new(false), Instant::now());
+    let (server, stories) =
+        tokio::join!(restart_now_and_then(server, &instance, restarts, &over), fleet.tell_until(&over, each));
+    let took = begun.elapsed();
     let verdicts = fleet.judge(stories, &instance).await;
     assert_eq!(fleet.all().map(|gateway| gateway.pid()).collect::<Vec<_>>(), pids, "no replica was started again");
     proven(
         "F19",
         "a_database_that_is_restarted_again_and_again_costs_503s_and_nothing_else",
         &format!(
-            "{restarts} restarts (fast, immediate, killed) during {} events at 2 replicas: {}; {verdicts}; no replica was \
-             started again",
+            "{restarts} restarts (fast, immediate, killed) in {} s during {} events at 2 replicas: {}; {verdicts}; no \
+             replica was started again",
+            took.as_secs(),
             stories.events(),
             fleet.seen()
         ),
@@ -197,7 +217,7 @@ async fn a_session_that_holds_its_transaction_open_holds_up_nothing() {
     home.keep_at(database.url());
     let fleet = Fleet::start(&home, 1).await;
     // Old rows cannot be cleared away while its snapshot lives.
-    let mut hog = crate::support::postgres::Session::open(database.url());
+    let mut hog = Session::open(database.url());
     hog.says("begin isolation level repeatable read; select count(*) from delivery;");
     fleet.tell(stories).await;
     fleet.quiet().await;
@@ -212,37 +232,70 @@ async fn a_session_that_holds_its_transaction_open_holds_up_nothing() {
     drop((hog, fleet));
 }
 
-#[tokio::test]
-async fn a_stop_during_the_wait_for_a_migration_is_heeded_and_the_next_start_migrates() {
-    let server = Server::shared();
-    let database = server.database();
-    let instance = Instance::start();
-    let home = Home::of(&[Tenant::named("contoso", instance.url())]).leasing("8s");
-    home.keep_at(database.url());
-    // Somebody else migrates, and does not come to an end.
-    let mut other = crate::support::postgres::Session::open(database.url());
-    other.says("begin; select pg_advisory_xact_lock(6011865110877728631);");
+/// Starts a gateway that comes as far as this query counts to 1, sends it SIGTERM and waits for its end.
+async fn stopped_at_its_start(home: &Home, database: &Database, stands: &str) {
     let mut command = home.command(&["serve", "--config", "snowgate.yaml"]);
-    let mut waiting = command.stderr(std::process::Stdio::null()).spawn().unwrap();
-    eventually("it waits for the other one", async || {
-        let waits = "select count(*) from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())";
-        (database.query(waits).unwrap().trim() == "1").then_some(())
-    })
-    .await;
-    let signalled = std::process::Command::new("kill").args(["-TERM", &waiting.id().to_string()]).status().unwrap();
+    let mut starting = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    eventually("it stands there", async || (database.query(stands).unwrap().trim() == "1").then_some(())).await;
+    let signalled = std::process::Command::new("kill").args(["-TERM", &starting.id().to_string()]).status().unwrap();
     assert!(signalled.success());
-    let ended = within(Duration::from_secs(20), "it ends", async || waiting.try_wait().unwrap()).await;
+    let ended = within(Duration::from_secs(20), "it ends", async || starting.try_wait().unwrap()).await;
     assert!(!ended.success(), "what never served is no success: {ended:?}");
-    drop(other);
+}
+
+/// Three replicas at once make the schema, each step once, and work.
+async fn three_start_and_migrate(home: &Home, database: &Database, instance: &Instance) {
     let replicas = home.replicas(3).await;
     replicas[0].post(&Event::opened("MTR-1")).await.expect(202);
     replicas[1].quiet().await;
     drop(instance.ticket_of("MTR-1"));
     let steps = database.query("select count(*) = max(version) from migration").unwrap();
     assert_eq!(steps.trim(), "t", "each step once");
+}
+
+#[tokio::test]
+async fn a_stop_during_the_wait_for_a_migration_is_heeded_and_the_next_start_migrates() {
+    let database = Server::shared().database();
+    let instance = Instance::start();
+    let home = Home::of(&[Tenant::named("contoso", instance.url())]).leasing("8s");
+    home.keep_at(database.url());
+    // Somebody else migrates, and does not come to an end.
+    let mut other = Session::open(database.url());
+    other.says("begin; select pg_advisory_xact_lock(6011865110877728631);");
+    let waits = "select count(*) from pg_locks where locktype = 'advisory' and not granted \
+                 and database = (select oid from pg_database where datname = current_database())";
+    stopped_at_its_start(&home, &database, waits).await;
+    drop(other);
+    three_start_and_migrate(&home, &database, &instance).await;
     proven(
         "F25",
         "a_stop_during_the_wait_for_a_migration_is_heeded_and_the_next_start_migrates",
         "SIGTERM while waiting for another migration: ended; then 3 started at once on the empty database, each step once",
+    );
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_of_a_migration_undoes_it_and_the_next_start_migrates() {
+    let database = Server::shared().database();
+    let instance = Instance::start();
+    let home = Home::of(&[Tenant::named("contoso", instance.url())]).leasing("8s");
+    home.keep_at(database.url());
+    // Somebody makes a table of a name that the step wants, and has not decided yet: the step stands still in its middle.
+    let mut other = Session::open(database.url());
+    other.says("begin; create table audit (number bigint);");
+    let stands = "select count(*) from pg_locks join pg_stat_activity using (pid) \
+                  where locktype = 'transactionid' and not granted and datname = current_database()";
+    stopped_at_its_start(&home, &database, stands).await;
+    other.says("rollback;");
+    let connected = "select count(*) from pg_stat_activity where datname = current_database() \
+                     and pid <> pg_backend_pid() and application_name not like 'psql%'";
+    eventually("the server noticed", async || (database.query(connected).unwrap().trim() == "0").then_some(())).await;
+    let left = database.query("select count(*) from pg_tables where schemaname = 'public'").unwrap();
+    assert_eq!(left.trim(), "0", "the half that was done is undone");
+    three_start_and_migrate(&home, &database, &instance).await;
+    proven(
+        "F25",
+        "a_stop_in_the_middle_of_a_migration_undoes_it_and_the_next_start_migrates",
+        "SIGTERM with half of the first step done: ended, 0 tables left; then 3 started at once, each step once",
     );
 }

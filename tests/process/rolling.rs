@@ -3,6 +3,8 @@
 //! Here the binary stays and the schema moves: what the next version would have added is there already. The real thing,
 //! with the binary of an earlier commit, is `scripts/test-rolling.sh`: it names that binary in `SNOWGATE_EARLIER`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::support::faults::proven;
 use crate::support::fleet::{Fleet, Stories};
 use crate::support::{Home, Instance, Keeping, Start, Tenant};
@@ -14,7 +16,7 @@ const NEXT_SCHEMA: &str = "alter table lane add column what_comes_next integer d
 
 #[tokio::test]
 async fn replicas_are_swapped_one_by_one_under_load_on_a_schema_one_step_newer() {
-    let stories = Stories { incidents: 20, messages: 15 };
+    let each = Stories { incidents: 20, messages: 15 };
     let instance = Instance::start();
     let home = Home::kept(Keeping::Postgres, &[Tenant::named("contoso", instance.url())]);
     let earlier = std::env::var_os("SNOWGATE_EARLIER").map(|path| path.into_string().unwrap());
@@ -22,15 +24,17 @@ async fn replicas_are_swapped_one_by_one_under_load_on_a_schema_one_step_newer()
         Some(path) => Fleet::start_as(&home, REPLICAS, Start { binary: Some(path), ..Start::default() }).await,
         None => Fleet::start(&home, REPLICAS).await,
     };
+    let over = AtomicBool::new(false);
     let update = async {
         for place in 0..REPLICAS {
             fleet.swap(place, Start::default()).await;
             let is_first = place == 0 && earlier.is_none();
             is_first.then(|| home.database().query(NEXT_SCHEMA).unwrap());
         }
+        over.store(true, Ordering::Relaxed);
     };
-    tokio::join!(fleet.tell(stories), update);
-    fleet.quiet().await;
+    // Senders go on until the last one was swapped.
+    let (stories, ()) = tokio::join!(fleet.tell_until(&over, each), update);
     let verdicts = fleet.judge(stories, &instance).await;
     proven(
         "F26",

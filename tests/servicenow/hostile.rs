@@ -1,9 +1,12 @@
 //! Peers that stall, flood, lie, redirect and hang up (F36, F37, F39, F40, F51, F52).
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use snowgate::delivery::outcome::{Class, Outcome};
 use snowgate::domain::time::Timestamp;
 use snowgate::peer::message::{Answer, FaultKind, Method, TransportFault};
@@ -275,4 +278,46 @@ async fn a_handshake_that_fails_has_sent_nothing() {
 
     // The whole deadline may also end inside the handshake.
     check(&post(&origin, 200).await, Class::NotProcessed, "timeout_before_sending");
+}
+
+/// A server that shows a certificate which ended at the beginning of 2024, and the authority that signed it.
+fn with_an_ended_certificate() -> (String, String) {
+    let key = || KeyPair::generate().expect("a key");
+    let mut authority = CertificateParams::new(Vec::new()).expect("no names");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = key();
+    let root = authority.self_signed(&authority_key).expect("a certificate").pem();
+    let issuer = Issuer::new(authority, authority_key);
+    let mut leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+    (leaf.not_before, leaf.not_after) = (date_time_ymd(2023, 1, 1), date_time_ymd(2024, 1, 1));
+    let leaf_key = key();
+    let chain = vec![leaf.signed_by(&leaf_key, &issuer).expect("a certificate").der().clone()];
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let leaf_key = PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into();
+    let server =
+        Arc::new(server.expect("TLS").with_no_client_auth().with_single_cert(chain, leaf_key).expect("a pair"));
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let origin = format!("https://{}", listener.local_addr().expect("bound"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let session = rustls::ServerConnection::new(Arc::clone(&server)).expect("a session");
+            let mut read = [0; 1];
+            // The caller hangs up during the handshake.
+            drop(rustls::StreamOwned::new(session, stream).read(&mut read));
+        }
+    });
+    (origin, root)
+}
+
+#[tokio::test]
+async fn a_certificate_that_ended_is_a_persons_business_and_named_with_its_date() {
+    // proves F51: a certificate that ended: nothing was sent, a person is asked, and told when it ended
+    let (origin, root) = with_an_ended_certificate();
+    let options = HttpOptions { authorities: vec![root], ..HttpOptions::new(any_address()) };
+    let reply = http_with(&options).send(request(Method::Post, &origin, "/", "{}"), allowance(5_000)).await;
+    check(&reply, Class::Misconfigured, "tls_certificate");
+    let said = judged(&reply);
+    assert!(said.detail.contains("the certificate ended at 2024-01-01T00:00:00.000Z"), "{}", said.detail);
+    assert!(!said.instance_fault, "waiting does not mend it");
 }

@@ -115,6 +115,24 @@ async fn while_files_are_rolled_out_nobody_starves_and_shares_do_not_add_up() {
     assert_eq!(lanes, 3, "the larger of the two shares, not their sum");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_at_once_hold_no_more_lanes_of_a_tenant_than_its_share() {
+    let one = Subject::postgres().await;
+    let other = one.replica().await;
+    for subject in [&one, &other] {
+        subject.serve(&[(CONTOSO, 3)]).await;
+    }
+    let updates = (0..40).map(|number| one.change_of(CONTOSO, &format!("MTR-{number}"))).collect();
+    one.store.accept(updates).await.unwrap();
+    for round in 0..20 {
+        let at_once = (0..6).map(|at| if at % 2 == 0 { one.claim(2) } else { other.claim(2) });
+        let held = join_all(at_once).await.concat();
+        assert!((1..=3).contains(&held.len()), "round {round}: {} lanes are held", held.len());
+        // They die with what they held.
+        one.pass(LEASE);
+    }
+}
+
 #[tokio::test]
 async fn what_one_disproved_is_with_the_next_claim_of_the_other() {
     let one = Subject::postgres().await;

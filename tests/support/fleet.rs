@@ -5,16 +5,18 @@
 //! judged from the instance's tables (one ticket for each incident, each message once and in order, the end at the end) and
 //! from the whole history ([`Story`]).
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
 
-use super::events::Event;
+use super::events::{Event, title};
 use super::gateway::Gateway;
 use super::history::Story;
 use super::home::{Home, Start};
-use super::instance::Instance;
+use super::instance::{Instance, Ticket};
 use super::reply::Reply;
 use super::wait::{PATIENCE, eventually, within};
 
@@ -25,9 +27,10 @@ pub(crate) struct Fleet<'h> {
     turn: AtomicUsize,
     /// What senders were told.
     story: Mutex<Story>,
-    /// Answers by what they were: taken, refused for now, none at all.
+    /// Answers by what they were: taken, refused for now, a request that had not come in time, none at all.
     taken: AtomicU64,
     refused: AtomicU64,
+    late: AtomicU64,
     unanswered: AtomicU64,
 }
 
@@ -66,9 +69,13 @@ impl Stories {
 
     /// Nothing lost, nothing twice, nothing out of order: as the instance's tables have it.
     fn judge(self, instance: &Instance) {
-        assert_eq!(instance.tickets().len(), self.incidents, "one ticket for each incident");
+        let tickets = instance.tickets();
+        assert_eq!(tickets.len(), self.incidents, "one ticket for each incident");
+        let by_title: BTreeMap<String, &Ticket> =
+            tickets.iter().map(|ticket| (ticket.field("short_description"), ticket)).collect();
         for incident in 0..self.incidents {
-            let ticket = instance.ticket_of(&Self::incident(incident));
+            let name = Self::incident(incident);
+            let ticket = by_title.get(&title(&name)).expect("as many tickets as incidents, so each title is there");
             let expected: Vec<_> = (1..=self.messages).map(|number| Self::said(incident, number)).collect();
             assert_eq!(ticket.journal("comments"), expected, "each message once and in order");
             assert_eq!((ticket.field("state"), ticket.field("impact")), ("6".to_owned(), "3".to_owned()));
@@ -92,6 +99,7 @@ impl<'h> Fleet<'h> {
             story: Mutex::new(Story::new()),
             taken: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            late: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
         }
     }
@@ -108,7 +116,22 @@ impl<'h> Fleet<'h> {
 
     /// Tells all stories at once, each in its order.
     pub(crate) async fn tell(&self, stories: Stories) {
-        join_all((0..stories.incidents).map(|incident| self.tell_one(stories.story(incident)))).await;
+        self.tell_some(stories, 0..stories.incidents).await;
+    }
+
+    /// Tells so many stories at once, and when all of that is done as many more, until it is over; gives what was told.
+    pub(crate) async fn tell_until(&self, over: &AtomicBool, each: Stories) -> Stories {
+        let mut told = Stories { incidents: 0, ..each };
+        while !over.load(Ordering::Relaxed) {
+            self.tell_some(each, told.incidents..told.incidents + each.incidents).await;
+            self.quiet().await;
+            told.incidents += each.incidents;
+        }
+        told
+    }
+
+    async fn tell_some(&self, stories: Stories, incidents: Range<usize>) {
+        join_all(incidents.map(|incident| self.tell_one(stories.story(incident)))).await;
     }
 
     async fn tell_one(&self, story: Vec<Event>) {
@@ -133,6 +156,12 @@ impl<'h> Fleet<'h> {
             503 => {
                 assert!(!reply.header("retry-after").is_empty(), "a 503 says when to come again: {}", reply.text);
                 self.refused.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+            // Hundreds of senders live in this one thread: a connection that one of them made may have to wait for its
+            // request until the gateway gives it up. Nothing was taken then, and the sender comes again.
+            408 => {
+                self.late.fetch_add(1, Ordering::Relaxed);
                 None
             }
             status => {
@@ -190,9 +219,9 @@ impl<'h> Fleet<'h> {
 
     /// What senders saw, in words.
     pub(crate) fn seen(&self) -> String {
-        let [taken, refused, unanswered] =
-            [&self.taken, &self.refused, &self.unanswered].map(|count| count.load(Ordering::Relaxed));
-        format!("{taken} times taken, {refused} times 503, {unanswered} times no answer")
+        let [taken, refused, late, unanswered] =
+            [&self.taken, &self.refused, &self.late, &self.unanswered].map(|count| count.load(Ordering::Relaxed));
+        format!("{taken} times taken, {refused} times 503, {late} times 408, {unanswered} times no answer")
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = Arc<Gateway>> + '_ {

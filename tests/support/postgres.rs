@@ -71,6 +71,8 @@ struct Own {
     postmaster: Option<Child>,
     port: u16,
     options: Vec<String>,
+    /// Whether it sees a small disk of its own under `disk`.
+    has_disk: bool,
     // Last: the files go after the server.
     folder: tempfile::TempDir,
 }
@@ -134,10 +136,46 @@ impl Server {
         fill(&folder.path().join("data"));
         let options = settings.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]).collect();
         let port = free_port();
-        let own = Own { postmaster: None, port, options, folder };
+        let own = Own { postmaster: None, port, options, has_disk: false, folder };
         let mut server = Self { address: address(port), kind: Kind::Own(own) };
         server.start();
         server
+    }
+
+    /// One whose databases lie on a disk of their own that is small enough to be filled; its log lies elsewhere. Not to be
+    /// restarted: the disk goes with its first process.
+    pub(crate) fn own_on_a_small_disk() -> Self {
+        let mut server = Self::own();
+        server.stop(Stop::Fast);
+        let own = server.own_parts();
+        own.has_disk = true;
+        let disk = own.folder.path().join("disk");
+        run(as_postgres("mkdir").arg(&disk));
+        server.start();
+        let tablespace = format!("create tablespace small location '{}'", disk.display());
+        server.query("postgres", &tablespace).expect("an empty disk");
+        server.query("postgres", "alter system set default_tablespace = small").expect("a setting");
+        server.query("postgres", "select pg_reload_conf()").expect("a reload");
+        server
+    }
+
+    /// Fills its small disk to the last byte.
+    pub(crate) fn fills_its_disk(&self) {
+        self.at_its_disk("! cat /dev/zero >\"$0/ballast\"");
+    }
+
+    /// Gives the room back.
+    pub(crate) fn empties_its_disk(&self) {
+        self.at_its_disk("rm \"$0/ballast\"");
+    }
+
+    /// Has a shell do something at its disk, as it is seen from here, and as the user whose disk it is.
+    fn at_its_disk(&self, does: &str) {
+        let Kind::Own(own) = &self.kind else { panic!("a server of one's own") };
+        let disk = own.folder.path().join("disk");
+        let root = Path::new("/proc").join(self.pid().to_string()).join("root");
+        let disk = root.join(disk.strip_prefix("/").expect("a whole path"));
+        run(as_postgres("bash").args(["-c", does]).arg(disk));
     }
 
     /// The address of one of its databases, as the gateway's settings take it.
@@ -235,10 +273,23 @@ impl Own {
 
     fn spawn(&self) -> Child {
         let log = OpenOptions::new().append(true).create(true).open(self.log()).expect("a log file");
-        let mut command = as_postgres(program("postgres"));
+        let mut command = if self.has_disk { self.behind_a_disk() } else { as_postgres(program("postgres")) };
         command.args(arguments(&self.folder.path().join("data"), self.port)).args(&self.options);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a handle")).stderr(log);
         command.spawn().expect("PostgreSQL is installed")
+    }
+}
+
+impl Own {
+    /// The server, which alone sees what was mounted. Mounting takes root, and the server refuses to be root: each is so in
+    /// a user namespace of its own.
+    fn behind_a_disk(&self) -> Command {
+        let mut command = as_postgres("unshare");
+        let mount =
+            "mount -t tmpfs -o size=64m,mode=0700 tmpfs \"$0\"; exec unshare --user --map-user=1 --map-group=1 \"$@\"";
+        command.args(["--user", "--map-root-user", "--mount", "bash", "-ec", mount]);
+        command.arg(self.folder.path().join("disk")).arg(program("postgres"));
+        command
     }
 }
 

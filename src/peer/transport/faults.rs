@@ -4,9 +4,13 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::time::Duration;
+
+use rustls::CertificateError;
 
 use super::super::message::{FaultKind, TransportFault};
 use super::addresses::Forbidden;
+use crate::domain::time::Timestamp;
 
 /// What is known beside the error itself.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +37,8 @@ pub(super) fn of_error(error: reqwest::Error, known: Circumstances) -> Transport
     } else {
         of_talking(&causes, error.is_timeout(), known.sent)
     };
-    TransportFault::new(kind, causes.words)
+    let words = causes.ended_certificate().unwrap_or(causes.words);
+    TransportFault::new(kind, words)
 }
 
 /// Before the first byte of the request: name, connection, TLS.
@@ -118,6 +123,16 @@ impl<'a> Causes<'a> {
     /// The first cause of a type.
     fn find<E: StdError + 'static>(&self) -> Option<&'a E> {
         self.chain.iter().find_map(|cause| cause.downcast_ref())
+    }
+
+    /// When the peer's certificate ended, if that is the cause: the library tells it in seconds since 1970.
+    fn ended_certificate(&self) -> Option<String> {
+        let Some(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) = self.find()
+        else {
+            return None;
+        };
+        let ended = Timestamp::EPOCH.plus(Duration::from_secs(not_after.as_secs()));
+        Some(format!("the certificate ended at {ended}"))
     }
 
     fn any<E: StdError + 'static>(&self) -> bool {
