@@ -3,7 +3,7 @@
 //! Owns: when these happen. Never: delivers. Fails: by trying again next time; work goes on meanwhile.
 //! Proved by: `tests/it/operators.rs`; what may be forgotten, by `tests/store`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use crate::delivery::record::{Direction, Urgency};
@@ -16,7 +16,7 @@ use crate::limits::{
 };
 use crate::peer::pace;
 use crate::runtime::drain::Stop;
-use crate::store::{Store, StoreError, sqlite};
+use crate::store::{Backlog, Store, StoreError, sqlite};
 use crate::telemetry::events::{
     OldestDue, RefreshTokenLives, SlotsInUse, StoreRoom, TenantResumed, TenantStaysPaused, VersionRuns, Waiting,
 };
@@ -45,10 +45,13 @@ fn peer(standing: pace::Standing) -> PeerStanding {
 /// Takes over by whose word tenants are served, where their files leave it to operators; answers whether anything changed.
 /// Whoever replaces the tenants calls this before it says whose work may be claimed.
 pub(super) async fn take_over_releases(store: &Store, registry: &Registry) -> Result<bool, StoreError> {
+    let standings = store.tenant_standings().await?;
+    let released: HashSet<&TenantId> =
+        standings.iter().filter(|standing| standing.is_released).map(|standing| &standing.tenant).collect();
     let mut changed = false;
     for tenant in registry.all() {
         if tenant.settings().enabled == Enabled::AfterCheck {
-            changed |= tenant.set_released(store.tenant(tenant.id()).await?.release.is_some());
+            changed |= tenant.set_released(released.contains(tenant.id()));
         }
     }
     Ok(changed)
@@ -136,9 +139,14 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
     let present = face.registry.all();
     let present = present.iter().map(|tenant| tenant.id()).chain(backlog.iter().map(|waits| &waits.tenant));
     tenants.extend(present.cloned());
+    let waits: HashMap<(&TenantId, Direction), &Backlog> =
+        backlog.iter().map(|waits| ((&waits.tenant, waits.direction), waits)).collect();
+    let standings = face.store.tenant_standings().await?;
+    let mut pauses: HashMap<TenantId, String> =
+        standings.into_iter().filter_map(|standing| Some((standing.tenant, standing.pause?.code))).collect();
     for id in tenants.iter() {
         for (direction, word) in [(Direction::ToServicenow, "to_servicenow"), (Direction::ToService, "to_service")] {
-            let waits = backlog.iter().find(|waits| waits.tenant == *id && waits.direction == direction);
+            let waits = waits.get(&(id, direction));
             Waiting {
                 tenant: id,
                 direction: word,
@@ -157,7 +165,7 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
             RefreshTokenLives { tenant: id, left: ends.map(|ends| ends.since(now)) }.emit();
         }
         // A pause that ran out by itself has nobody to say so.
-        let pause = face.store.tenant(id).await?.pause.map(|pause| pause.code);
+        let pause = pauses.remove(id);
         let before = paused.remove(id);
         if let Some(over) = before.filter(|before| Some(before) != pause.as_ref()) {
             TenantResumed { tenant: id, reason: &over }.emit();

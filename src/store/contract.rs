@@ -322,6 +322,17 @@ pub struct TenantRecord {
     pub release: Option<Release>,
 }
 
+/// A tenant of which more is to be said than that it is served: it is paused, or an operator enabled it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantStanding {
+    /// Which one.
+    pub tenant: TenantId,
+    /// A pause that has not ended yet.
+    pub pause: Option<Pause>,
+    /// Whether it is served by an operator's word.
+    pub is_released: bool,
+}
+
 /// What waits for one tenant in one direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backlog {

@@ -260,6 +260,11 @@ impl Store {
         on_engine!(self, tenant(tenant))
     }
 
+    /// Every tenant that is paused or released, by name and in one reading; the others are neither.
+    pub async fn tenant_standings(&self) -> Result<Vec<TenantStanding>, StoreError> {
+        on_engine!(self, tenant_standings())
+    }
+
     /// Which incident a ticket belongs to, if that is known here; ServiceNow knows it too.
     pub async fn link(&self, tenant: &TenantId, ticket: &SysId) -> Result<Option<Link>, StoreError> {
         on_engine!(self, link(tenant, ticket))

@@ -1,10 +1,12 @@
 //! From a draft to being served: checks and releases are kept, and only a passed check of exactly this, or force, enables.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use snowgate::limits::{CHECK_FINDINGS_BYTES_MAX, CHECK_FINDINGS_COUNT_MAX};
-use snowgate::store::TenantRecord;
 use snowgate::store::audit::Hash;
 use snowgate::store::life_cycle::{Check, CheckRecord, Release, Released};
+use snowgate::store::{Pause, TenantRecord};
 
 use crate::audit::{verify, whole};
 use crate::harness::{CONTOSO, Subject, by, tenant};
@@ -38,13 +40,34 @@ async fn actions(subject: &Subject) -> Vec<String> {
 pub(crate) async fn the_last_check_is_shown(subject: Subject) {
     let findings = vec![json!({"code": "L001", "field": "u_room"})];
     subject.store.record_check(&tenant(CONTOSO), record(CHANGED, true, Vec::new())).await.unwrap();
-    subject.pass(std::time::Duration::from_secs(5));
+    subject.pass(Duration::from_secs(5));
     subject.store.record_check(&tenant(CONTOSO), record(THIS, false, findings.clone())).await.unwrap();
     let check = Check { at: subject.clock.now(), by: "ada".to_owned(), digest: THIS, passed: false, findings };
     assert_eq!(shown(&subject).await, TenantRecord { check: Some(check), ..TenantRecord::default() });
     let rows = whole(&subject.store, 9).await.rows;
     assert_eq!((rows[1].action.as_str(), rows[1].note.as_str()), ("checked", "failed, 1 findings"));
     assert_eq!(rows[1].before, rows[0].after);
+}
+
+pub(crate) async fn paused_and_released_tenants_are_told_in_one_reading(subject: Subject) {
+    let told = async || {
+        let standings = subject.store.tenant_standings().await.unwrap();
+        let word = |pause: Option<Pause>| pause.map(|pause| pause.code);
+        standings.into_iter().map(|one| (one.tenant.to_string(), word(one.pause), one.is_released)).collect::<Vec<_>>()
+    };
+    subject.serve(&[("adatum", 1), (CONTOSO, 1), ("fabrikam", 1)]).await;
+    assert_eq!(told().await, []);
+    let until = subject.clock.now().plus(Duration::from_mins(1));
+    let pause = Pause { until, code: "throttled".to_owned(), reason: "too many calls".to_owned() };
+    subject.store.pause_tenant(&tenant("fabrikam"), pause).await.unwrap();
+    assert_eq!(release(&subject, true).await, Released::Done { forced: true });
+    checked(&subject, THIS, true).await;
+    let paused = ("fabrikam".to_owned(), Some("throttled".to_owned()), false);
+    assert_eq!(told().await, [(CONTOSO.to_owned(), None, true), paused]);
+    subject.pass(Duration::from_mins(1));
+    assert_eq!(told().await, [(CONTOSO.to_owned(), None, true)], "a pause that ran out is none");
+    assert!(subject.store.withdraw(&tenant(CONTOSO), by("ada")).await.unwrap());
+    assert_eq!(told().await, [], "a check alone is no release");
 }
 
 pub(crate) async fn findings_are_bounded(subject: Subject) {

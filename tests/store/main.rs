@@ -187,6 +187,7 @@ contract! {
         an_empty_log_is_whole;
     life_cycle:
         the_last_check_is_shown
+        paused_and_released_tenants_are_told_in_one_reading
         findings_are_bounded
         only_a_passed_check_of_exactly_this_enables
         force_enables_and_says_so

@@ -10,7 +10,7 @@ use crate::delivery::kind::TicketKind;
 use crate::delivery::record::{Delivery, Direction, State, Urgency};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::{Backlog, DeliveryPage, DeliveryQuery, LaneView, OldestDue, TenantRecord};
+use crate::store::contract::{Backlog, DeliveryPage, DeliveryQuery, LaneView, OldestDue, TenantRecord, TenantStanding};
 
 impl MemoryStore {
     pub(in crate::store) fn tenant(&self, tenant: &TenantId) -> TenantRecord {
@@ -23,6 +23,23 @@ impl MemoryStore {
             check: row.check.clone(),
             release: row.release.clone(),
         }
+    }
+
+    pub(in crate::store) fn tenant_standings(&self) -> Vec<TenantStanding> {
+        let now = self.clock.now();
+        let tables = self.tables();
+        let mut standings: Vec<TenantStanding> = tables
+            .tenants
+            .iter()
+            .map(|(tenant, row)| TenantStanding {
+                tenant: tenant.clone(),
+                pause: row.pause.clone().filter(|pause| pause.until > now),
+                is_released: row.release.is_some(),
+            })
+            .filter(|standing| standing.pause.is_some() || standing.is_released)
+            .collect();
+        standings.sort_by(|one, other| one.tenant.cmp(&other.tenant));
+        standings
     }
 
     pub(in crate::store) fn backlog(&self) -> Vec<Backlog> {

@@ -6,6 +6,7 @@
 //! Never: writes, or waits for somebody's lock. Fails: like any statement; a row that cannot be read concerns its list.
 //! Proved by: `tests/store`, parts `reading`, `tenants`, `linking`.
 
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -13,12 +14,13 @@ use super::PostgresStore;
 use super::fault::Fault;
 use super::life_cycle::{CHECK_COLUMNS, check, release};
 use super::rows::{
-    DELIVERY_COLUMNS, STATE_NUMBERS, delivery, direction_number, from_json, receipt_uuid, state_number, unsigned,
+    DELIVERY_COLUMNS, STATE_NUMBERS, delivery, direction_number, from_json, moment, receipt_uuid, state_number,
+    tenant_of, unsigned,
 };
 use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::{DeliveryPage, DeliveryQuery, LaneView, Pause, StoreError, TenantRecord};
+use crate::store::contract::{DeliveryPage, DeliveryQuery, LaneView, Pause, StoreError, TenantRecord, TenantStanding};
 
 /// A delivery of the tenant `of_tenant` by its receipt `$3`, in one of the states `$2`: one short look per state, because
 /// the index has the state before the receipt. (`OFFSET 0`: else the planner may walk through all states at once.)
@@ -29,6 +31,10 @@ pub(super) const BY_RECEIPT: &str = "(SELECT found.* FROM unnest($2::smallint[])
 impl PostgresStore {
     pub(in crate::store) async fn tenant(&self, tenant: &TenantId) -> Result<TenantRecord, StoreError> {
         self.ask(self.tenant_record(tenant)).await
+    }
+
+    pub(in crate::store) async fn tenant_standings(&self) -> Result<Vec<TenantStanding>, StoreError> {
+        self.ask(self.standings_of_tenants()).await
     }
 
     pub(in crate::store) async fn lane(
@@ -75,6 +81,25 @@ impl PostgresStore {
         };
         let learned = from_json(row.try_get(4)?)?;
         Ok(TenantRecord { pause, learned, check: check(&row, 5)?, release: release(&row, 5)? })
+    }
+
+    async fn standings_of_tenants(&self) -> Result<Vec<TenantStanding>, Fault> {
+        let sql = "WITH clock AS MATERIALIZED (SELECT coalesce($1::bigint, store_now()) AS now) \
+                   SELECT name, CASE WHEN paused_until > now THEN paused_until END, pause_code, pause_reason, \
+                     c.released_at IS NOT NULL \
+                   FROM clock CROSS JOIN tenant t LEFT JOIN tenant_check c ON c.tenant = t.id \
+                   WHERE paused_until > now OR c.released_at IS NOT NULL ORDER BY name";
+        let connection = self.connection().await?;
+        let statement = connection.prepare_cached(sql).await?;
+        let rows = connection.query(&statement, &[&self.given_time()]).await?;
+        let standing_of = |row: &Row| {
+            let pause = match moment(row.try_get(1)?) {
+                Some(until) => Some(Pause { until, code: row.try_get(2)?, reason: row.try_get(3)? }),
+                None => None,
+            };
+            Ok(TenantStanding { tenant: tenant_of(row.try_get(0)?)?, pause, is_released: row.try_get(4)? })
+        };
+        rows.iter().map(standing_of).collect()
     }
 
     async fn lane_view(

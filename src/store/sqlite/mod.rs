@@ -55,7 +55,7 @@ use super::audit::{Actor, AuditEnds, AuditEntry, AuditHead, AuditPage, AuditQuer
 use super::contract::{
     Accepted, Backlog, Claim, ClaimRequest, DeliveryPage, DeliveryQuery, Held, LaneView, Learned, Lease, NewDelivery,
     OldestDue, Pause, Postponement, Replayed, Settlement, StoreError, SweepCursor, SweepLease, TenantRecord,
-    TenantShare,
+    TenantShare, TenantStanding,
 };
 use super::life_cycle::{CheckRecord, Released};
 use super::steady::SteadyClock;
@@ -265,6 +265,10 @@ impl SqliteStore {
     pub(super) async fn tenant(&self, tenant: &TenantId) -> Result<TenantRecord, StoreError> {
         let tenant = tenant.clone();
         self.quick.ask(move |reader| reader.tenant(&tenant)).await
+    }
+
+    pub(super) async fn tenant_standings(&self) -> Result<Vec<TenantStanding>, StoreError> {
+        self.lists.ask(Reader::tenant_standings).await
     }
 
     pub(super) async fn link(&self, tenant: &TenantId, ticket: &SysId) -> Result<Option<Link>, StoreError> {

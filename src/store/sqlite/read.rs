@@ -15,7 +15,7 @@ use super::thread::BoxedJob;
 use crate::delivery::record::{Delivery, Direction, State};
 use crate::domain::id::{DeliveryId, IncidentId, TenantId};
 use crate::domain::time::Timestamp;
-use crate::store::contract::{DeliveryPage, DeliveryQuery, LaneView, Pause, StoreError, TenantRecord};
+use crate::store::contract::{DeliveryPage, DeliveryQuery, LaneView, Pause, StoreError, TenantRecord, TenantStanding};
 use crate::store::steady::SteadyClock;
 
 /// What a reading thread owns.
@@ -70,6 +70,26 @@ impl Reader {
         let learned: Option<String> = row.get(3)?;
         let learned = from_json(learned.as_deref())?;
         Ok(TenantRecord { pause, learned, check: check(row, 4)?, release: release(row, 4)? })
+    }
+
+    pub(super) fn tenant_standings(&mut self) -> Result<Vec<TenantStanding>, Fault> {
+        let sql = "SELECT name, CASE WHEN paused_until > ?1 THEN paused_until END, pause_code, pause_reason, \
+                     c.released_at IS NOT NULL \
+                   FROM tenant t LEFT JOIN tenant_check c ON c.tenant = t.id \
+                   WHERE paused_until > ?1 OR c.released_at IS NOT NULL ORDER BY name";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![self.clock.now().millis()])?;
+        let mut standings = Vec::new();
+        while let Some(row) = rows.next()? {
+            let pause = match row.get::<_, Option<i64>>(1)?.map(Timestamp::from_millis) {
+                Some(until) => Some(Pause { until, code: row.get(2)?, reason: row.get(3)? }),
+                None => None,
+            };
+            let name: String = row.get(0)?;
+            let tenant = TenantId::parse(&name).map_err(|error| Fault::nonsense("tenant.name", error))?;
+            standings.push(TenantStanding { tenant, pause, is_released: row.get(4)? });
+        }
+        Ok(standings)
     }
 
     pub(super) fn lane(
