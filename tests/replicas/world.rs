@@ -8,7 +8,7 @@ use snowgate::delivery::record::{Delivery, Direction, State};
 use snowgate::domain::change::ChangeKind;
 use snowgate::domain::id::{DeliveryId, EventKey, IncidentId, TenantId};
 use snowgate::domain::secret::Secret;
-use snowgate::domain::time::{SharedClock, Timestamp};
+use snowgate::domain::time::SharedClock;
 use snowgate::limits::WORKER_LANES_MAX;
 use snowgate::mapping::{Mapping, SourceFile, compile};
 use snowgate::peer::oauth::Credentials;
@@ -74,7 +74,7 @@ impl World {
             instance: Mutex::new(Instance::new(Options::default())),
             faults: Mutex::default(),
             log: Mutex::default(),
-            quiet_until: Mutex::new(Timestamp::EPOCH),
+            quiet: Mutex::default(),
             broken_windows: Mutex::default(),
             strips_footers: false,
         });
