@@ -30,11 +30,12 @@ impl Session {
         let now = self.now();
         let mut claims = Vec::new();
         let mut slow_left = request.slow.lanes_max;
-        for candidate in self.tenants.by_turn(now) {
+        for place in self.tenants.by_turn(now) {
             let left = request.lanes_max - claims.len();
             if left == 0 {
                 break;
             }
+            let Some(candidate) = self.tenants.candidate(place) else { continue };
             let is_slow = request.slow.tenants.contains(&candidate.id);
             let left = if is_slow { left.min(slow_left) } else { left };
             let lanes = self.due_lanes(&candidate, now, left, request.newest_first)?;

@@ -22,31 +22,31 @@ struct Holding {
 impl Session {
     pub(super) fn intend(&mut self, lease: &Lease, upto: u64, lease_for: Duration) -> Result<Held<Timestamp>, Fault> {
         let now = self.now();
-        if !self.extend(lease, now.plus(lease_for))? {
-            return Ok(Held::Lost);
-        }
+        let Some(held) = self.extend(lease, now.plus(lease_for))? else { return Ok(Held::Lost) };
         let sql = "UPDATE delivery SET sending_since = ?4 WHERE lane = ?1 AND sequence BETWEEN ?2 AND ?3";
         let row = params![lease.lane, signed(lease.head), signed(upto), now.millis()];
         self.connection.prepare_cached(sql)?.execute(row)?;
-        // What was begun together with these and refused is begun anew.
-        let sql = "UPDATE delivery SET sending_since = NULL WHERE lane = ?1 AND sequence > ?2 AND sending_since IS NOT NULL \
-                   AND state = 0";
-        self.connection.prepare_cached(sql)?.execute(params![lease.lane, signed(upto)])?;
+        if upto < held.tail {
+            // What was begun together with these and refused is begun anew.
+            let sql = "UPDATE delivery SET sending_since = NULL WHERE lane = ?1 AND sequence > ?2 \
+                       AND sending_since IS NOT NULL AND state = 0";
+            self.connection.prepare_cached(sql)?.execute(params![lease.lane, signed(upto)])?;
+        }
         Ok(Held::Yes(now))
     }
 
     pub(super) fn renew(&mut self, lease: &Lease, lease_for: Duration) -> Result<Held<()>, Fault> {
         let until = self.now().plus(lease_for);
-        Ok(if self.extend(lease, until)? { Held::Yes(()) } else { Held::Lost })
+        Ok(if self.extend(lease, until)?.is_some() { Held::Yes(()) } else { Held::Lost })
     }
 
-    /// Whether the lease held and was extended.
-    fn extend(&mut self, lease: &Lease, until: Timestamp) -> Result<bool, Fault> {
-        let Some(held) = self.holding(lease)? else { return Ok(false) };
+    /// Extends the lease, if it held.
+    fn extend(&mut self, lease: &Lease, until: Timestamp) -> Result<Option<Holding>, Fault> {
+        let Some(held) = self.holding(lease)? else { return Ok(None) };
         let sql = "UPDATE lane SET leased_until = ?2, due = ?2 WHERE id = ?1";
         self.connection.prepare_cached(sql)?.execute(params![lease.lane, until.millis()])?;
         self.tenants.wake(held.tenant, until);
-        Ok(true)
+        Ok(Some(held))
     }
 
     fn holding(&self, lease: &Lease) -> Result<Option<Holding>, Fault> {
@@ -67,7 +67,7 @@ impl Session {
         self.connection.prepare_cached(memory)?.execute(params![lease.lane, json(&settlement.memory)?])?;
         let blocks = settlement.ending.parking.as_ref().is_some_and(|parking| parking.blocks);
         let head = if blocks { settlement.upto } else { settlement.upto + 1 };
-        self.give_back(lease.lane, head, blocks, now)?;
+        self.give_back((lane.tenant, lease.lane), head, blocks, now)?;
         if let Some(link) = &settlement.link {
             self.keep_link(lane.tenant, link, now)?;
         }
@@ -115,14 +115,18 @@ impl Session {
     }
 
     /// Ends the lease of a lane whose head moved, was parked or was woken. What waits decides its rank and its due.
-    pub(super) fn give_back(&mut self, lane: i64, head: u64, parked: bool, now: Timestamp) -> Result<(), Fault> {
+    pub(super) fn give_back(
+        &mut self,
+        (tenant, lane): (i64, i64),
+        head: u64,
+        parked: bool,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
         let sql = "UPDATE lane SET head = ?2, parked = ?3, attempts = 0, leased_until = NULL, \
                      rank = coalesce((SELECT min(rank) FROM delivery WHERE lane = ?1 AND sequence >= ?2), rank), \
                      due = CASE WHEN ?2 <= tail AND NOT ?3 THEN ?4 END \
                    WHERE id = ?1";
         self.connection.prepare_cached(sql)?.execute(params![lane, signed(head), parked, now.millis()])?;
-        let of = "SELECT tenant FROM lane WHERE id = ?1";
-        let tenant = self.connection.prepare_cached(of)?.query_row(params![lane], |row| row.get(0))?;
         self.tenants.wake(tenant, now);
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::store::deeds;
 
 /// A parked delivery, and how its lane stands.
 struct Found {
+    tenant: i64,
     lane: i64,
     sequence: u64,
     parked: bool,
@@ -85,7 +86,7 @@ impl Session {
         }
         if found.blocks {
             self.set_state(&found, State::Waiting, None)?;
-            self.give_back(found.lane, found.sequence, false, now)?;
+            self.give_back((found.tenant, found.lane), found.sequence, false, now)?;
             self.log_deed(now, &deeds::replayed(tenant, id, id, found.body, by.clone()))?;
             return Ok(Replayed::Done(id.clone()));
         }
@@ -108,7 +109,7 @@ impl Session {
         let row = params![found.lane, signed(found.sequence), state_number(State::Dropped)];
         self.connection.prepare_cached(sql)?.execute(row)?;
         if found.blocks {
-            self.give_back(found.lane, found.sequence + 1, false, now)?;
+            self.give_back((found.tenant, found.lane), found.sequence + 1, false, now)?;
         }
         self.log_deed(now, &deeds::dropped(tenant, id, found.body, by.clone()))?;
         Ok(Replayed::Done(id.clone()))
@@ -123,6 +124,7 @@ impl Session {
         for state in STATE_NUMBERS {
             let found = |row: &rusqlite::Row<'_>| {
                 Ok(Found {
+                    tenant,
                     lane: row.get(0)?,
                     sequence: unsigned(row.get(1)?),
                     parked: state == state_number(State::Parked),

@@ -140,12 +140,19 @@ impl Tenants {
         self.by_row.get(&row).and_then(|index| self.turns.get_mut(*index))
     }
 
-    /// Those that may be claimed now, least recently served first.
-    pub(super) fn by_turn(&self, now: Timestamp) -> Vec<Candidate> {
-        let may = |turn: &&Turn| turn.next_due <= now && turn.paused_until.is_none_or(|until| until <= now);
-        let mut due: Vec<(&Turn, u32)> =
-            self.turns.iter().filter(may).filter_map(|turn| Some((turn, turn.lanes_max?))).collect();
-        due.sort_by(|(one, _), (other, _)| (one.last_served, &one.id).cmp(&(other.last_served, &other.id)));
-        due.into_iter().map(|(turn, lanes_max)| Candidate { id: turn.id.clone(), row: turn.row, lanes_max }).collect()
+    /// The places of those that may be claimed now, least recently served first. Only places: most claims look at a few of
+    /// thousands.
+    pub(super) fn by_turn(&self, now: Timestamp) -> Vec<usize> {
+        let may = |turn: &Turn| turn.next_due <= now && turn.paused_until.is_none_or(|until| until <= now);
+        let is_due = |(_, turn): &(usize, &Turn)| turn.lanes_max.is_some() && may(turn);
+        let mut due: Vec<(usize, &Turn)> = self.turns.iter().enumerate().filter(is_due).collect();
+        due.sort_unstable_by(|(_, one), (_, other)| (one.last_served, &one.id).cmp(&(other.last_served, &other.id)));
+        due.into_iter().map(|(place, _)| place).collect()
+    }
+
+    /// Whoever has this place in the order of [`Self::by_turn`], if it is served.
+    pub(super) fn candidate(&self, place: usize) -> Option<Candidate> {
+        let turn = self.turns.get(place)?;
+        Some(Candidate { id: turn.id.clone(), row: turn.row, lanes_max: turn.lanes_max? })
     }
 }
