@@ -119,6 +119,8 @@ async fn report_due(face: &Face, told: &mut BTreeSet<(TenantId, Urgency)>) -> Re
 #[derive(Default)]
 struct Reported {
     tenants: BTreeSet<TenantId>,
+    /// Those that tell, or told, the managed service of their tickets.
+    backwards: BTreeSet<TenantId>,
     paused: HashMap<TenantId, String>,
     refresh_tokens: BTreeSet<TenantId>,
     due: BTreeSet<(TenantId, Urgency)>,
@@ -131,7 +133,7 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
         turn.tell().await?;
     }
     drop(turn);
-    let Reported { tenants, paused, refresh_tokens, due } = reported;
+    let Reported { tenants, backwards, paused, refresh_tokens, due } = reported;
     let backlog = face.store.backlog().await?;
     face.pressure.measured(&backlog);
     report_due(face, due).await?;
@@ -145,7 +147,16 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
     let mut pauses: HashMap<TenantId, String> =
         standings.into_iter().filter_map(|standing| Some((standing.tenant, standing.pause?.code))).collect();
     for id in tenants.iter() {
-        for (direction, word) in [(Direction::ToServicenow, "to_servicenow"), (Direction::ToService, "to_service")] {
+        let tenant = face.registry.find(id);
+        // Series cost memory: a tenant without a way back has none for it, unless something was left from when it had one.
+        if waits.contains_key(&(id, Direction::ToService))
+            || tenant.as_ref().is_some_and(|tenant| tenant.settings().callback.is_some())
+        {
+            backwards.insert(id.clone());
+        }
+        let directions = [(Direction::ToServicenow, "to_servicenow"), (Direction::ToService, "to_service")];
+        let used = if backwards.contains(id) { 2 } else { 1 };
+        for (direction, word) in directions.into_iter().take(used) {
             let waits = waits.get(&(id, direction));
             Waiting {
                 tenant: id,
@@ -156,7 +167,6 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
             }
             .emit();
         }
-        let tenant = face.registry.find(id);
         let ends = tenant.and_then(|tenant| tenant.settings().servicenow.auth.refresh_token_ends());
         if ends.is_some() {
             refresh_tokens.insert(id.clone());
