@@ -88,9 +88,9 @@ impl Joint for Exchange {
             let one = usize::try_from(place - 1).ok().and_then(|index| group.get(index));
             let one = one.ok_or_else(|| Fault::nonsense("a row of a group", place))?;
             let present = pace_row(row)?;
-            let mut pace = SharedPace::from(present.clone());
-            let answer = pace.exchange(Timestamp::from_millis(row.try_get("now")?), &one.ask);
-            if reservations.takes(place, one, row.try_get("version")?, (&present, PaceRow::from(pace))) {
+            let mut shared = SharedPace::from(present.clone());
+            let answer = shared.exchange(Timestamp::from_millis(row.try_get("now")?), &one.ask);
+            if reservations.takes(place, one, row.try_get("version")?, (&present, PaceRow::from(shared))) {
                 answers.insert(place, answer);
             }
         }
