@@ -33,3 +33,7 @@ pub const POSTGRES_HINTS_SHARE: u32 = 20;
 pub const POSTGRES_CLAIM_TENANTS_MAX: usize = 512;
 /// Bodies that share one commit: some of the largest calls; more would fill memory twice over on both sides.
 pub const POSTGRES_GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Intentions, settlements and the like that share one commit.
+pub const POSTGRES_GROUP_MEMBERS_MAX: usize = 256;
+/// Groups of one kind under way at once: while one waits for the disk the next one is worked on.
+pub const POSTGRES_GROUPS_AT_ONCE: usize = 2;

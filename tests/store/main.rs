@@ -9,6 +9,7 @@ mod copying;
 #[path = "../support/faults.rs"]
 mod faults;
 mod harness;
+mod postgres_groups;
 mod postgres_hog;
 mod postgres_server;
 mod postgres_sharing;

@@ -40,11 +40,14 @@ pub(super) enum Standing {
 
 /// `$13`: how many may wait in a lane. A call with a known event, or one that would overfill a lane, is left out whole.
 /// New lanes are locked in the common order, but numbered in the order of arrival, which decides between two that are due
-/// at the same moment.
+/// at the same moment. Changes and lanes are brought together by their place in that order: see the settings of a
+/// connection for why nothing here is joined by a hash.
 const APPEND: &str = "
 WITH clock AS MATERIALIZED (SELECT coalesce($1::bigint, store_now()) AS now),
 item AS MATERIALIZED (
-  SELECT * FROM unnest($2::integer[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::uuid[], $8::text[],
+  SELECT item.call, item.tenant, item.incident COLLATE \"C\" AS incident, item.direction, item.event, item.receipt, item.kind,
+         item.rank, item.body, item.body_hash, item.is_echo, item.place
+  FROM unnest($2::integer[], $3::bigint[], $4::text[], $5::smallint[], $6::text[], $7::uuid[], $8::text[],
                        $9::smallint[], $10::text[], $11::bytea[], $12::boolean[]) WITH ORDINALITY
     AS item(call, tenant, incident, direction, event, receipt, kind, rank, body, body_hash, is_echo, place)),
 known AS MATERIALIZED (
@@ -59,8 +62,9 @@ left_out AS MATERIALIZED (
   SELECT call FROM known UNION SELECT item.call FROM item JOIN overfull USING (tenant, incident, direction)),
 fresh AS MATERIALIZED (
   SELECT item.*, row_number() OVER (PARTITION BY tenant, incident, direction ORDER BY place) AS nth,
-         count(*) OVER (PARTITION BY tenant, incident, direction) AS together
-  FROM item WHERE NOT EXISTS (SELECT FROM left_out WHERE left_out.call = item.call)),
+         count(*) OVER (PARTITION BY tenant, incident, direction) AS together,
+         dense_rank() OVER (ORDER BY tenant, incident, direction) AS nth_lane
+  FROM item WHERE item.call NOT IN (SELECT call FROM left_out)),
 wanted AS MATERIALIZED (
   SELECT nextval('lane_id_seq') AS id, first.* FROM (
     SELECT tenant, incident, direction, count(*) AS changes, min(rank) AS rank FROM fresh
@@ -68,15 +72,18 @@ wanted AS MATERIALIZED (
 lengthened AS (
   INSERT INTO lane (id, tenant, incident, direction, tail, rank, due) OVERRIDING SYSTEM VALUE
   SELECT id, tenant, incident, direction, changes, rank, clock.now FROM wanted, clock
-  ORDER BY tenant, incident COLLATE \"C\", direction
+  ORDER BY tenant, incident, direction
   ON CONFLICT (tenant, incident, direction) DO UPDATE SET
     tail = lane.tail + excluded.tail,
     rank = CASE WHEN lane.head > lane.tail THEN excluded.rank ELSE least(lane.rank, excluded.rank) END,
     due = CASE WHEN lane.due IS NULL AND NOT lane.parked THEN excluded.due ELSE lane.due END
   RETURNING id, tenant, incident, direction, tail),
+lanes AS MATERIALIZED (
+  SELECT array_agg(id ORDER BY tenant, incident, direction) AS ids,
+         array_agg(tail ORDER BY tenant, incident, direction) AS tails FROM lengthened),
 placed AS MATERIALIZED (
-  SELECT fresh.*, l.id AS lane, l.tail - fresh.together + fresh.nth AS sequence
-  FROM fresh JOIN lengthened l USING (tenant, incident, direction)),
+  SELECT fresh.*, lanes.ids[nth_lane::integer] AS lane, lanes.tails[nth_lane::integer] - together + nth AS sequence
+  FROM fresh CROSS JOIN lanes),
 stored AS (
   INSERT INTO delivery (lane, sequence, tenant, receipt, event, kind, rank, accepted_at, body, body_hash, is_echo)
   SELECT lane, sequence, tenant, receipt, event, kind, rank, clock.now, body, body_hash, is_echo FROM placed, clock)

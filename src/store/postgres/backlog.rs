@@ -29,7 +29,7 @@ const COUNTS: &str = "\
         (SELECT count(*) FROM delivery d \
            WHERE d.tenant = t.id AND d.state = $2 AND (SELECT direction FROM lane WHERE id = d.lane) = 1) AS parked, \
         min((SELECT d.accepted_at FROM delivery d \
-           WHERE d.lane = l.id AND d.sequence = l.head + l.parked::int AND d.state = $1)) AS oldest \
+           WHERE d.lane = l.id AND d.sequence = l.head + l.parked::int AND d.state + 0 = $1)) AS oldest \
       FROM lane l WHERE l.tenant = t.id AND l.direction = 1 AND l.head <= l.tail) back \
     CROSS JOIN LATERAL (SELECT CASE WHEN total.open > back.open THEN (SELECT d.accepted_at FROM delivery d \
         WHERE d.tenant = t.id AND d.state = $1 AND (SELECT direction FROM lane WHERE id = d.lane) = 0 \

@@ -27,7 +27,8 @@ use crate::domain::time::Timestamp;
 use crate::limits::{AGING_STEP, POSTGRES_CLAIM_TENANTS_MAX, POSTGRES_HINTS_AGE_MAX, POSTGRES_HINTS_SHARE, URGENT_JAM};
 use crate::store::contract::{Claim, ClaimRequest, Lease, Waiting};
 
-/// One row per waiting delivery of each leased lane; and one, with nothing but a tenant, for each that was looked at.
+/// One row per waiting delivery of each leased lane; and one, with nothing but a tenant and how many lanes it had room for,
+/// for each that was looked at.
 const CLAIM: &str = "
 WITH clock AS MATERIALIZED (SELECT coalesce($1::bigint, store_now()) AS now),
 free AS MATERIALIZED (
@@ -77,9 +78,12 @@ LEFT JOIN LATERAL (
   SELECT * FROM delivery d WHERE d.lane = leased.id AND d.sequence >= leased.head ORDER BY d.sequence LIMIT $7::bigint
 ) AS d ON true
 UNION ALL
-SELECT clock.now, NULL, NULL, NULL, NULL, NULL, NULL, free.id, NULL, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM clock LEFT JOIN free ON true
+SELECT clock.now, NULL, NULL, NULL, least(room.room, 2147483647)::integer, NULL, NULL, room.id, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM clock LEFT JOIN room ON true
 ORDER BY 19, 12";
+
+/// The column of [`CLAIM`] that says, of a tenant that was looked at, how many lanes it had room for.
+const ROOM: usize = 4;
 
 /// The column of [`CLAIM`] that says what was learned of the tenant.
 const LEARNED: usize = 19;
@@ -207,9 +211,7 @@ impl PostgresStore {
         if found.unreadable > 0 {
             self.tell_unreadable(found.unreadable);
         }
-        // Those that were looked at and gave nothing.
-        found.looked_at.retain(|tenant| !found.claims.iter().any(|(row, _)| row == tenant));
-        self.rest(client, &found.looked_at, mark).await?;
+        self.rest(client, &found.exhausted(), mark).await?;
         Ok(found.claims.into_iter().map(|(_, claim)| claim).collect())
     }
 
@@ -225,7 +227,7 @@ impl PostgresStore {
         self.set_clock(Timestamp::from_millis(row.try_get(0)?));
         let Some(tenant) = row.try_get::<_, Option<i64>>(7)? else { return Ok(()) };
         if lane_of(row).is_none() {
-            found.looked_at.push(tenant);
+            found.looked_at.push((tenant, row.try_get::<_, i32>(ROOM)?));
             return Ok(());
         }
         self.tenants.served(tenant);
@@ -279,7 +281,7 @@ impl PostgresStore {
         })
     }
 
-    /// Tenants that gave nothing rest until they have something.
+    /// Tenants that have nothing rest until they have something.
     async fn rest(&self, client: &impl GenericClient, tenants: &[i64], mark: u64) -> Result<(), Fault> {
         if tenants.is_empty() {
             return Ok(());
@@ -354,7 +356,20 @@ struct Asked<'a> {
 struct Found {
     claims: Vec<(i64, Claim)>,
     unreadable: usize,
-    looked_at: Vec<i64>,
+    looked_at: Vec<(i64, i32)>,
+}
+
+impl Found {
+    /// Those that gave less than they had room for: they may have no more, and need not be looked at again before they do.
+    fn exhausted(&self) -> Vec<i64> {
+        let mut given: HashMap<i64, i32> = HashMap::new();
+        for (tenant, _) in &self.claims {
+            *given.entry(*tenant).or_default() += 1;
+        }
+        let gave = |tenant: &i64| given.get(tenant).copied().unwrap_or(0);
+        let is_exhausted = |(tenant, room): &&(i64, i32)| gave(tenant) == 0 || gave(tenant) < *room;
+        self.looked_at.iter().filter(is_exhausted).map(|(tenant, _)| *tenant).collect()
+    }
 }
 
 fn lane_of(row: &Row) -> Option<i64> {

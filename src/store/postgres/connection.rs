@@ -169,7 +169,9 @@ fn settings() -> String {
          SET default_transaction_isolation = 'read committed'; \
          -- Every statement of ours has its index. Tables here grow a thousandfold between two looks of the statistics,
          -- and a plan that was chosen for an empty table must not walk through a full one.
-         SET enable_seqscan = off; SET jit = off"
+         -- So each is planned once per connection, and each join is a look into an index.
+         SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+         SET enable_material = off; SET enable_seqscan = off; SET jit = off"
     )
 }
 

@@ -32,11 +32,17 @@ struct Migration {
     readable_by: i32,
 }
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration { name: "0001_store", sql: include_str!("../../../migrations/postgres/0001_store.sql"), readable_by: 1 },
     Migration {
         name: "0002_shared",
         sql: include_str!("../../../migrations/postgres/0002_shared.sql"),
+        readable_by: 1,
+    },
+    Migration {
+        name: "0003_straight",
+        sql: include_str!("../../../migrations/postgres/0003_straight.sql"),
+        // An index takes another one's place; every statement of the versions before finds its way by it.
         readable_by: 1,
     },
 ];

@@ -4,6 +4,7 @@
 //! somebody else, uses LISTEN or session locks (a pooling proxy may stand between), or trusts a replica's clock.
 //!
 //! * Accepting: [`intake`] gathers what waits into one statement and answers after its commit.
+//! * Sending and settling: [`together`] does the same for what workers record, where one lost lease loses only its own.
 //! * Claiming: [`claim`] locks tenants, so that a share holds over all replicas; the fence guards every write after it.
 //! * Time: [`clock`], the database's.
 //! * A replica that starts leaves the leases of the others alone; those of a dead one run out.
@@ -33,6 +34,7 @@ mod settle;
 mod sharing;
 mod sweep;
 mod tenants;
+mod together;
 mod trim;
 mod waits;
 
@@ -48,7 +50,11 @@ use tokio::sync::{mpsc, oneshot};
 use self::claim::Freshness;
 use self::fault::Fault;
 use self::intake::Call;
+use self::lease::Intent;
+use self::settle::Settled;
+use self::sharing::Exchange;
 use self::tenants::Tenants;
+use self::together::Gathering;
 use super::contract::{
     Accepted, Claim, ClaimRequest, Held, Lease, NewDelivery, Postponement, Settlement, StoreError, TenantShare,
 };
@@ -85,6 +91,9 @@ pub struct PostgresStore {
     tenants: Tenants,
     freshness: Mutex<Freshness>,
     intake: mpsc::Sender<Call>,
+    intents: Gathering<Intent>,
+    endings: Gathering<Settled>,
+    exchanges: Gathering<Exchange>,
     observer: Option<Observer>,
     warnings: Vec<String>,
 }
@@ -98,16 +107,25 @@ impl PostgresStore {
         warnings.extend(pool::first(&pool, options.accept_data_loss).await?);
         migrate::migrate(&pool).await?;
         let (intake, calls) = mpsc::channel(STORE_QUEUE_MAX);
+        let (intents, waiting_intents) = Gathering::new();
+        let (endings, waiting_endings) = Gathering::new();
+        let (exchanges, waiting_exchanges) = Gathering::new();
         let engine = Arc::new(Self {
             pool,
             clock: options.clock.map(|clock| SteadyClock::new(clock, Timestamp::EPOCH)),
             tenants: Tenants::default(),
             freshness: Mutex::default(),
             intake,
+            intents,
+            endings,
+            exchanges,
             observer: options.observer,
             warnings,
         });
         drop(tasks::spawn("store intake", intake::serve(Arc::downgrade(&engine), calls)));
+        waiting_intents.serve(&engine, "store intents");
+        waiting_endings.serve(&engine, "store settlements");
+        waiting_exchanges.serve(&engine, "store exchanges");
         Ok(engine)
     }
 
@@ -188,7 +206,7 @@ impl PostgresStore {
     }
 
     pub(super) async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<Held<()>, StoreError> {
-        self.ask(self.settle_lane(lease, &settlement)).await
+        self.ask(self.settle_lane(lease, settlement)).await
     }
 
     pub(super) async fn postpone(&self, lease: &Lease, postponement: Postponement) -> Result<Held<()>, StoreError> {

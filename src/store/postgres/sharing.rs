@@ -7,12 +7,15 @@
 //! Fails: with nothing changed; under a crowd, after some tries, with [`Fault::Contested`]. An answer lost on its way has
 //! reserved calls that nobody makes. Proved by: `tests/store/sharing.rs`.
 
+use std::collections::HashMap;
+
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::PostgresStore;
 use super::fault::Fault;
 use super::rows::{from_json, json};
+use super::together::{Joint, Outcome, in_their_places};
 use crate::delivery::sharing::{Answer, Ask, SharedPace};
 use crate::domain::id::TenantId;
 use crate::domain::time::Timestamp;
@@ -38,6 +41,101 @@ UPDATE peer_pace SET version = version + 1, paid_until = $4, hour_ends = $5, hou
   probe_owner = $19, probe_until = $20
 WHERE tenant = $1 AND peer = $2 AND version = $3::bigint";
 
+/// The rows of a group, as far as there are any.
+const READ_ALL: &str = "
+SELECT asked.place, coalesce($1::bigint, store_now()) AS now, p.*
+FROM unnest($2::bigint[], $3::text[]) WITH ORDINALITY AS asked(of, about, place)
+JOIN peer_pace p ON p.tenant = asked.of AND p.peer = asked.about";
+
+/// What an ordinary reservation changes, for a group. It waits for no row that somebody holds, and passes over it.
+const RESERVE_ALL: &str = "
+WITH free AS MATERIALIZED (
+  SELECT asked.*
+  FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+    AS asked(place, about, of, known, paid, ends, used)
+  CROSS JOIN LATERAL (
+    SELECT FROM peer_pace WHERE tenant = asked.of AND peer = asked.about AND version = asked.known
+    FOR NO KEY UPDATE SKIP LOCKED) AS held)
+UPDATE peer_pace p SET version = version + 1, paid_until = free.paid, hour_ends = free.ends, hour_used = free.used
+FROM free WHERE p.tenant = free.of AND p.peer = free.about AND p.version = free.known
+RETURNING free.place";
+
+/// One exchange about one peer.
+pub(super) struct Exchange {
+    tenant: i64,
+    peer: String,
+    ask: Ask,
+}
+
+impl Joint for Exchange {
+    type Answer = Answer;
+    type Row = (i64, String);
+
+    fn row(&self) -> Self::Row {
+        (self.tenant, self.peer.clone())
+    }
+
+    async fn together(engine: &PostgresStore, group: &[Self]) -> Result<Vec<Option<Answer>>, Fault> {
+        let client = engine.connection().await?;
+        let read = client.prepare_cached(READ_ALL).await?;
+        let tenants: Vec<i64> = group.iter().map(|one| one.tenant).collect();
+        let peers: Vec<&str> = group.iter().map(|one| one.peer.as_str()).collect();
+        let rows = client.query(&read, &[&engine.given_time(), &tenants, &peers]).await?;
+        let mut reservations = Reservations::default();
+        let mut answers = HashMap::with_capacity(group.len());
+        for row in &rows {
+            let place: i64 = row.try_get("place")?;
+            let one = usize::try_from(place - 1).ok().and_then(|index| group.get(index));
+            let one = one.ok_or_else(|| Fault::nonsense("a row of a group", place))?;
+            let present = pace_row(row)?;
+            let mut shared = SharedPace::from(present.clone());
+            let answer = shared.exchange(Timestamp::from_millis(row.try_get("now")?), &one.ask);
+            if reservations.takes(place, one, row.try_get("version")?, (&present, PaceRow::from(shared))) {
+                answers.insert(place, answer);
+            }
+        }
+        let Reservations { places, peers, tenants, versions, paid, ends, used } = &reservations;
+        let write = client.prepare_cached(RESERVE_ALL).await?;
+        let written = client.query(&write, &[places, peers, tenants, versions, paid, ends, used]).await?;
+        let written = written.iter().map(|row| {
+            let place: i64 = row.try_get(0)?;
+            let answer = answers.remove(&place);
+            Ok((place, answer.ok_or_else(|| Fault::nonsense("a row that was written", place))?))
+        });
+        in_their_places(group.len(), written)
+    }
+}
+
+/// The columns of [`RESERVE_ALL`].
+#[derive(Default)]
+struct Reservations<'a> {
+    places: Vec<i64>,
+    peers: Vec<&'a str>,
+    tenants: Vec<i64>,
+    versions: Vec<i64>,
+    paid: Vec<i64>,
+    ends: Vec<i64>,
+    used: Vec<i64>,
+}
+
+impl<'a> Reservations<'a> {
+    /// Takes an exchange in if it changed nothing but what was paid for and counted; answers whether it did.
+    fn takes(&mut self, place: i64, one: &'a Exchange, version: i64, (before, after): (&PaceRow, PaceRow)) -> bool {
+        let PaceRow { paid_until, hour_ends, hour_used, .. } = after;
+        let is_ordinary = PaceRow { paid_until, hour_ends, hour_used, ..before.clone() } == after;
+        if is_ordinary {
+            self.places.push(place);
+            self.peers.push(&one.peer);
+            self.tenants.push(one.tenant);
+            self.versions.push(version);
+            self.paid.push(paid_until);
+            self.ends.push(hour_ends);
+            self.used.push(hour_used);
+        }
+        is_ordinary
+    }
+}
+
 impl PostgresStore {
     pub(in crate::store) async fn share_pace(
         &self,
@@ -49,8 +147,16 @@ impl PostgresStore {
     }
 
     async fn exchange(&self, tenant: &TenantId, peer: &str, ask: &Ask) -> Result<Answer, Fault> {
+        let tenant = match self.tenants.row_of(tenant) {
+            Some(row) => row,
+            None => self.row(&self.connection().await?, tenant).await?,
+        };
+        let exchange = match self.exchanges.go(Exchange { tenant, peer: peer.to_owned(), ask: ask.clone() }).await? {
+            Outcome::Done(answer) => return Ok(answer),
+            Outcome::Alone(exchange) => exchange,
+        };
         for _ in 0..SHARED_TRIES_MAX {
-            if let Some(answer) = self.exchange_once(tenant, peer, ask).await? {
+            if let Some(answer) = self.exchange_once(&exchange).await? {
                 return Ok(answer);
             }
         }
@@ -58,18 +164,17 @@ impl PostgresStore {
     }
 
     /// `None` if another replica wrote between reading and writing.
-    async fn exchange_once(&self, tenant: &TenantId, peer: &str, ask: &Ask) -> Result<Option<Answer>, Fault> {
+    async fn exchange_once(&self, Exchange { tenant, peer, ask }: &Exchange) -> Result<Option<Answer>, Fault> {
         let client = self.connection().await?;
-        let tenant = self.row(&client, tenant).await?;
         let read = client.prepare_cached(READ).await?;
-        let row = client.query_one(&read, &[&self.given_time(), &tenant, &peer]).await?;
+        let row = client.query_one(&read, &[&self.given_time(), tenant, peer]).await?;
         let now = Timestamp::from_millis(row.try_get("now")?);
         let version: Option<i64> = row.try_get("version")?;
         let mut pace = if version.is_some() { SharedPace::from(pace_row(&row)?) } else { SharedPace::default() };
         let answer = pace.exchange(now, ask);
         let write = client.prepare_cached(if version.is_some() { CHANGE } else { MAKE }).await?;
         let next = PaceRow::from(pace);
-        let whose: [&(dyn ToSql + Sync); 3] = [&tenant, &peer, &version.unwrap_or(0)];
+        let whose: [&(dyn ToSql + Sync); 3] = [tenant, peer, &version.unwrap_or(0)];
         let written = client.execute(&write, &[whose.as_slice(), columns(&next).as_slice()].concat()).await?;
         Ok((written > 0).then_some(answer))
     }
