@@ -149,7 +149,11 @@ fn a_ticket_whose_making_is_unclear_while_the_customers_own_becomes_the_incident
                 assert_eq!(links.iter().filter(|link| link.incident.as_str() == incident).count(), 2, "{links:#?}");
                 let verdicts = world.judged().await;
                 assert!(verdicts.is_empty(), "{sys_ids_kept} {fault}: {verdicts:#?}");
-                assert_eq!(title(world, &ticket), "it is dark", "what was sent before the link is not written there again");
+                assert_eq!(
+                    title(world, &ticket),
+                    "it is dark",
+                    "what was sent before the link is not written there again"
+                );
                 let parked = world.deliveries().await.into_iter().filter(|it| it.direction == Direction::ToServicenow);
                 let parked: Vec<_> =
                     parked.filter(|it| it.ending.as_ref().is_some_and(|end| end.parking.is_some())).collect();
