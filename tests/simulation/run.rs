@@ -335,8 +335,9 @@ impl World {
     async fn comes_to_rest(&self) -> Vec<String> {
         // Where two rules fight, an end is a lane that waits for a person.
         let fights = self.plan.fighting_rule.is_some();
-        // A sweep, and the rotation of the full compare, which at this size is the next sweep.
-        let caught_up = self.plan.sweep_every * 2 + Duration::from_mins(1);
+        // A sweep, and the rotation of the full compare, which at this size is the next sweep; but a sweep that meets a fault goes
+        // on where it ended with the next one, and some in a row may.
+        let caught_up = self.plan.sweep_every * 6 + Duration::from_mins(1);
         let until = self.clock.now().plus(if fights { SILENCE } else { PATIENCE });
         loop {
             if self.clock.now() > until {
