@@ -1,3 +1,7 @@
+-- Whoever works with the version before goes on meanwhile: all tables are taken before anything is done to one, so that this
+-- waits for nobody while others wait for it.
+LOCK TABLE tenant, lane, delivery IN ACCESS EXCLUSIVE MODE;
+
 -- Deliveries by state, with the state before the tenant: the same looks as before, but no longer one that fits whoever only
 -- names a tenant. While the tables are empty, the planner holds an index that begins with the tenant to be as good for
 -- finding one event as the index of events; a plan that is kept from then would walk through all that a tenant has.

@@ -21,6 +21,11 @@ pub const POSTGRES_KEEPALIVE: Duration = Duration::from_secs(15);
 pub const POSTGRES_UNHEARD_WAIT: Duration = Duration::from_secs(10);
 /// How long a starting replica waits for another one's migration before it says so and gives up.
 pub const POSTGRES_MIGRATION_WAIT: Duration = Duration::from_mins(10);
+/// How long a migration waits for a table that others use, before it lets go of those that it has and begins anew. With three
+/// tables this stays below the second after which PostgreSQL looks for circles of waiting (`deadlock_timeout`).
+pub const POSTGRES_MIGRATION_LOCK_WAIT: Duration = Duration::from_millis(250);
+/// How long it rests then, so that those who waited for it get on.
+pub const POSTGRES_MIGRATION_REST: Duration = Duration::from_millis(250);
 /// Changes that share one commit: more would make the first one wait for the last.
 pub const POSTGRES_GROUP_CHANGES_MAX: usize = 512;
 /// How often a transaction that met another replica's is tried before its callers are told to come again.

@@ -4,6 +4,9 @@
 //!
 //! * One of them migrates, behind a lock of the database; the others wait and find it done. A step that is interrupted
 //!   is rolled back by the server, and the next start does it.
+//! * A step that needs a table for itself asks for it for a moment only, shorter than after what time the server looks for
+//!   circles of waiting, and then lets go and asks anew: the replicas of the version before, which go on working, are never the
+//!   ones that are sent away.
 //! * **Expand, then contract.** A step may add tables, columns with a default, indexes and functions: the version before
 //!   goes on working. What the version before still needs goes away in a step of a later release, when no replica of it
 //!   runs any more. Each step says in `readable_by` the lowest schema number whose version still works with it: its own
@@ -16,9 +19,10 @@
 use deadpool_postgres::Pool;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Transaction;
+use tokio_postgres::error::SqlState;
 
 use super::fault::Fault;
-use crate::limits::POSTGRES_MIGRATION_WAIT;
+use crate::limits::{POSTGRES_MIGRATION_LOCK_WAIT, POSTGRES_MIGRATION_REST, POSTGRES_MIGRATION_WAIT};
 use crate::store::contract::StoreError;
 
 /// "Snow" in ASCII, twice: the lock that whoever migrates holds; no other program's by accident.
@@ -100,7 +104,17 @@ async fn step(client: &mut tokio_postgres::Client) -> Result<bool, StoreError> {
     if applied.is_empty() {
         transaction.batch_execute(TABLE).await.map_err(refused)?;
     }
-    transaction.batch_execute(migration.sql).await.map_err(refused)?;
+    let impatient = format!("SET LOCAL lock_timeout = {}", POSTGRES_MIGRATION_LOCK_WAIT.as_millis());
+    transaction.batch_execute(&impatient).await.map_err(refused)?;
+    match transaction.batch_execute(migration.sql).await {
+        Ok(()) => {}
+        Err(error) if is_in_the_way(&error) => {
+            transaction.rollback().await.map_err(failed)?;
+            tokio::time::sleep(POSTGRES_MIGRATION_REST).await;
+            return Ok(true);
+        }
+        Err(error) => return Err(refused(error)),
+    }
     let hash = Sha256::digest(migration.sql).to_vec();
     transaction
         .execute(
@@ -111,6 +125,11 @@ async fn step(client: &mut tokio_postgres::Client) -> Result<bool, StoreError> {
         .map_err(refused)?;
     transaction.commit().await.map_err(refused)?;
     Ok(true)
+}
+
+/// Somebody used a table that the step needs for itself; nothing was done.
+fn is_in_the_way(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
 }
 
 /// The steps applied so far, in order.
