@@ -58,8 +58,7 @@ pub enum Store {
 }
 
 /// Calls the same method on whichever engine this is. The model answers at once, but yields before and after as a real
-/// engine would, so that a simulation meets the same interleavings. The others' futures are boxed: a lane on its way would
-/// hold room for the largest of them at every call, and a thousand lanes are on their way at once.
+/// engine would, so that a simulation meets the same interleavings.
 macro_rules! on_engine {
     ($store:expr, $method:ident($($argument:expr),*)) => {
         match $store {
@@ -69,8 +68,8 @@ macro_rules! on_engine {
                 tokio::task::yield_now().await;
                 Ok(answer)
             }
-            Store::Sqlite(engine) => Box::pin(engine.$method($($argument),*)).await,
-            Store::Postgres(engine) => Box::pin(engine.$method($($argument),*)).await,
+            Store::Sqlite(engine) => engine.$method($($argument),*).await,
+            Store::Postgres(engine) => engine.$method($($argument),*).await,
         }
     };
 }
