@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use snowgate::domain::change::ChangeKind;
+use snowgate::runtime::tasks;
 use snowgate::store::postgres::{Options, PostgresStore};
 use snowgate::store::{Accepted, Held, Store, StoreError};
 
 use crate::faults::proven;
 use crate::harness::{CONTOSO, LEASE, ManualClock, Subject, again, change, delivered, postponed, replica, request};
 use crate::server;
+use crate::wait::eventually;
 
 async fn refusal(url: &str) -> String {
     PostgresStore::open(url, Options::default()).await.unwrap_err().to_string()
@@ -86,6 +88,38 @@ async fn a_migration_that_was_cut_off_is_done_by_the_next_start() {
     let store = Store::Postgres(PostgresStore::open(database.url(), Options::default()).await.unwrap());
     store.ping().await.unwrap();
     assert_eq!(database.query("select count(*) > 0 from lane limit 1").unwrap().trim(), "f");
+}
+
+/// Until this step, as the version before it has the schema.
+const BEFORE_STRAIGHT: &str = "drop index delivery_state; \
+    create unique index delivery_state on delivery (tenant, state, receipt); \
+    alter table lane add constraint lane_tenant_fkey foreign key (tenant) references tenant; \
+    delete from migration where version >= 3";
+
+#[tokio::test]
+async fn a_migration_sends_nobody_away_who_works_meanwhile() {
+    let subject = Subject::postgres().await;
+    let database = subject.database();
+    database.query(BEFORE_STRAIGHT).unwrap();
+    // A replica of the version before is in the middle of its work, and goes on to the tables in another order.
+    let mut other = server::Session::open(database.url());
+    other.says("begin; select count(*) from delivery;");
+    let url = database.url().to_owned();
+    let migrating = tasks::spawn("start", async move { PostgresStore::open(&url, Options::default()).await.map(drop) });
+    eventually("the migration waits for it", async || {
+        let waits = "select count(*) > 0 from pg_locks where not granted \
+                     and database = (select oid from pg_database where datname = current_database())";
+        (database.query(waits).unwrap().trim() == "t").then_some(())
+    })
+    .await;
+    let session = tasks::blocking("the other replica", move || {
+        other.says("create table it_went_on as select count(*) from lane; commit;");
+    });
+    session.await.unwrap();
+    assert_eq!(database.query("select count(*) from it_went_on").unwrap().trim(), "1", "it was not sent away");
+    migrating.await.unwrap().unwrap();
+    let left = "select count(*) from pg_constraint where conname = 'lane_tenant_fkey'";
+    assert_eq!(database.query(left).unwrap().trim(), "0", "and the step was done");
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@
 //!   ones that are sent away.
 //! * **Expand, then contract.** A step may add tables, columns with a default, indexes and functions: the version before
 //!   goes on working. What the version before still needs goes away in a step of a later release, when no replica of it
-//!   runs any more. Each step says in `readable_by` the lowest schema number whose version still works with it: its own
+//!   runs any more; but for what no statement of the version before would miss: an index whose place another takes, a
+//!   constraint that cannot fail. Building an index holds up who writes to its table for as long. Each step says in `readable_by` the lowest schema number whose version still works with it: its own
 //!   number minus one for a step that only adds, its own number for one that takes away.
 //! * A version that finds a newer schema works on if `readable_by` allows it, and else refuses to start and says so.
 //!
