@@ -31,11 +31,14 @@ use crate::telemetry::events::TenantSlow;
 
 /// All slots of a replica. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Slots {
-    taken: Arc<Mutex<Taken>>,
-    draws: Arc<Luck>,
+pub struct Slots(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    taken: Mutex<Taken>,
+    draws: Luck,
     /// One place, for what may have killed processes.
-    suspects: Arc<Semaphore>,
+    suspects: Semaphore,
 }
 
 /// One slot, held until it is dropped.
@@ -112,19 +115,19 @@ impl Slots {
             slow_held: 0,
         };
         // Luck of its own: nobody else's depends on how often was claimed.
-        let (taken, draws, suspects) = (Mutex::new(taken), Luck::seeded(0), Semaphore::new(1));
-        Self { taken: Arc::new(taken), draws: Arc::new(draws), suspects: Arc::new(suspects) }
+        let draws = Luck::seeded(0);
+        Self(Arc::new(Shared { taken: Mutex::new(taken), draws, suspects: Semaphore::new(1) }))
     }
 
     /// The only place for a delivery that may have killed processes, if it is free.
     pub(super) fn suspects_turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.suspects.try_acquire().ok()
+        self.0.suspects.try_acquire().ok()
     }
 
     /// Whether the next claim takes the newest first where urgent lanes jam: three of four do. Drawn, not counted: a count would
     /// keep step with the turns of the tenants, and meet some of them always.
     pub fn takes_newest_first(&self) -> bool {
-        self.draws.fraction() * f64::from(JAM_OLDEST_EVERY) >= 1.0
+        self.0.draws.fraction() * f64::from(JAM_OLDEST_EVERY) >= 1.0
     }
 
     /// How many slots are free, and what slow tenants may have of them.
@@ -158,7 +161,7 @@ impl Slots {
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         // Counting cannot panic half way.
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
