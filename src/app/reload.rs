@@ -130,7 +130,7 @@ impl Running {
         let Prepared { settings, tenants, sources, files, digest, .. } = prepared;
         let diff = registry.replace(tenants);
         registry.replace_sources(sources);
-        upkeep::take_over_releases(store, registry).await?;
+        upkeep::take_over_releases(&store.tenant_standings().await?, registry);
         let serving = Serving::new(store.clone(), Arc::clone(registry), shares);
         serving.turn().await.tell().await?;
         resume_mended(store, &diff.added).await?;
@@ -341,7 +341,7 @@ impl Reloader {
     /// Whom operators released is known before it is said whom to serve.
     async fn catch_up_with(&self, mended: &[TenantId]) -> Result<(), StoreError> {
         let turn = self.0.serving.turn().await;
-        upkeep::take_over_releases(&self.0.store, &self.0.registry).await?;
+        upkeep::take_over_releases(&self.0.store.tenant_standings().await?, &self.0.registry);
         turn.tell().await?;
         drop(turn);
         resume_mended(&self.0.store, mended).await

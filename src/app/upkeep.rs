@@ -16,7 +16,7 @@ use crate::limits::{
 };
 use crate::peer::pace;
 use crate::runtime::drain::Stop;
-use crate::store::{Backlog, Store, StoreError, sqlite};
+use crate::store::{Backlog, StoreError, TenantStanding, sqlite};
 use crate::telemetry::events::{
     OldestDue, RefreshTokenLives, SlotsInUse, StoreRoom, TenantResumed, TenantStaysPaused, VersionRuns, Waiting,
 };
@@ -44,8 +44,7 @@ fn peer(standing: pace::Standing) -> PeerStanding {
 
 /// Takes over by whose word tenants are served, where their files leave it to operators; answers whether anything changed.
 /// Whoever replaces the tenants calls this before it says whose work may be claimed.
-pub(super) async fn take_over_releases(store: &Store, registry: &Registry) -> Result<bool, StoreError> {
-    let standings = store.tenant_standings().await?;
+pub(super) fn take_over_releases(standings: &[TenantStanding], registry: &Registry) -> bool {
     let released: HashSet<&TenantId> =
         standings.iter().filter(|standing| standing.is_released).map(|standing| &standing.tenant).collect();
     let mut changed = false;
@@ -54,7 +53,7 @@ pub(super) async fn take_over_releases(store: &Store, registry: &Registry) -> Re
             changed |= tenant.set_released(released.contains(tenant.id()));
         }
     }
-    Ok(changed)
+    changed
 }
 
 /// Forgets what ended long ago, a little at a time, so that work never waits for it.
@@ -129,7 +128,8 @@ struct Reported {
 async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreError> {
     // Another replica may have taken an operator's word.
     let turn = face.serving.turn().await;
-    if take_over_releases(&face.store, &face.registry).await? {
+    let standings = face.store.tenant_standings().await?;
+    if take_over_releases(&standings, &face.registry) {
         turn.tell().await?;
     }
     drop(turn);
@@ -143,7 +143,6 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
     tenants.extend(present.cloned());
     let waits: HashMap<(&TenantId, Direction), &Backlog> =
         backlog.iter().map(|waits| ((&waits.tenant, waits.direction), waits)).collect();
-    let standings = face.store.tenant_standings().await?;
     let mut pauses: HashMap<TenantId, String> =
         standings.into_iter().filter_map(|standing| Some((standing.tenant, standing.pause?.code))).collect();
     for id in tenants.iter() {
@@ -154,13 +153,15 @@ async fn report_once(face: &Face, reported: &mut Reported) -> Result<(), StoreEr
         {
             backwards.insert(id.clone());
         }
-        let directions = [(Direction::ToServicenow, "to_servicenow"), (Direction::ToService, "to_service")];
-        let used = if backwards.contains(id) { 2 } else { 1 };
-        for (direction, word) in directions.into_iter().take(used) {
+        let is_told = |direction: &Direction| match direction {
+            Direction::ToServicenow => true,
+            Direction::ToService => backwards.contains(id),
+        };
+        for direction in [Direction::ToServicenow, Direction::ToService].into_iter().filter(is_told) {
             let waits = waits.get(&(id, direction));
             Waiting {
                 tenant: id,
-                direction: word,
+                direction: direction.as_str(),
                 backlog: waits.map_or(0, |waits| waits.waiting),
                 parked: waits.map_or(0, |waits| waits.parked),
                 oldest: waits.and_then(|waits| waits.oldest).map_or(Duration::ZERO, |oldest| now.since(oldest)),

@@ -19,6 +19,16 @@ pub enum Direction {
     ToService,
 }
 
+impl Direction {
+    /// The word used in lists and as a metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ToServicenow => "to_servicenow",
+            Self::ToService => "to_service",
+        }
+    }
+}
+
 /// Which lanes go first when several are due: lower is sooner (`facts/reliability.md` 3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -253,6 +253,13 @@ fn receipts(
 
 fn body(tenant: &TenantId, incident: IncidentId, receipt: Receipt, duplicate: bool) -> ReceiptBody {
     let Receipt { delivery, sequence } = receipt;
-    told::Accepted { tenant, direction: "to_servicenow", incident: &incident, delivery: &delivery, duplicate }.emit();
+    told::Accepted {
+        tenant,
+        direction: Direction::ToServicenow.as_str(),
+        incident: &incident,
+        delivery: &delivery,
+        duplicate,
+    }
+    .emit();
     ReceiptBody { delivery, tenant: tenant.clone(), incident, sequence, duplicate }
 }

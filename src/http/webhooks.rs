@@ -94,7 +94,7 @@ async fn take(face: &Face, tenant: &Arc<Tenant>, request: &HttpRequest, body: &[
     place.stored(usize::from(!duplicate));
     face.accepted.one();
     let Receipt { delivery, sequence } = receipt;
-    let direction = "to_service";
+    let direction = Direction::ToService.as_str();
     told::Accepted { tenant: tenant.id(), direction, incident: &lane, delivery: &delivery, duplicate }.emit();
     let receipt = TicketReceipt { delivery, tenant: tenant.id(), ticket: &sys_id, sequence, duplicate };
     Ok(if duplicate { HttpResponse::Ok().json(receipt) } else { HttpResponse::Accepted().json(receipt) })

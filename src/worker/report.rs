@@ -4,18 +4,10 @@ use tracing::warn;
 
 use super::journey::Journey;
 use super::work::Work;
-use crate::delivery::record::{Direction, Parking};
+use crate::delivery::record::Parking;
 use crate::domain::id::DeliveryId;
 use crate::store::{Pause, Postponement, Settlement, Waiting};
 use crate::telemetry::events::{Delivered, EchoCut, FieldDropped, Folded, Parked, Retried, TenantPaused};
-
-/// The word for a claim's direction.
-pub(super) const fn direction(journey: &Journey<'_>) -> &'static str {
-    match journey.claim.direction {
-        Direction::ToServicenow => "to_servicenow",
-        Direction::ToService => "to_service",
-    }
-}
 
 /// The delivery is done, what it folded in, and what ServiceNow did not store as asked.
 pub(super) fn delivered(journey: &Journey<'_>, work: &Work, settlement: &Settlement) {
@@ -23,7 +15,8 @@ pub(super) fn delivered(journey: &Journey<'_>, work: &Work, settlement: &Settlem
     let ticket = settlement.ending.ticket.as_ref().map(|ticket| ticket.number.as_str());
     let took = journey.now().since(work.accepted_at);
     let attempts = journey.claim.attempts;
-    Delivered { tenant, direction: direction(journey), incident, delivery, ticket, attempts, took }.emit();
+    Delivered { tenant, direction: journey.claim.direction.as_str(), incident, delivery, ticket, attempts, took }
+        .emit();
     if work.folded > 1 {
         Folded { tenant, incident, into: delivery, superseded: work.folded as u64 - 1 }.emit();
     }
@@ -38,7 +31,7 @@ pub(super) fn postponed(journey: &Journey<'_>, delivery: &DeliveryId, postponeme
     let (tenant, incident) = (&journey.claim.tenant, &journey.claim.incident);
     let (reason, attempts) = (attempt.outcome.code.as_str(), journey.claim.attempts);
     let wait = postponement.at.since(journey.now());
-    Retried { tenant, direction: direction(journey), incident, delivery, reason, attempts, wait }.emit();
+    Retried { tenant, direction: journey.claim.direction.as_str(), incident, delivery, reason, attempts, wait }.emit();
 }
 
 /// A delivery of the way back is done.
@@ -46,7 +39,8 @@ pub(super) fn back_delivered(journey: &Journey<'_>, waiting: &Waiting, settlemen
     let (tenant, incident, delivery) = (&journey.claim.tenant, &journey.claim.incident, &waiting.id);
     let ticket = settlement.ending.ticket.as_ref().map(|ticket| ticket.number.as_str());
     let (took, attempts) = (journey.now().since(waiting.accepted_at), journey.claim.attempts);
-    Delivered { tenant, direction: direction(journey), incident, delivery, ticket, attempts, took }.emit();
+    Delivered { tenant, direction: journey.claim.direction.as_str(), incident, delivery, ticket, attempts, took }
+        .emit();
 }
 
 /// Something of our own came back and went no further.
@@ -63,7 +57,15 @@ pub(super) fn paused(journey: &Journey<'_>, pause: &Pause) {
 pub(super) fn parked(journey: &Journey<'_>, delivery: &DeliveryId, parking: &Parking) {
     let (tenant, incident) = (&journey.claim.tenant, &journey.claim.incident);
     let detail = format!("{} Next: {}.", parking.reason, parking.next_step);
-    Parked { tenant, direction: direction(journey), incident, delivery, reason: &parking.code, detail: &detail }.emit();
+    Parked {
+        tenant,
+        direction: journey.claim.direction.as_str(),
+        incident,
+        delivery,
+        reason: &parking.code,
+        detail: &detail,
+    }
+    .emit();
 }
 
 /// Whether the last write still had the right; if not, another owner goes on and this one stops.
